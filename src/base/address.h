@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Stream socket addresses: TCP, unix (path or abstract) and inherited
+ * descriptors; used by chardevs, monitors and vm-qmp.
+ */
+#ifndef TF_BASE_ADDRESS_H
+#define TF_BASE_ADDRESS_H
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+typedef enum AddressType {
+    ADDRESS_INET,
+    ADDRESS_UNIX,
+    ADDRESS_FD,
+} AddressType;
+
+typedef struct Address {
+    AddressType type;
+    char *host;    /* inet; "" or NULL: any (listen), localhost (connect) */
+    char *port;    /* inet */
+    char *path;    /* unix */
+    bool abstract; /* unix: a name in the abstract name space */
+    bool padded;   /* abstract: the name goes on with zeros ("tight=off") */
+    int fd;        /* fd: owned from address_listen()/address_connect() on */
+} Address;
+
+/* Parses "unix:PATH", "tcp:HOST:PORT" (IPv6 in brackets). */
+bool address_parse(const char *text, Address *address, GError **errp);
+void address_clear(Address *address);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Address, address_clear)
+
+/* As QEMU prints it: "tcp:127.0.0.1:4444", "tcp:[::1]:4444", "unix:/run/x";
+ * owned. */
+char *address_to_string(const Address *address);
+
+/* As error messages name it: without the type; owned. */
+char *address_name(const Address *address);
+
+/* The address of a socket's own or of its peer's end, in numbers; to be
+ * cleared. False and an ADDRESS_FD if it has none. */
+bool address_of_socket(int fd, bool peer, Address *address);
+
+/* Returns a listening, non-blocking, close-on-exec socket, or -1. A stale
+ * unix socket file is removed first; one that is in use is an error. */
+int address_listen(const Address *address, GError **errp);
+
+/* Closes what address_listen() made, and removes its unix socket file. */
+void address_listen_close(const Address *address, int fd);
+
+/* Starts to connect: a non-blocking, close-on-exec socket whose connection is
+ * made when it gets writable and SO_ERROR is 0, or -1. Names are resolved at
+ * once, which may block: give numbers where it matters. */
+int address_connect(const Address *address, GError **errp);
+
+/* Likewise, beginning with the @turn-th of the addresses that a name stands
+ * for: whoever counts his attempts reaches each of them. */
+int address_connect_turn(const Address *address, unsigned turn, GError **errp);
+
+/* @fd got writable: is the connection made? A TCP socket that met itself, as
+ * can happen on a port of the ephemeral range, counts as refused. */
+bool address_connect_done(const Address *address, int fd, GError **errp);
+
+/* Connects and waits until it is done, trying all that the name stands for. */
+int address_connect_sync(const Address *address, GError **errp);
+
+/* Accepts one; TCP_NODELAY set, non-blocking, close-on-exec; -1 and errno:
+ * none. */
+int address_accept(int listen_fd);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way of an event (NETDEV_STREAM_CONNECTED, SWITCHOVER, …) from the floor
+ * where it happens up to whoever listens, without the lower floor knowing of
+ * monitors. Main thread only.
+ */
+#ifndef TF_BASE_EVENT_H
+#define TF_BASE_EVENT_H
+
+#include <jansson.h>
+
+/* @data is borrowed and may be NULL. */
+typedef void EventSink(const char *name, json_t *data);
+
+/* Events go to @sink from now on; before that they are dropped. */
+void event_set_sink(EventSink *sink);
+
+/* Emits event @name; takes @data (may be NULL). */
+void event_emit(const char *name, json_t *data);
+
+#endif
