@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A packet on its way through the house, and a batch of them.
+ *
+ * A Packet is a borrowed view: the bytes belong to a kernel ring, a receive
+ * buffer or a PacketQueue, and stay valid only during the call that passes
+ * it. Whoever wants to keep one appends it to a PacketQueue (queue.h).
+ */
+#ifndef TF_PACKET_PACKET_H
+#define TF_PACKET_PACKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <linux/virtio_net.h>
+
+/* QEMU's NET_BUFSIZE: the largest frame that any end of a link accepts. */
+#define PACKET_MAX_LEN (4096 + 65536)
+
+/* From the netdev's point of view, as in QEMU: tx is toward the guest. */
+typedef enum Direction { DIRECTION_TX, DIRECTION_RX, DIRECTION__MAX } Direction;
+
+typedef enum Origin {
+    ORIGIN_OBSERVED, /* a copy: the kernel delivers the frame by itself */
+    ORIGIN_INJECTED, /* a filter put it into the chain */
+} Origin;
+
+typedef struct Packet {
+    const uint8_t *data; /* the frame from its destination address on, VLAN
+                            tag in band, without any virtio-net header */
+    uint32_t len;        /* bytes of @data */
+    Origin origin;
+    int64_t time_ns;     /* CLOCK_REALTIME, when the kernel saw it; 0: not
+                            known */
+    /* Offload state: flags and gso_type are 0 for a plain frame. Offsets
+       count from @data. (linux/virtio_net.h) */
+    struct virtio_net_hdr vnet;
+} Packet;
+
+#define PACKET_BATCH_MAX 64
+
+typedef struct PacketBatch {
+    unsigned n;
+    Packet packets[PACKET_BATCH_MAX];
+} PacketBatch;
+
+/* True if the frame can't leave as it is: its checksum is still to be
+ * computed or it is larger than the wire takes. */
+static inline bool packet_is_offloaded(const Packet *packet)
+{
+    return (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
+           packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+}
+
+/* Packets and bytes; the unit of all statistics. */
+typedef struct Counter {
+    uint64_t packets;
+    uint64_t bytes;
+} Counter;
+
+static inline void counter_add(Counter *counter, uint64_t packets,
+                               uint64_t bytes)
+{
+    counter->packets += packets;
+    counter->bytes += bytes;
+}
+
+static inline void counter_sub(Counter *counter, uint64_t packets,
+                               uint64_t bytes)
+{
+    counter->packets -= packets;
+    counter->bytes -= bytes;
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "packet/queue.h"
+
+#include <string.h>
+
+#include <glib.h>
+
+#define CHUNK_SIZE (128 * 1024)
+#define RECORD_ALIGN 8
+
+struct PacketChunk {
+    PacketChunk *next;
+    size_t used;
+    size_t size;
+    _Alignas(RECORD_ALIGN) uint8_t bytes[];
+};
+
+static size_t record_size(uint32_t len)
+{
+    size_t size = sizeof(PacketRecord) + len;
+
+    return (size + RECORD_ALIGN - 1) & ~(size_t)(RECORD_ALIGN - 1);
+}
+
+void packet_queue_init(PacketQueue *queue)
+{
+    *queue = (PacketQueue){0};
+}
+
+static void chunk_free(PacketQueue *queue, PacketChunk *chunk)
+{
+    queue->memory -= chunk->size;
+    g_free(chunk);
+}
+
+void packet_queue_free(PacketQueue *queue)
+{
+    packet_queue_clear(queue);
+    if (queue->first) {
+        chunk_free(queue, queue->first);
+    }
+    if (queue->spare) {
+        chunk_free(queue, queue->spare);
+    }
+    packet_queue_init(queue);
+}
+
+static PacketChunk *chunk_new(PacketQueue *queue)
+{
+    PacketChunk *chunk = queue->spare;
+
+    if (chunk) {
+        queue->spare = NULL;
+    } else {
+        chunk = g_malloc(sizeof(PacketChunk) + CHUNK_SIZE);
+        chunk->size = CHUNK_SIZE;
+        queue->memory += chunk->size;
+    }
+    chunk->next = NULL;
+    chunk->used = 0;
+    return chunk;
+}
+
+static PacketRecord *queue_extend(PacketQueue *queue, uint32_t len)
+{
+    size_t size = record_size(len);
+    PacketRecord *record;
+
+    G_STATIC_ASSERT(sizeof(PacketRecord) + PACKET_MAX_LEN + RECORD_ALIGN <=
+                    CHUNK_SIZE);
+    g_assert(len <= PACKET_MAX_LEN);
+    if (!queue->last) {
+        queue->first = queue->last = chunk_new(queue);
+        queue->head.chunk = queue->first;
+    } else if (queue->last->size - queue->last->used < size) {
+        queue->last->next = chunk_new(queue);
+        queue->last = queue->last->next;
+    }
+    record = (PacketRecord *)(queue->last->bytes + queue->last->used);
+    queue->last->used += size;
+    queue->next++;
+    queue->bytes += len;
+    record->len = len;
+    record->mark = 0;
+    record->queued_us = g_get_real_time();
+    return record;
+}
+
+PacketRecord *packet_queue_append(PacketQueue *queue, const Packet *packet)
+{
+    PacketRecord *record = queue_extend(queue, packet->len);
+
+    record->time_ns = packet->time_ns;
+    record->vnet = packet->vnet;
+    memcpy(record->data, packet->data, packet->len);
+    return record;
+}
+
+PacketRecord *packet_queue_append_missing(PacketQueue *queue)
+{
+    PacketRecord *record = queue_extend(queue, 0);
+
+    record->time_ns = 0;
+    record->vnet = (struct virtio_net_hdr){0};
+    return record;
+}
+
+/* Steps over the end of a chunk that has been read up. */
+static void cursor_settle(PacketCursor *cursor)
+{
+    while (cursor->offset == cursor->chunk->used && cursor->chunk->next) {
+        cursor->chunk = cursor->chunk->next;
+        cursor->offset = 0;
+    }
+}
+
+PacketRecord *packet_queue_at(const PacketQueue *queue, PacketCursor *cursor)
+{
+    if (cursor->number >= queue->next) {
+        return NULL;
+    }
+    if (cursor->number == queue->head.number) {
+        /* It may have been at the end of a chunk that is gone by now. */
+        *cursor = queue->head;
+    }
+    cursor_settle(cursor);
+    return (PacketRecord *)(cursor->chunk->bytes + cursor->offset);
+}
+
+void packet_cursor_advance(PacketCursor *cursor)
+{
+    PacketRecord *record;
+
+    cursor_settle(cursor);
+    record = (PacketRecord *)(cursor->chunk->bytes + cursor->offset);
+    cursor->offset += record_size(record->len);
+    cursor->number++;
+}
+
+void packet_queue_pop(PacketQueue *queue)
+{
+    PacketRecord *record = packet_queue_at(queue, &queue->head);
+
+    g_assert(record);
+    queue->bytes -= record->len;
+    packet_cursor_advance(&queue->head);
+    cursor_settle(&queue->head);
+    while (queue->first != queue->head.chunk) {
+        PacketChunk *chunk = queue->first;
+
+        queue->first = chunk->next;
+        if (queue->spare) {
+            chunk_free(queue, chunk);
+        } else {
+            queue->spare = chunk;
+        }
+    }
+}
+
+void packet_queue_clear(PacketQueue *queue)
+{
+    while (packet_queue_count(queue) > 0) {
+        packet_queue_pop(queue);
+    }
+}
+
+Packet packet_record_view(const PacketRecord *record)
+{
+    return (Packet){
+        .data = record->data,
+        .len = record->len,
+        .origin = ORIGIN_INJECTED,
+        .time_ns = record->time_ns,
+        .vnet = record->vnet,
+    };
+}
