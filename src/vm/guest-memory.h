@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A look into a VM's memory, through /proc/PID/mem of the process that runs
+ * it (needs ptrace rights over it): a few microseconds, no help needed from
+ * the VMM, and it works while the VMM's own loop is busy.
+ */
+#ifndef TF_VM_GUEST_MEMORY_H
+#define TF_VM_GUEST_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <glib.h>
+
+typedef struct GuestMemory {
+    int fd; /* -1: not open */
+} GuestMemory;
+
+#define GUEST_MEMORY_INIT ((GuestMemory){.fd = -1})
+
+bool guest_memory_open(GuestMemory *memory, pid_t pid, GError **errp);
+void guest_memory_close(GuestMemory *memory);
+
+/* Reads 16 bits, little-endian, at the process's virtual @address. */
+bool guest_memory_read16(const GuestMemory *memory, uint64_t address,
+                         uint16_t *value);
+
+#endif

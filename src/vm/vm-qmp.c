@@ -1,0 +1,514 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm-qmp: follows a virtual machine through its QMP monitor.
+ *
+ * Run state and migration come from query-status, query-migrate and events.
+ * Where the used index of a NIC's receive queue lies in guest memory is found
+ * by steps, each a question (nic_ask_*):
+ *
+ *   info network            TAP name -> netdev id (and: is it vhost-user?)
+ *   x-query-virtio          the virtio-net devices
+ *   qom-get DEVICE netdev   which of them has this netdev
+ *   x-query-virtio-status   a packed ring has no used index
+ *   x-query-virtio-queue-status   guest-physical address of the used ring
+ *   gpa2hva                 the same in the VMM's address space
+ *
+ * x-query-virtio-queue-status stops the rings of a vhost-user device, so it
+ * is only ever sent for a device whose netdev is known to be a TAP.
+ * All of them only read; a VMM that lacks one just leaves the index unknown.
+ */
+#include "base/address.h"
+#include "base/log.h"
+#include "vm/guest-memory.h"
+#include "vm/qmp-client.h"
+#include "vm/vm.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+
+#define NIC_RETRY_MS 1000
+
+typedef struct VmQmp {
+    Vm vm;
+    char *addr;
+    uint32_t pid;
+    char *device;
+    QmpClient *client;
+    pid_t peer; /* the VMM's process, 0 if not known */
+    bool migration_events; /* MIGRATION events come: the VMM has them on */
+    GPtrArray *nics;       /* NicLookup */
+} VmQmp;
+
+typedef struct NicLookup {
+    VmQmp *vm;
+    VmNic *nic;
+    char *netdev;      /* the id of the TAP's netdev in the VMM */
+    GPtrArray *paths;  /* of the virtio-net devices, still to be asked */
+    char *path;        /* the device found */
+    bool busy;         /* a question is under way */
+    guint retry;
+    GuestMemory memory;
+    uint64_t used_address; /* of the index; 0: not known */
+} NicLookup;
+
+static void nic_start(NicLookup *self);
+
+/* Questions about a NIC */
+
+static gboolean nic_retry(gpointer opaque)
+{
+    NicLookup *self = opaque;
+
+    self->retry = 0;
+    nic_start(self);
+    return G_SOURCE_REMOVE;
+}
+
+static void nic_failed(NicLookup *self, const char *why)
+{
+    log_debug("vm-qmp", "%s: NIC of %s: %s", self->vm->vm.object.id,
+              self->nic->ifname, why);
+    self->busy = false;
+    if (!self->retry) {
+        self->retry = g_timeout_add(NIC_RETRY_MS, nic_retry, self);
+    }
+}
+
+static void nic_ask(NicLookup *self, const char *command, json_t *arguments,
+                    QmpReplyFunc *func)
+{
+    qmp_client_call(self->vm->client, command, arguments, func, self);
+}
+
+static void nic_ask_hmp(NicLookup *self, const char *line, QmpReplyFunc *func)
+{
+    nic_ask(self, "human-monitor-command",
+            json_pack("{s:s}", "command-line", line), func);
+}
+
+static void nic_got_address(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+    const char *text = json_string_value(result);
+    const char *is = text ? strstr(text, " is 0x") : NULL;
+    pid_t pid = self->vm->peer;
+    g_autoptr(GError) error = NULL;
+    uint16_t used;
+
+    if (!is) {
+        nic_failed(self, "gpa2hva gave no address");
+        return;
+    }
+    if (pid <= 0 || !guest_memory_open(&self->memory, pid, &error)) {
+        nic_failed(self, error ? error->message : "its process is not known");
+        return;
+    }
+    /* The index is the 16 bits behind the flags (virtio 1.2, 2.7.8). */
+    self->used_address = g_ascii_strtoull(is + 4, NULL, 16) + 2;
+    self->busy = false;
+    if (!guest_memory_read16(&self->memory, self->used_address, &used)) {
+        self->used_address = 0;
+        nic_failed(self, "guest memory can not be read");
+        return;
+    }
+    log_info("vm-qmp", "%s: reads what the guest got on %s from guest memory "
+             "of process %d", self->vm->vm.object.id, self->nic->ifname,
+             (int)pid);
+}
+
+static void nic_got_queue(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+    json_int_t address =
+        json_integer_value(json_object_get(result, "vring-used"));
+    g_autofree char *line = g_strdup_printf("gpa2hva 0x%llx",
+                                            (unsigned long long)address);
+
+    if (address <= 0) {
+        nic_failed(self, "the guest has not set up its receive queue");
+        return;
+    }
+    nic_ask_hmp(self, line, nic_got_address);
+}
+
+static void nic_got_status(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+    json_t *features = json_object_get(
+        json_object_get(result, "guest-features"), "transports");
+    size_t i;
+    json_t *feature;
+
+    if (!result) {
+        nic_failed(self, "the VMM does not answer x-query-virtio-status");
+        return;
+    }
+    json_array_foreach (features, i, feature) {
+        if (g_str_has_prefix(json_string_value(feature),
+                             "VIRTIO_F_RING_PACKED")) {
+            nic_failed(self, "a packed ring has no used index");
+            return;
+        }
+    }
+    nic_ask(self, "x-query-virtio-queue-status",
+            json_pack("{s:s, s:i}", "path", self->path, "queue", 0),
+            nic_got_queue);
+}
+
+static void nic_ask_next_path(NicLookup *self);
+
+static void nic_got_netdev(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+
+    if (g_strcmp0(json_string_value(result), self->netdev) != 0) {
+        g_ptr_array_remove_index(self->paths, 0);
+        nic_ask_next_path(self);
+        return;
+    }
+    g_free(self->path);
+    self->path = g_strdup(g_ptr_array_index(self->paths, 0));
+    nic_ask(self, "x-query-virtio-status",
+            json_pack("{s:s}", "path", self->path), nic_got_status);
+}
+
+static void nic_ask_next_path(NicLookup *self)
+{
+    g_autofree char *device = NULL;
+
+    if (self->paths->len == 0) {
+        nic_failed(self, "no virtio-net device has it for its netdev");
+        return;
+    }
+    device = g_path_get_dirname(g_ptr_array_index(self->paths, 0));
+    nic_ask(self, "qom-get",
+            json_pack("{s:s, s:s}", "path", device, "property", "netdev"),
+            nic_got_netdev);
+}
+
+/* Does @path (".../ID/virtio-backend") belong to the device the user named? */
+static bool nic_path_wanted(NicLookup *self, const char *path)
+{
+    const char *device = self->vm->device;
+    g_autofree char *dir = g_path_get_dirname(path);
+    g_autofree char *id = g_path_get_basename(dir);
+
+    return !device || strcmp(device, path) == 0 || strcmp(device, dir) == 0 ||
+           strcmp(device, id) == 0;
+}
+
+static void nic_got_devices(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+    size_t i;
+    json_t *entry;
+
+    g_ptr_array_set_size(self->paths, 0);
+    json_array_foreach (result, i, entry) {
+        const char *name = json_string_value(json_object_get(entry, "name"));
+        const char *path = json_string_value(json_object_get(entry, "path"));
+
+        if (path && g_strcmp0(name, "virtio-net") == 0 &&
+            nic_path_wanted(self, path)) {
+            g_ptr_array_add(self->paths, g_strdup(path));
+        }
+    }
+    nic_ask_next_path(self);
+}
+
+/* The id of the netdev on a line of `info network`, if it is a TAP: the one
+ * named @ifname, or any if @ifname does not occur in the whole text (a VMM
+ * that got its TAP as a descriptor shows no name). Owned, or NULL. */
+static char *nic_parse_network(const char *text, const char *ifname)
+{
+    g_autofree char *mine = g_strdup_printf(",ifname=%s,", ifname);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    g_autofree char *only = NULL;
+    unsigned taps = 0;
+
+    for (char **line = lines; *line; line++) {
+        char *start = *line + strspn(*line, " \\");
+        char *colon = strchr(start, ':');
+
+        if (!colon || !strstr(colon, "type=tap,")) {
+            continue;
+        }
+        *colon = '\0';
+        if (strstr(colon + 1, mine)) {
+            return g_strdup(start);
+        }
+        if (!strstr(colon + 1, ",ifname=")) {
+            taps++;
+            g_free(only);
+            only = g_strdup(start);
+        }
+    }
+    return taps == 1 ? g_steal_pointer(&only) : NULL;
+}
+
+static void nic_got_network(void *opaque, json_t *result)
+{
+    NicLookup *self = opaque;
+    const char *text = json_string_value(result);
+
+    g_free(self->netdev);
+    self->netdev = text ? nic_parse_network(text, self->nic->ifname) : NULL;
+    if (!self->netdev) {
+        nic_failed(self, "the VMM has no TAP of that name");
+        return;
+    }
+    nic_ask(self, "x-query-virtio", NULL, nic_got_devices);
+}
+
+static void nic_start(NicLookup *self)
+{
+    if (!self->busy && qmp_client_is_ready(self->vm->client)) {
+        self->busy = true;
+        nic_ask_hmp(self, "info network", nic_got_network);
+    }
+}
+
+/* What was known of the NIC is void: a guest reset, another process. */
+static void nic_forget(NicLookup *self)
+{
+    self->used_address = 0;
+    guest_memory_close(&self->memory);
+}
+
+static void vm_qmp_find_nics(VmQmp *self)
+{
+    for (guint i = 0; i < self->nics->len; i++) {
+        NicLookup *lookup = self->nics->pdata[i];
+
+        if (!lookup->used_address) {
+            nic_start(lookup);
+        }
+    }
+}
+
+static void vm_qmp_forget_nics(VmQmp *self)
+{
+    for (guint i = 0; i < self->nics->len; i++) {
+        nic_forget(self->nics->pdata[i]);
+    }
+}
+
+static void vm_qmp_nic_added(Vm *vm, VmNic *nic)
+{
+    VmQmp *self = (VmQmp *)vm;
+    NicLookup *lookup = g_new0(NicLookup, 1);
+
+    lookup->vm = self;
+    lookup->nic = nic;
+    lookup->memory = GUEST_MEMORY_INIT;
+    lookup->paths = g_ptr_array_new_with_free_func(g_free);
+    nic->provider = lookup;
+    g_ptr_array_add(self->nics, lookup);
+    nic_start(lookup);
+}
+
+static void vm_qmp_nic_removed(Vm *vm, VmNic *nic)
+{
+    VmQmp *self = (VmQmp *)vm;
+    NicLookup *lookup = nic->provider;
+
+    qmp_client_cancel(self->client, lookup);
+    if (lookup->retry) {
+        g_source_remove(lookup->retry);
+    }
+    guest_memory_close(&lookup->memory);
+    g_ptr_array_unref(lookup->paths);
+    g_free(lookup->netdev);
+    g_free(lookup->path);
+    g_ptr_array_remove(self->nics, lookup);
+    g_free(lookup);
+}
+
+static bool vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
+{
+    NicLookup *lookup = nic->provider;
+
+    (void)vm;
+    return lookup->used_address &&
+           guest_memory_read16(&lookup->memory, lookup->used_address, used);
+}
+
+/* Run state and migration */
+
+static void vm_qmp_migration_status(VmQmp *self, const char *status,
+                                    int64_t time_us)
+{
+    VmMigration migration = VM_MIGRATION_ACTIVE;
+
+    if (!status || !strcmp(status, "none") || !strcmp(status, "failed") ||
+        !strcmp(status, "cancelled")) {
+        migration = VM_MIGRATION_NONE;
+    } else if (!strcmp(status, "completed")) {
+        migration = VM_MIGRATION_COMPLETED;
+    }
+    vm_set_migration(&self->vm, migration, time_us);
+}
+
+static void vm_qmp_got_migrate(void *opaque, json_t *result)
+{
+    VmQmp *self = opaque;
+
+    if (self->migration_events) {
+        vm_qmp_migration_status(
+            self, json_string_value(json_object_get(result, "status")),
+            g_get_real_time());
+    }
+}
+
+static void vm_qmp_got_capabilities(void *opaque, json_t *result)
+{
+    VmQmp *self = opaque;
+    size_t i;
+    json_t *entry;
+
+    self->migration_events = false;
+    json_array_foreach (result, i, entry) {
+        const char *name =
+            json_string_value(json_object_get(entry, "capability"));
+
+        if (g_strcmp0(name, "events") == 0) {
+            self->migration_events =
+                json_is_true(json_object_get(entry, "state"));
+        }
+    }
+    if (!self->migration_events) {
+        vm_set_migration(&self->vm, VM_MIGRATION_UNKNOWN, g_get_real_time());
+    } else {
+        qmp_client_call(self->client, "query-migrate", NULL,
+                        vm_qmp_got_migrate, self);
+    }
+}
+
+static void vm_qmp_got_status(void *opaque, json_t *result)
+{
+    VmQmp *self = opaque;
+    json_t *running = json_object_get(result, "running");
+
+    if (!json_is_boolean(running)) {
+        return;
+    }
+    log_info("vm-qmp", "%s: the VM is %s", self->vm.object.id,
+             json_is_true(running) ? "running" : "stopped");
+    vm_set_running(&self->vm, json_is_true(running), g_get_real_time());
+    vm_qmp_find_nics(self);
+}
+
+static void vm_qmp_ready(void *opaque)
+{
+    VmQmp *self = opaque;
+
+    self->peer = self->pid ? (pid_t)self->pid
+                           : qmp_client_peer_pid(self->client);
+    qmp_client_call(self->client, "query-status", NULL, vm_qmp_got_status,
+                    self);
+    qmp_client_call(self->client, "query-migrate-capabilities", NULL,
+                    vm_qmp_got_capabilities, self);
+}
+
+static void vm_qmp_lost(void *opaque)
+{
+    VmQmp *self = opaque;
+    pid_t pid = self->peer;
+
+    /* A monitor that went away says nothing about the VM, unless the process
+     * behind it went away as well. */
+    if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
+        vm_qmp_forget_nics(self);
+        vm_set_gone(&self->vm, g_get_real_time());
+    }
+}
+
+static void vm_qmp_event(void *opaque, const char *name, json_t *data,
+                         int64_t time_us)
+{
+    VmQmp *self = opaque;
+
+    if (!strcmp(name, "STOP")) {
+        vm_set_running(&self->vm, false, time_us);
+    } else if (!strcmp(name, "RESUME")) {
+        vm_set_running(&self->vm, true, time_us);
+        vm_qmp_find_nics(self);
+    } else if (!strcmp(name, "SHUTDOWN")) {
+        vm_set_gone(&self->vm, time_us);
+    } else if (!strcmp(name, "RESET")) {
+        vm_qmp_forget_nics(self);
+        vm_qmp_find_nics(self);
+    } else if (!strcmp(name, "MIGRATION")) {
+        self->migration_events = true;
+        vm_qmp_migration_status(
+            self, json_string_value(json_object_get(data, "status")), time_us);
+    }
+}
+
+static const QmpClientHandlers vm_qmp_handlers = {
+    .ready = vm_qmp_ready,
+    .lost = vm_qmp_lost,
+    .event = vm_qmp_event,
+};
+
+/* The object */
+
+static bool vm_qmp_complete(Object *obj, GError **errp)
+{
+    VmQmp *self = (VmQmp *)obj;
+    Address address;
+
+    if (!address_parse(self->addr, &address, errp)) {
+        return false;
+    }
+    self->nics = g_ptr_array_new();
+    self->client =
+        qmp_client_new(&address, obj->id, &vm_qmp_handlers, self);
+    return true;
+}
+
+static void vm_qmp_finalize(Object *obj)
+{
+    VmQmp *self = (VmQmp *)obj;
+
+    qmp_client_free(self->client);
+    g_clear_pointer(&self->nics, g_ptr_array_unref);
+    g_clear_pointer(&self->vm.listeners, g_ptr_array_unref);
+}
+
+static const Property vm_qmp_props[] = {
+    {.name = "addr",
+     PROP_FIELD_STRING(VmQmp, addr),
+     .flags = PROP_REQUIRED | PROP_FIXED,
+     .since = "0.1",
+     .doc = "where the VM's QMP monitor listens: unix:PATH or tcp:HOST:PORT"},
+    {.name = "pid",
+     PROP_FIELD_UINT32(VmQmp, pid),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "the VMM's process, if it is not the one that listens on addr"},
+    {.name = "device",
+     PROP_FIELD_STRING(VmQmp, device),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "the NIC's id or QOM path, if the TAP's name does not tell"},
+    PROP_END,
+};
+
+const VmClass vm_qmp_class = {
+    .object =
+        {
+            .name = "vm-qmp",
+            .parent = &vm_class,
+            .kind = OBJECT_KIND_OBJECT,
+            .size = sizeof(VmQmp),
+            .props = vm_qmp_props,
+            .doc = "follows a virtual machine through its QMP monitor",
+            .complete = vm_qmp_complete,
+            .finalize = vm_qmp_finalize,
+        },
+    .nic_added = vm_qmp_nic_added,
+    .nic_removed = vm_qmp_nic_removed,
+    .nic_used = vm_qmp_nic_used,
+};

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vm/vm.h"
+
+const ObjectClass vm_class = {
+    .name = "vm",
+    .kind = OBJECT_KIND_OBJECT,
+    .size = sizeof(Vm),
+};
+
+static const VmClass vm_daemon_class = {
+    .object =
+        {
+            .name = "vm-daemon",
+            .parent = &vm_class,
+            .kind = OBJECT_KIND_OBJECT,
+            .size = sizeof(Vm),
+        },
+};
+
+Vm *vm_daemon(void)
+{
+    static Vm vm = {
+        .object = {.class = &vm_daemon_class.object, .completed = true},
+        .known = true,
+        .running = true,
+        .migration = VM_MIGRATION_UNKNOWN,
+    };
+
+    return &vm;
+}
+
+static const VmClass *vm_get_class(const Vm *vm)
+{
+    return (const VmClass *)vm->object.class;
+}
+
+void vm_listen(Vm *vm, VmListener *listener)
+{
+    if (!vm->listeners) {
+        vm->listeners = g_ptr_array_new();
+    }
+    g_ptr_array_add(vm->listeners, listener);
+}
+
+void vm_unlisten(Vm *vm, VmListener *listener)
+{
+    if (vm->listeners) {
+        g_ptr_array_remove(vm->listeners, listener);
+        if (vm->listeners->len == 0) {
+            g_clear_pointer(&vm->listeners, g_ptr_array_unref);
+        }
+    }
+}
+
+static void vm_tell(Vm *vm, VmEvent event, int64_t time_us)
+{
+    g_autoptr(GPtrArray) listeners = NULL;
+
+    if (!vm->listeners) {
+        return;
+    }
+    /* A listener may take itself out while it is told. */
+    listeners = g_ptr_array_copy(vm->listeners, NULL, NULL);
+    for (guint i = 0; i < listeners->len; i++) {
+        VmListener *listener = listeners->pdata[i];
+
+        if (vm->listeners && g_ptr_array_find(vm->listeners, listener, NULL)) {
+            listener->func(listener->opaque, event, time_us);
+        }
+    }
+}
+
+void vm_set_running(Vm *vm, bool running, int64_t time_us)
+{
+    if (vm->known && vm->running == running) {
+        return;
+    }
+    vm->known = true;
+    vm->running = running;
+    vm_tell(vm, VM_EVENT_RUN_STATE, time_us);
+}
+
+void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us)
+{
+    if (vm->migration != migration) {
+        vm->migration = migration;
+        vm_tell(vm, VM_EVENT_MIGRATION, time_us);
+    }
+}
+
+void vm_set_gone(Vm *vm, int64_t time_us)
+{
+    vm_tell(vm, VM_EVENT_GONE, time_us);
+}
+
+VmNic *vm_nic_new(Vm *vm, const char *ifname)
+{
+    VmNic *nic = g_new0(VmNic, 1);
+
+    nic->vm = vm;
+    nic->ifname = g_strdup(ifname);
+    if (vm_get_class(vm)->nic_added) {
+        vm_get_class(vm)->nic_added(vm, nic);
+    }
+    return nic;
+}
+
+void vm_nic_free(VmNic *nic)
+{
+    if (!nic) {
+        return;
+    }
+    if (vm_get_class(nic->vm)->nic_removed) {
+        vm_get_class(nic->vm)->nic_removed(nic->vm, nic);
+    }
+    g_free(nic->ifname);
+    g_free(nic);
+}
+
+bool vm_nic_used(VmNic *nic, uint16_t *used)
+{
+    const VmClass *class = vm_get_class(nic->vm);
+
+    return class->nic_used && class->nic_used(nic->vm, nic, used);
+}

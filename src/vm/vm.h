@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual machine as tapferry sees it: does it run, does it migrate, and
+ * how many frames did it get. Filled by a provider: vm-qmp follows a QMP
+ * monitor; the daemon's own run state (stop, cont, -S) is one too.
+ * Main thread only.
+ */
+#ifndef TF_VM_VM_H
+#define TF_VM_VM_H
+
+#include "object/object.h"
+
+typedef struct Vm Vm;
+typedef struct VmClass VmClass;
+typedef struct VmNic VmNic;
+
+typedef enum VmMigration {
+    VM_MIGRATION_UNKNOWN, /* can't be told: be prepared at any time */
+    VM_MIGRATION_NONE,
+    VM_MIGRATION_ACTIVE,    /* set up or running, outgoing */
+    VM_MIGRATION_COMPLETED, /* the machine lives elsewhere now */
+} VmMigration;
+
+typedef enum VmEvent {
+    VM_EVENT_RUN_STATE, /* known or running changed */
+    VM_EVENT_MIGRATION, /* migration changed */
+    VM_EVENT_GONE,      /* shut down, or its process ended */
+} VmEvent;
+
+/* @time_us: CLOCK_REALTIME of the change by the provider's own clock. */
+typedef void VmFunc(void *opaque, VmEvent event, int64_t time_us);
+
+typedef struct VmListener {
+    VmFunc *func;
+    void *opaque;
+} VmListener;
+
+struct VmClass {
+    ObjectClass object;
+    /* Starts to look for the NIC behind @nic's TAP. NULL: there is no way to
+     * know what the guest got. */
+    void (*nic_added)(Vm *vm, VmNic *nic);
+    void (*nic_removed)(Vm *vm, VmNic *nic);
+    /* The NIC's receive queue's used index as it stands in guest memory. */
+    bool (*nic_used)(Vm *vm, VmNic *nic, uint16_t *used);
+};
+
+struct Vm {
+    Object object;
+    bool known; /* the provider has answered at least once */
+    bool running;
+    VmMigration migration;
+    GPtrArray *listeners; /* VmListener *, borrowed */
+};
+
+/* The NIC of a VM that sits behind a TAP. */
+struct VmNic {
+    Vm *vm;
+    char *ifname; /* the TAP's name, owned */
+    void *provider; /* the provider's own */
+};
+
+extern const ObjectClass vm_class; /* the abstract base */
+
+/* The daemon's own run state; never NULL, lives as long as the daemon. */
+Vm *vm_daemon(void);
+
+void vm_listen(Vm *vm, VmListener *listener);
+void vm_unlisten(Vm *vm, VmListener *listener);
+
+/* For the providers: set and tell. */
+void vm_set_running(Vm *vm, bool running, int64_t time_us);
+void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us);
+void vm_set_gone(Vm *vm, int64_t time_us);
+
+/* Never fails: a VM without a way to know leaves vm_nic_used() false. */
+VmNic *vm_nic_new(Vm *vm, const char *ifname);
+void vm_nic_free(VmNic *nic);
+
+/* How many receive buffers the guest's device has used, modulo 65536 (virtio
+ * 1.2 section 2.7.8): for frames that fit one buffer, how many frames the
+ * guest really got. False if it can't be read now. */
+bool vm_nic_used(VmNic *nic, uint16_t *used);
+
+#endif
