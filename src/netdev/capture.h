@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Capture: the frames that pass an interface, seen through an AF_PACKET
+ * socket with a memory-mapped receive ring (packet(7), TPACKET_V2).
+ *
+ * Version 2 wakes its reader at once, which the switchover needs; version 3
+ * costs less a frame but hands frames over up to a millisecond late
+ * (docs/design/0002-capture-ring.md). A frame larger than its slot comes
+ * whole over the socket (PACKET_COPY_THRESH).
+ *
+ * Direction: for a TAP, PACKET_OUTGOING is what the host sends into it, that
+ * is toward the guest. Frames that tapferry itself injects carry a mark and
+ * are left out by a filter in the kernel. The VLAN tag that the kernel keeps
+ * apart is put back into the frame. The batch is valid during the call.
+ *
+ * Main thread only.
+ */
+#ifndef TF_NETDEV_CAPTURE_H
+#define TF_NETDEV_CAPTURE_H
+
+#include "packet/packet.h"
+
+#include <glib.h>
+
+/* SO_MARK of what we inject: "tapf". */
+#define CAPTURE_OWN_MARK 0x74617066u
+
+typedef struct Capture Capture;
+
+typedef struct CaptureHandlers {
+    /* All of @batch travels in @direction. */
+    void (*packets)(void *opaque, Direction direction,
+                    const PacketBatch *batch);
+    /* @n frames passed here, in order, that the ring had no room for. */
+    void (*lost)(void *opaque, uint64_t n);
+} CaptureHandlers;
+
+enum {
+    CAPTURE_TX = 1 << DIRECTION_TX,
+    CAPTURE_RX = 1 << DIRECTION_RX,
+};
+
+/* @directions: CAPTURE_TX, CAPTURE_RX or both. */
+Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
+                     void *opaque);
+void capture_free(Capture *capture);
+
+/* Binds to an interface, anew after capture_detach(). */
+bool capture_attach(Capture *capture, int ifindex, GError **errp);
+void capture_detach(Capture *capture);
+
+/* Hands out all that has been captured up to now. */
+void capture_drain(Capture *capture);
+
+/* While paused, frames stay in the ring, and are lost when it is full. */
+void capture_pause(Capture *capture, bool paused);
+
+#endif

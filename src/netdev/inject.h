@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Injection: frames put into an interface, toward the guest, through an
+ * AF_PACKET socket.
+ *
+ * PACKET_QDISC_BYPASS makes the kernel say when a TAP's queue is full
+ * (ENOBUFS) where it would otherwise lose the frame in silence, and keeps our
+ * frames out of other captures. What the TAP can't take as it is (a
+ * super-frame without the guest's TSO) goes in segments.
+ *
+ * Main thread only.
+ */
+#ifndef TF_NETDEV_INJECT_H
+#define TF_NETDEV_INJECT_H
+
+#include "packet/packet.h"
+
+#include <glib.h>
+
+typedef struct Inject Inject;
+
+typedef enum InjectResult {
+    INJECT_OK,
+    INJECT_FULL,     /* the TAP's queue is full: the same frame again later */
+    INJECT_OVERSIZE, /* larger than the interface takes: never */
+    INJECT_REFUSED,  /* the kernel does not take this frame: never */
+    INJECT_GONE,     /* the interface is down or gone: when it is back */
+} InjectResult;
+
+Inject *inject_new(void);
+void inject_free(Inject *inject);
+
+bool inject_attach(Inject *inject, int ifindex, GError **errp);
+void inject_detach(Inject *inject);
+
+/* Injects @n packets, in order. Sets @done to how many went in; the result
+ * is that of the first that did not, or INJECT_OK. A packet that failed as
+ * FULL or GONE is to be given again first. */
+InjectResult inject_packets(Inject *inject, const Packet *packets, unsigned n,
+                            unsigned *done);
+
+/* Frames that the kernel has accepted, segments counted each, since
+ * inject_new(): the number to compare with what a TAP counts. */
+uint64_t inject_accepted(const Inject *inject);
+
+#endif

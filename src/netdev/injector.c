@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "netdev/injector.h"
+
+#include "base/loop.h"
+
+/* How soon to look again while the guest takes frames, and how late while it
+ * does not. */
+#define RETRY_MIN_US 150
+#define RETRY_MAX_US 5000
+/* So few are sent without counting the live frames first. */
+#define SMALL_BURST 64
+/* How long the live frames are counted on behind the last of a backlog. */
+#define LIVE_LINGER_US 1000000
+/* Frames a round, so that a backlog does not starve the rest. */
+#define ROUND_MAX 4096
+
+struct Injector {
+    Tap *tap;
+    const InjectorHandlers *handlers;
+    void *opaque;
+    Inject *inject;
+    Capture *live; /* counts what the network delivers, while we inject */
+    PacketQueue queue;
+    bool open;
+    bool running; /* injector_run() is under way */
+    Meter meter;
+    uint64_t accepted; /* of inject_accepted(), entered in the meter */
+    uint64_t last_left; /* tx_packets + tx_dropped of the last round */
+    uint64_t retry_us;
+    LoopTimer timer;
+    TapListener listener;
+};
+
+static void injector_live(void *opaque, Direction direction,
+                          const PacketBatch *batch)
+{
+    Injector *self = opaque;
+
+    (void)direction;
+    meter_enter(&self->meter, batch->n);
+}
+
+static void injector_live_lost(void *opaque, uint64_t n)
+{
+    Injector *self = opaque;
+
+    meter_enter(&self->meter, n);
+}
+
+static const CaptureHandlers injector_live_handlers = {
+    .packets = injector_live,
+    .lost = injector_live_lost,
+};
+
+static void injector_stop_live(Injector *self)
+{
+    if (self->live) {
+        tap_remove_capture(self->tap, self->live);
+        self->live = NULL;
+        meter_reset(&self->meter);
+    }
+}
+
+static void injector_tick(void *opaque)
+{
+    Injector *self = opaque;
+
+    if (packet_queue_count(&self->queue) > 0) {
+        injector_run(self);
+    } else {
+        injector_stop_live(self);
+    }
+}
+
+static void injector_tap_changed(void *opaque, bool renewed)
+{
+    Injector *self = opaque;
+
+    if (renewed) {
+        meter_reset(&self->meter);
+    }
+    injector_run(self);
+}
+
+Injector *injector_new(Tap *tap, const InjectorHandlers *handlers,
+                       void *opaque, GError **errp)
+{
+    Injector *self;
+    Inject *inject = tap_add_inject(tap, errp);
+
+    if (!inject) {
+        return NULL;
+    }
+    self = g_new0(Injector, 1);
+    self->tap = tap;
+    self->handlers = handlers;
+    self->opaque = opaque;
+    self->inject = inject;
+    self->retry_us = RETRY_MIN_US;
+    packet_queue_init(&self->queue);
+    self->timer = LOOP_TIMER_INIT;
+    loop_timer_open(&self->timer, injector_tick, self);
+    self->listener =
+        (TapListener){.changed = injector_tap_changed, .opaque = self};
+    tap_listen(tap, &self->listener);
+    return self;
+}
+
+void injector_free(Injector *self)
+{
+    if (!self) {
+        return;
+    }
+    tap_unlisten(self->tap, &self->listener);
+    loop_timer_close(&self->timer);
+    injector_stop_live(self);
+    tap_remove_inject(self->tap, self->inject);
+    packet_queue_free(&self->queue);
+    g_free(self);
+}
+
+PacketRecord *injector_append(Injector *self, const Packet *packet)
+{
+    return packet_queue_append(&self->queue, packet);
+}
+
+/* How many frames the TAP's queue may take now: up to half of what it holds,
+ * so that the network's own find room. */
+static uint64_t injector_room(Injector *self)
+{
+    uint64_t limit = MAX(tap_queue_length(self->tap) / 2, 1);
+    uint64_t content, left;
+    LinkCounters counters;
+
+    if (!self->live && packet_queue_count(&self->queue) <= SMALL_BURST) {
+        return SMALL_BURST; /* a full queue still answers ENOBUFS */
+    }
+    if (!self->live) {
+        /* Without a count of the live frames the kernel's word has to do. */
+        self->live = tap_add_capture(self->tap, CAPTURE_TX,
+                                     &injector_live_handlers, self, NULL);
+    }
+    if (!tap_read_counters(self->tap, &counters)) {
+        return 0;
+    }
+    if (self->live) {
+        capture_drain(self->live);
+    }
+    left = counters.tx_packets + counters.tx_dropped;
+    if (left != self->last_left) {
+        self->last_left = left;
+        self->retry_us = RETRY_MIN_US;
+    } else {
+        self->retry_us = MIN(self->retry_us * 2, RETRY_MAX_US);
+    }
+    content = meter_sample(&self->meter, &counters);
+    return content < limit ? limit - content : 0;
+}
+
+/* Injects up to one batch; true to go on. */
+static bool injector_batch(Injector *self, uint64_t room)
+{
+    Packet packets[PACKET_BATCH_MAX];
+    PacketCursor cursor = packet_queue_head(&self->queue);
+    PacketRecord *record;
+    InjectResult result;
+    unsigned n = 0, done;
+
+    while (n < MIN(room, PACKET_BATCH_MAX) &&
+           (record = packet_queue_at(&self->queue, &cursor))) {
+        packets[n++] = packet_record_view(record);
+        packet_cursor_advance(&cursor);
+    }
+    result = inject_packets(self->inject, packets, n, &done);
+    meter_enter(&self->meter, inject_accepted(self->inject) - self->accepted);
+    self->accepted = inject_accepted(self->inject);
+    for (unsigned i = 0; i < done; i++) {
+        cursor = packet_queue_head(&self->queue);
+        self->handlers->injected(self->opaque,
+                                 packet_queue_at(&self->queue, &cursor));
+        packet_queue_pop(&self->queue);
+    }
+    if (result == INJECT_OVERSIZE || result == INJECT_REFUSED) {
+        cursor = packet_queue_head(&self->queue);
+        self->handlers->refused(self->opaque,
+                                packet_queue_at(&self->queue, &cursor), result);
+        packet_queue_pop(&self->queue);
+        return true;
+    }
+    return result == INJECT_OK;
+}
+
+void injector_run(Injector *self)
+{
+    uint64_t budget = ROUND_MAX, room, before;
+    bool going = true;
+
+    if (self->running || !self->open || packet_queue_count(&self->queue) == 0 ||
+        !tap_is_up(self->tap)) {
+        return;
+    }
+    self->running = true;
+    room = injector_room(self);
+    while (going && room > 0 && budget > 0 &&
+           packet_queue_count(&self->queue) > 0) {
+        before = self->queue.head.number;
+        going = injector_batch(self, room);
+        room -= MIN(room, self->queue.head.number - before);
+        budget -= MIN(budget, self->queue.head.number - before);
+        if (room == 0) {
+            room = injector_room(self);
+        }
+    }
+    if (packet_queue_count(&self->queue) > 0) {
+        loop_timer_set(&self->timer, budget == 0 ? 1 : self->retry_us);
+    } else if (self->live) {
+        loop_timer_set(&self->timer, LIVE_LINGER_US);
+    }
+    self->running = false;
+    if (self->handlers->round_done) {
+        self->handlers->round_done(self->opaque);
+    }
+}
+
+void injector_set_gate(Injector *self, bool open)
+{
+    self->open = open;
+    if (open) {
+        injector_run(self);
+    } else {
+        loop_timer_cancel(&self->timer);
+    }
+}
+
+const PacketQueue *injector_queue(const Injector *self)
+{
+    return &self->queue;
+}
+
+void injector_clear(Injector *self)
+{
+    packet_queue_clear(&self->queue);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A queue of frames on their way into a TAP: in order, never faster than the
+ * guest takes them, and no more of them in the TAP's queue at a time than
+ * leaves room for what the network itself delivers.
+ *
+ * While the gate is closed (the guest does not run) frames are held. While
+ * the interface is down or gone they are held as well. The queue is not
+ * bounded here: its owner stops feeding it (injector_size()).
+ *
+ * Main thread only.
+ */
+#ifndef TF_NETDEV_INJECTOR_H
+#define TF_NETDEV_INJECTOR_H
+
+#include "netdev/meter.h"
+#include "netdev/tap.h"
+#include "packet/queue.h"
+
+typedef struct Injector Injector;
+
+typedef struct InjectorHandlers {
+    /* @record went into the interface; it is popped after the call. */
+    void (*injected)(void *opaque, const PacketRecord *record);
+    /* The interface will never take @record. */
+    void (*refused)(void *opaque, const PacketRecord *record,
+                    InjectResult why);
+    /* A round of injection is over; NULL: nobody wants to know. */
+    void (*round_done)(void *opaque);
+} InjectorHandlers;
+
+Injector *injector_new(Tap *tap, const InjectorHandlers *handlers,
+                       void *opaque, GError **errp);
+void injector_free(Injector *injector);
+
+/* Appends a copy and returns its record; injector_run() sends what may be
+ * sent. */
+PacketRecord *injector_append(Injector *injector, const Packet *packet);
+void injector_run(Injector *injector);
+
+/* Opening it runs at once. */
+void injector_set_gate(Injector *injector, bool open);
+
+/* Frames that wait; owned by the injector. */
+const PacketQueue *injector_queue(const Injector *injector);
+
+/* Throws away what waits. */
+void injector_clear(Injector *injector);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How many frames sit in a TAP's queue, from what can be counted outside it;
+ * a state machine without I/O.
+ *
+ *   entered   frames that were sent into the TAP, seen before they enter its
+ *             queue (a capture) or put there by us (an injection)
+ *   left      tx_packets + tx_dropped: frames taken out by the VMM, and those
+ *             that found the queue full
+ *
+ * entered - left is the queue's content, but for a constant: what had been
+ * counted, or lay in the queue, before we began. The queue can't hold less
+ * than nothing, so the constant is at least what makes the content 0 at the
+ * emptiest moment seen; a running guest empties its queue all the time, so a
+ * few samples find it.
+ */
+#ifndef TF_NETDEV_METER_H
+#define TF_NETDEV_METER_H
+
+#include "netdev/link.h"
+
+typedef struct Meter {
+    uint64_t entered;
+    uint64_t base; /* left - entered when the queue was empty */
+    bool primed;   /* there was a sample */
+} Meter;
+
+static inline void meter_enter(Meter *meter, uint64_t n)
+{
+    meter->entered += n;
+}
+
+/* Forgets the constant: the counters are another interface's. */
+static inline void meter_reset(Meter *meter)
+{
+    meter->primed = false;
+}
+
+/*
+ * Takes a sample and returns the queue's content. The counters must have been
+ * read no later than the last frame was entered: what is counted as left must
+ * have been seen to enter.
+ */
+static inline uint64_t meter_sample(Meter *meter, const LinkCounters *counters)
+{
+    uint64_t left = counters->tx_packets + counters->tx_dropped;
+
+    if (!meter->primed || left > meter->entered + meter->base) {
+        meter->base = left - meter->entered;
+        meter->primed = true;
+    }
+    return meter->entered + meter->base - left;
+}
+
+#endif

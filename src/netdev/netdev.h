@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Netdevs: where frames come from and go to, each with its chain of filters.
+ * Main thread only.
+ */
+#ifndef TF_NETDEV_NETDEV_H
+#define TF_NETDEV_NETDEV_H
+
+#include "object/object.h"
+#include "packet/packet.h"
+#include "vm/vm.h"
+
+typedef struct Netdev Netdev;
+typedef struct NetdevClass NetdevClass;
+typedef struct Filter Filter;
+
+struct NetdevClass {
+    ObjectClass object;
+    bool (*open)(Netdev *netdev, GError **errp);
+    void (*close)(Netdev *netdev);
+    /* A frame came out of the chain's end: toward the guest (tx) or toward
+     * the network (rx). */
+    void (*deliver)(Netdev *netdev, Direction direction, const Packet *packet);
+    /* All frames of a batch were delivered. */
+    void (*flush)(Netdev *netdev);
+    /* Filters came, went, or were switched; @observed: one of them wants to
+     * see what passes by itself. */
+    void (*set_observed)(Netdev *netdev, bool observed);
+    /* The part of `info network` behind "id: index=0,"; owned. */
+    char *(*info)(const Netdev *netdev);
+};
+
+/* The way into the chain, which stands a floor higher. */
+typedef void NetdevChainFunc(Netdev *netdev, Direction direction,
+                             const PacketBatch *batch);
+
+struct Netdev {
+    Object object;
+    char *vm_id; /* property vm */
+    NetdevChainFunc *chain; /* set with the first filter */
+    GPtrArray *filters; /* the chain, head first; borrowed Filter * */
+    Vm *vm;             /* never NULL: the daemon's own unless named */
+    Counter dropped;    /* came out of an end that leads nowhere */
+};
+
+extern const ObjectClass netdev_class; /* the abstract base */
+
+/* The netdev @id, or NULL. */
+Netdev *netdev_find(const char *id);
+
+static inline const NetdevClass *netdev_get_class(const Netdev *netdev)
+{
+    return (const NetdevClass *)netdev->object.class;
+}
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The netdev `tap`: an interface that somebody else owns, observed and
+ * injected into through AF_PACKET; its tun queue is never opened.
+ *
+ * The interface may go down, disappear, and come back under its name: the
+ * captures and injections made here are detached and attached anew, and their
+ * owners are told. Main thread only.
+ */
+#ifndef TF_NETDEV_TAP_H
+#define TF_NETDEV_TAP_H
+
+#include "netdev/capture.h"
+#include "netdev/inject.h"
+#include "netdev/link.h"
+#include "netdev/netdev.h"
+
+typedef struct Tap Tap;
+
+/* The netdev as a tap, or NULL if it is of another type. */
+Tap *tap_from_netdev(Netdev *netdev);
+
+Netdev *tap_netdev(Tap *tap);
+const char *tap_ifname(const Tap *tap);
+
+/* The interface exists and is up. */
+bool tap_is_up(const Tap *tap);
+
+/* False while there is no interface. */
+bool tap_read_counters(const Tap *tap, LinkCounters *counters);
+
+/* Packets that its queue holds (txqueuelen), never 0. */
+uint32_t tap_queue_length(const Tap *tap);
+
+/* A capture that follows the interface; freed by tap_remove_capture(). */
+Capture *tap_add_capture(Tap *tap, unsigned directions,
+                         const CaptureHandlers *handlers, void *opaque,
+                         GError **errp);
+void tap_remove_capture(Tap *tap, Capture *capture);
+
+/* Likewise an injection. */
+Inject *tap_add_inject(Tap *tap, GError **errp);
+void tap_remove_inject(Tap *tap, Inject *inject);
+
+/* Told after the interface went down, away, or came back; what was counted
+ * before has no meaning for a new one (@renewed). */
+typedef struct TapListener {
+    void (*changed)(void *opaque, bool renewed);
+    void *opaque;
+} TapListener;
+
+void tap_listen(Tap *tap, TapListener *listener);
+void tap_unlisten(Tap *tap, TapListener *listener);
+
+#endif
