@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "chardev/frame-reader.h"
+
+#include "base/log.h"
+#include "packet/vnet.h"
+#include "wire/framer.h"
+
+#include <errno.h>
+
+/* Room for many frames a read; must hold the largest. */
+#define READ_BUFFER (256 * 1024)
+/* Reads a wakeup. */
+#define READS_MAX 8
+
+struct FrameReader {
+    const FrameReaderHandlers *handlers;
+    void *opaque;
+    Chardev *chardev;
+    Framer framer;
+    bool paused;
+    bool broken; /* the framing is lost until the next connection */
+    bool busy;   /* frames are being handed out */
+    PacketBatch batch;
+};
+
+static void reader_flush(FrameReader *self)
+{
+    if (self->batch.n > 0) {
+        self->handlers->packets(self->opaque, &self->batch);
+        self->batch.n = 0;
+    }
+}
+
+static void reader_break(FrameReader *self, FramerResult result,
+                         const FramerFrame *frame)
+{
+    log_warning("chardev",
+                "%s: the peer announced a frame of %u bytes with a header of "
+                "%u, which can not be%s; closing the connection",
+                self->chardev->object.id, frame->len, frame->vnet_hdr_len,
+                result == FRAMER_OVERSIZE
+                    ? ""
+                    : "; is vnet_hdr_support the same on both ends?");
+    self->handlers->malformed(self->opaque, frame->len);
+    self->broken = true;
+    chardev_disconnect(self->chardev);
+}
+
+/* Hands out the frames that lie in the buffer, until it pauses us. */
+static void reader_parse(FrameReader *self)
+{
+    FramerResult result = FRAMER_FRAME;
+    FramerFrame frame = {0};
+
+    while (!self->paused && !self->broken && result == FRAMER_FRAME) {
+        result = framer_next(&self->framer, &frame);
+        if (result == FRAMER_FRAME) {
+            self->batch.packets[self->batch.n++] =
+                vnet_parse(frame.payload, frame.len, frame.vnet_hdr_len);
+        }
+        if (self->batch.n == PACKET_BATCH_MAX || result != FRAMER_FRAME) {
+            reader_flush(self);
+        }
+    }
+    if (result == FRAMER_OVERSIZE || result == FRAMER_MALFORMED) {
+        reader_break(self, result, &frame);
+    }
+}
+
+static void reader_readable(void *opaque)
+{
+    FrameReader *self = opaque;
+    size_t room;
+    ssize_t n = 1;
+
+    if (self->busy) {
+        return;
+    }
+    self->busy = true;
+    for (int i = 0; i < READS_MAX && n > 0 && !self->paused && !self->broken;
+         i++) {
+        uint8_t *to = framer_room(&self->framer, &room);
+
+        n = chardev_read(self->chardev, to, room);
+        if (n > 0) {
+            framer_filled(&self->framer, (size_t)n);
+            reader_parse(self);
+        }
+    }
+    self->busy = false;
+}
+
+static void reader_opened(void *opaque)
+{
+    FrameReader *self = opaque;
+
+    framer_reset(&self->framer);
+    self->broken = false;
+}
+
+static void reader_closed(void *opaque)
+{
+    (void)opaque;
+}
+
+static void reader_writable(void *opaque)
+{
+    (void)opaque;
+}
+
+static const ChardevHandlers reader_chardev_handlers = {
+    .opened = reader_opened,
+    .closed = reader_closed,
+    .readable = reader_readable,
+    .writable = reader_writable,
+};
+
+FrameReader *frame_reader_new(const char *chardev, bool vnet,
+                              const FrameReaderHandlers *handlers, void *opaque,
+                              GError **errp)
+{
+    FrameReader *self = g_new0(FrameReader, 1);
+
+    self->handlers = handlers;
+    self->opaque = opaque;
+    self->paused = true;
+    framer_init(&self->framer, vnet, READ_BUFFER);
+    self->chardev =
+        chardev_claim(chardev, &reader_chardev_handlers, self, errp);
+    if (!self->chardev) {
+        frame_reader_free(self);
+        return NULL;
+    }
+    return self;
+}
+
+void frame_reader_free(FrameReader *self)
+{
+    if (self) {
+        chardev_release(self->chardev);
+        framer_free(&self->framer);
+        g_free(self);
+    }
+}
+
+void frame_reader_pause(FrameReader *self, bool paused)
+{
+    if (self->paused == paused) {
+        return;
+    }
+    self->paused = paused;
+    chardev_want_read(self->chardev, !paused);
+    if (!paused && !self->busy) {
+        /* What was read before the pause comes first. */
+        self->busy = true;
+        reader_parse(self);
+        self->busy = false;
+    }
+}

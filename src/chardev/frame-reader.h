@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The receiving end of a link: frames in QEMU's framing from a chardev,
+ * handed on in batches. The parser starts anew with every connection; a peer
+ * that breaks the framing is disconnected at once.
+ *
+ * Pausing is back-pressure: bytes stay in the socket and, in the end, at the
+ * sender. Main thread only.
+ */
+#ifndef TF_CHARDEV_FRAME_READER_H
+#define TF_CHARDEV_FRAME_READER_H
+
+#include "chardev/chardev.h"
+#include "packet/packet.h"
+
+typedef struct FrameReader FrameReader;
+
+typedef struct FrameReaderHandlers {
+    /* The batch is valid during the call, which may pause the reader. */
+    void (*packets)(void *opaque, const PacketBatch *batch);
+    /* A frame that can't be; its length as the peer gave it. */
+    void (*malformed)(void *opaque, uint32_t len);
+} FrameReaderHandlers;
+
+FrameReader *frame_reader_new(const char *chardev, bool vnet,
+                              const FrameReaderHandlers *handlers, void *opaque,
+                              GError **errp);
+/* Harmless with NULL. */
+void frame_reader_free(FrameReader *reader);
+
+/* A reader starts paused. */
+void frame_reader_pause(FrameReader *reader, bool paused);
+
+#endif

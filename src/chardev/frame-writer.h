@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The sending end of a link: frames in QEMU's framing out to a chardev, with
+ * a bounded queue for a peer that is slow or absent.
+ *
+ * The owner appends frames and calls frame_writer_run() once a batch. While
+ * shipping is off, frames only gather (the history of a switchover); the
+ * owner trims them, or starts shipping at a chosen number. With retain on,
+ * records stay in the queue behind the send cursor until they are trimmed.
+ *
+ * A frame that is cut by a lost connection goes out whole on the next.
+ * Without vnet headers on the wire an offloaded frame leaves as the plain
+ * frames it stands for. Main thread only.
+ */
+#ifndef TF_CHARDEV_FRAME_WRITER_H
+#define TF_CHARDEV_FRAME_WRITER_H
+
+#include "chardev/chardev.h"
+#include "packet/queue.h"
+
+/* The order of the words of the property "on-full". */
+typedef enum FullPolicy {
+    FULL_BLOCK,
+    FULL_DROP_OLDEST,
+    FULL_DROP_NEWEST,
+} FullPolicy;
+
+typedef enum FrameFate {
+    FRAME_SENT,       /* the kernel has taken the last byte of it */
+    FRAME_UNSENDABLE, /* it can't be made into plain frames */
+    FRAME_MISSING,    /* its bytes were never seen */
+    FRAME_DROPPED,    /* it had to make room (FULL_DROP_OLDEST) */
+} FrameFate;
+
+typedef enum FrameAppend {
+    FRAME_APPEND_OK,
+    FRAME_APPEND_FULL,         /* no room: not taken */
+    FRAME_APPEND_DISCONNECTED, /* no peer: not taken */
+} FrameAppend;
+
+typedef struct FrameWriterHandlers {
+    /* The cursor passes @record, which stays valid during the call. */
+    void (*done)(void *opaque, PacketRecord *record, FrameFate fate);
+    /* There is room again after FRAME_APPEND_FULL. NULL: nobody waits. */
+    void (*room)(void *opaque);
+} FrameWriterHandlers;
+
+typedef struct FrameWriterConfig {
+    const char *chardev; /* id */
+    bool vnet;           /* virtio-net headers on the wire */
+    uint64_t limit;      /* bytes that may wait */
+    FullPolicy policy;
+    bool queue_without_peer; /* else such frames are refused */
+    bool retain;
+    bool shipping; /* from the start */
+} FrameWriterConfig;
+
+typedef struct FrameWriter FrameWriter;
+
+FrameWriter *frame_writer_new(const FrameWriterConfig *config,
+                              const FrameWriterHandlers *handlers, void *opaque,
+                              GError **errp);
+/* Harmless with NULL. */
+void frame_writer_free(FrameWriter *writer);
+
+FrameAppend frame_writer_append(FrameWriter *writer, const Packet *packet);
+
+/* Appends whatever the limit says; for frames that never had bytes too. */
+PacketRecord *frame_writer_append_always(FrameWriter *writer,
+                                         const Packet *packet);
+PacketRecord *frame_writer_append_missing(FrameWriter *writer);
+
+/* True if what waits has reached the limit. */
+bool frame_writer_is_full(const FrameWriter *writer);
+
+/* Sends what can be sent now. */
+void frame_writer_run(FrameWriter *writer);
+
+/* Ships from the record @number (or the oldest there is) on. */
+void frame_writer_start(FrameWriter *writer, uint64_t number);
+/* Stops behind the frame that is on its way; returns the number of the first
+ * one that was not shipped. */
+uint64_t frame_writer_stop(FrameWriter *writer);
+
+void frame_writer_set_retain(FrameWriter *writer, bool retain);
+
+/* Removes records before @number, but none that is still to be sent. */
+void frame_writer_trim(FrameWriter *writer, uint64_t number);
+
+/* The queue, with its history; owned by the writer. */
+const PacketQueue *frame_writer_queue(const FrameWriter *writer);
+
+/* Packets and bytes between the send cursor and the end. */
+Counter frame_writer_waiting(const FrameWriter *writer);
+
+bool frame_writer_connected(const FrameWriter *writer);
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The socket chardev: TCP, unix or inherited, as a client that connects and
+ * connects again, or as a server for one peer at a time; whoever comes while
+ * one is there waits in the kernel's backlog.
+ *
+ * A handler may delete the chardev, so a call into the frontend is the last
+ * thing that a function does: a round of the loop makes one call at most, and
+ * what else is ready comes back with the next (epoll is level-triggered).
+ */
+#include "chardev/socket.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Out of descriptors or memory: the next try to accept. */
+#define SOCKET_ACCEPT_RETRY_MS 500
+
+static void socket_listen_on(ChardevSocket *self);
+static void socket_connect_later(ChardevSocket *self);
+
+/* @fd is a connection to the peer. */
+static void socket_start(ChardevSocket *self, int fd)
+{
+    int off = 0;
+
+    if (!self->nodelay) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
+    }
+    loop_watch_remove(&self->listen_watch);
+    g_clear_pointer(&self->failure, g_free);
+    self->fd = fd;
+    self->eof = false;
+    log_debug("chardev", "%s: peer connected", self->chardev.object.id);
+    chardev_set_connected(&self->chardev, true);
+}
+
+static void socket_close_fd(ChardevSocket *self)
+{
+    if (self->fd >= 0) {
+        loop_watch_remove(&self->watch);
+        close(self->fd);
+        self->fd = -1;
+    }
+}
+
+/* The connection is over. */
+static void socket_stop(ChardevSocket *self)
+{
+    log_debug("chardev", "%s: peer gone", self->chardev.object.id);
+    socket_close_fd(self);
+    if (self->listen_fd >= 0) {
+        socket_listen_on(self);
+    } else {
+        socket_connect_later(self);
+    }
+    chardev_set_connected(&self->chardev, false);
+}
+
+static void socket_disconnect(Chardev *chardev)
+{
+    socket_stop((ChardevSocket *)chardev);
+}
+
+/*
+ * The peer has closed its end (EPOLLRDHUP: at least its sending half), and
+ * the frontend is not reading. What is still unread has to reach it first:
+ * then only what can still happen is watched, until the frontend wants to
+ * read, which brings the matter here or to the end by way of a read.
+ */
+static void socket_peer_ended(ChardevSocket *self, uint32_t events)
+{
+    const Chardev *chardev = &self->chardev;
+    bool broken = events & (EPOLLHUP | EPOLLERR);
+    bool never_reads = chardev->handlers && !chardev->handlers->readable;
+    char byte;
+    bool unread = recv(self->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    /* One that has sent all it had may still wait for our answers. */
+    bool answering = chardev->want_write && !broken;
+
+    if (never_reads || !(unread || answering) ||
+        (broken && chardev->want_write)) {
+        socket_stop(self);
+    } else if (broken) {
+        /* EPOLLHUP can't be masked. */
+        loop_watch_remove(&self->watch);
+    } else {
+        loop_watch_modify(&self->watch, chardev->want_write ? EPOLLOUT : 0);
+    }
+}
+
+static void socket_event(void *opaque, uint32_t events)
+{
+    ChardevSocket *self = opaque;
+    Chardev *chardev = &self->chardev;
+    bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+    bool broken = events & (EPOLLHUP | EPOLLERR);
+    bool readable = chardev->want_read && (ended || (events & EPOLLIN));
+    bool writable = chardev->want_write && (events & EPOLLOUT) &&
+                    (chardev->want_read || !broken);
+
+    if (self->eof) {
+        socket_stop(self);
+    } else if (readable && !(writable && self->write_first)) {
+        self->write_first = true;
+        chardev->handlers->readable(chardev->opaque);
+    } else if (writable) {
+        self->write_first = false;
+        chardev->handlers->writable(chardev->opaque);
+    } else if (ended) {
+        socket_peer_ended(self, events);
+    }
+}
+
+static void socket_update(Chardev *chardev)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+    uint32_t events = EPOLLRDHUP;
+
+    if (!chardev->connected) {
+        return;
+    }
+    events |= chardev->want_read ? EPOLLIN : 0;
+    events |= chardev->want_write ? EPOLLOUT : 0;
+    if (self->watch.fd < 0) {
+        loop_watch_add(&self->watch, self->fd, events, socket_event, self);
+    } else {
+        loop_watch_modify(&self->watch, events);
+    }
+}
+
+static ssize_t socket_read(Chardev *chardev, void *buffer, size_t size)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+    ssize_t n;
+
+    do {
+        n = recv(self->fd, buffer, size, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    if (n < 0) {
+        n = -errno;
+    }
+    if (n == 0 || (n < 0 && n != -EAGAIN)) {
+        /* The loop comes round to it: the end of a stream stays ready. */
+        self->eof = true;
+        socket_update(chardev);
+    }
+    return n;
+}
+
+static ssize_t socket_writev(Chardev *chardev, const struct iovec *iov, int n)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+    struct msghdr message = {
+        .msg_iov = (struct iovec *)iov,
+        .msg_iovlen = (size_t)MIN(n, IOV_MAX),
+    };
+    ssize_t written;
+
+    do {
+        written = sendmsg(self->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (written < 0 && errno == EINTR);
+    return written < 0 ? -errno : written;
+}
+
+/* Says @message unless it was the last to be said: an outage is one line,
+ * however often the connection is tried. */
+static void socket_report(ChardevSocket *self, const char *message)
+{
+    if (g_strcmp0(self->failure, message) != 0 &&
+        log_limit_pass(&self->failure_limit)) {
+        log_warning("chardev", "Unable to connect character device %s: %s",
+                    self->chardev.object.id, message);
+        g_free(self->failure);
+        self->failure = g_strdup(message);
+    }
+}
+
+static void socket_connect_event(void *opaque, uint32_t events)
+{
+    ChardevSocket *self = opaque;
+    g_autoptr(GError) error = NULL;
+    int fd = self->fd;
+
+    if (!address_connect_done(&self->address, fd, &error)) {
+        socket_close_fd(self);
+        socket_report(self, error->message);
+        socket_connect_later(self);
+        return;
+    }
+    loop_watch_remove(&self->watch);
+    socket_start(self, fd);
+}
+
+static void socket_connect(ChardevSocket *self)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = address_connect_turn(&self->address, self->attempts++, &error);
+
+    if (fd < 0) {
+        socket_report(self, error->message);
+        socket_connect_later(self);
+        return;
+    }
+    self->fd = fd;
+    loop_watch_add(&self->watch, fd, EPOLLOUT, socket_connect_event, self);
+}
+
+static gboolean socket_connect_again(gpointer opaque)
+{
+    ChardevSocket *self = opaque;
+
+    self->timer = 0;
+    socket_connect(self);
+    return G_SOURCE_REMOVE;
+}
+
+static void socket_connect_later(ChardevSocket *self)
+{
+    if (self->reconnect_ms > 0) {
+        self->timer =
+            g_timeout_add(self->reconnect_ms, socket_connect_again, self);
+    }
+}
+
+static gboolean socket_accept_again(gpointer opaque)
+{
+    ChardevSocket *self = opaque;
+
+    self->timer = 0;
+    socket_listen_on(self);
+    return G_SOURCE_REMOVE;
+}
+
+static void socket_accept_event(void *opaque, uint32_t events)
+{
+    ChardevSocket *self = opaque;
+    int fd = address_accept(self->listen_fd);
+
+    if (fd >= 0) {
+        socket_start(self, fd);
+    } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+               errno == ENOMEM) {
+        socket_report(self, g_strerror(errno));
+        loop_watch_remove(&self->listen_watch);
+        self->timer =
+            g_timeout_add(SOCKET_ACCEPT_RETRY_MS, socket_accept_again, self);
+    }
+}
+
+static void socket_listen_on(ChardevSocket *self)
+{
+    loop_watch_add(&self->listen_watch, self->listen_fd, EPOLLIN,
+                   socket_accept_event, self);
+}
+
+/* A signal ends the wait, so that the daemon can be ended. */
+static bool socket_wait(ChardevSocket *self, GError **errp)
+{
+    g_autofree char *name = chardev_filename(&self->chardev);
+    struct pollfd pollfd = {.fd = self->listen_fd, .events = POLLIN};
+    int fd;
+
+    log_info("chardev", "waiting for connection on: %s", name);
+    do {
+        fd = poll(&pollfd, 1, -1) > 0 ? address_accept(self->listen_fd) : -1;
+    } while (fd < 0 && (errno == EAGAIN || errno == ECONNABORTED));
+    if (fd < 0) {
+        return tf_error_set_errno(errp, errno, "no connection on %s", name);
+    }
+    socket_start(self, fd);
+    return true;
+}
+
+static bool socket_open_server(ChardevSocket *self, GError **errp)
+{
+    self->listen_fd = address_listen(&self->address, errp);
+    if (self->listen_fd < 0) {
+        return false;
+    }
+    if (self->wait) {
+        return socket_wait(self, errp);
+    }
+    socket_listen_on(self);
+    return true;
+}
+
+static bool socket_open_client(ChardevSocket *self, GError **errp)
+{
+    int fd;
+
+    if (self->reconnect_ms > 0) {
+        socket_connect(self);
+        return true;
+    }
+    fd = address_connect_sync(&self->address, errp);
+    if (fd < 0) {
+        return false;
+    }
+    socket_start(self, fd);
+    return true;
+}
+
+static bool socket_open(Chardev *chardev, GError **errp)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+
+    self->opened = true;
+    self->fd = -1;
+    self->listen_fd = -1;
+    self->watch = LOOP_WATCH_INIT;
+    self->listen_watch = LOOP_WATCH_INIT;
+    if (!chardev_socket_check(self, errp)) {
+        return false;
+    }
+    return self->server ? socket_open_server(self, errp)
+                        : socket_open_client(self, errp);
+}
+
+static void socket_close(Chardev *chardev)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+
+    if (!self->opened) {
+        return;
+    }
+    g_clear_handle_id(&self->timer, g_source_remove);
+    socket_close_fd(self);
+    loop_watch_remove(&self->listen_watch);
+    if (self->listen_fd >= 0) {
+        address_listen_close(&self->address, self->listen_fd);
+    }
+    address_clear(&self->address);
+    g_clear_pointer(&self->failure, g_free);
+}
+
+static char *socket_filename(const Chardev *chardev)
+{
+    const ChardevSocket *self = (const ChardevSocket *)chardev;
+    const char *mode = self->server ? ",server=on" : "";
+    g_auto(Address) local = {.type = ADDRESS_FD};
+    g_auto(Address) peer = {.type = ADDRESS_FD};
+    g_autofree char *local_name = NULL;
+    g_autofree char *peer_name = NULL;
+
+    if (!chardev->connected) {
+        /* A server says where it really listens: port 0 means any. */
+        local_name = self->listen_fd >= 0 &&
+                             address_of_socket(self->listen_fd, false, &local)
+                         ? address_to_string(&local)
+                         : address_to_string(&self->address);
+        return g_strdup_printf("disconnected:%s%s", local_name, mode);
+    }
+    address_of_socket(self->fd, false, &local);
+    address_of_socket(self->fd, true, &peer);
+    local_name = address_to_string(&local);
+    peer_name = address_to_string(&peer);
+    if (local.type == ADDRESS_INET && peer.type == ADDRESS_INET) {
+        return g_strdup_printf("%s%s <-> %s", local_name, mode,
+                               peer_name + strlen("tcp:"));
+    }
+    /* A unix client has no name of its own. */
+    return g_strconcat(peer.path && *peer.path ? peer_name : local_name, mode,
+                       NULL);
+}
+
+const ChardevClass chardev_socket_class = {
+    .object =
+        {
+            .name = "socket",
+            .parent = &chardev_class,
+            .kind = OBJECT_KIND_CHARDEV,
+            .size = sizeof(ChardevSocket),
+            .props = chardev_socket_props,
+            .doc = "A TCP, unix or inherited stream socket.",
+        },
+    .open = socket_open,
+    .close = socket_close,
+    .read = socket_read,
+    .writev = socket_writev,
+    .update = socket_update,
+    .disconnect = socket_disconnect,
+    .filename = socket_filename,
+};

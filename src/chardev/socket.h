@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Between the two files of the socket chardev: socket.c has what it does,
+ * socket-options.c what can be set.
+ */
+#ifndef TF_CHARDEV_SOCKET_H
+#define TF_CHARDEV_SOCKET_H
+
+#include "base/address.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "chardev/chardev.h"
+
+typedef struct ChardevSocket {
+    Chardev chardev;
+    /* properties */
+    char *addr_type;
+    char *host;
+    char *port;
+    char *path;
+    char *fd_text;
+    bool abstract, tight;
+    bool server, server_given;
+    bool wait, wait_given;
+    bool nodelay;
+    uint32_t reconnect, reconnect_ms;
+    bool reconnect_given, reconnect_ms_given;
+    /* state */
+    bool opened;
+    Address address; /* of a server: where it really listens */
+    int listen_fd;
+    LoopWatch listen_watch; /* while there is no peer */
+    int fd;                 /* the peer, or the attempt to reach it */
+    LoopWatch watch;
+    bool eof;         /* a read has seen the peer's end */
+    bool write_first; /* readable() had its turn */
+    unsigned attempts;
+    guint timer;   /* to the next attempt to connect or to accept */
+    char *failure; /* already said */
+    LogLimit failure_limit;
+} ChardevSocket;
+
+extern const Property chardev_socket_props[];
+
+/* Checks the properties together, puts in the defaults that depend on others
+ * and fills the address. */
+bool chardev_socket_check(ChardevSocket *self, GError **errp);
+
+#endif
