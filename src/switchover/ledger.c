@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/ledger.h"
+
+#include <string.h>
+
+/* Samples of the used index that have to agree before it is trusted. */
+#define USED_SAMPLES_MIN 3
+/* More than that was never swallowed: the index is another queue's by now. */
+#define SWALLOWED_MAX 512
+/* What is shipped again when only the counters are known (1-4 measured). */
+#define OVERLAP_DEFAULT 8
+
+void ledger_init(Ledger *ledger, uint64_t first)
+{
+    *ledger = (Ledger){
+        .meter.entered = first,
+        .sampled = first,
+        .accepted = first,
+        .taken = first,
+    };
+}
+
+void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
+{
+    meter_enter(&ledger->meter, n);
+    if (longest > LEDGER_ONE_BUFFER && !ledger->frozen) {
+        ledger->large_end = ledger->meter.entered;
+        ledger->used_samples = 0;
+    }
+}
+
+/* Forgets the older half of the marks that were passed. */
+static void ledger_forget_marks(Ledger *ledger)
+{
+    unsigned n = ledger->n_passed / 2;
+
+    for (unsigned i = 0; i < n; i++) {
+        ledger->dropped_forgotten += ledger->marks[i].dropped;
+    }
+    ledger->n_marks -= n;
+    ledger->n_passed -= n;
+    memmove(ledger->marks, ledger->marks + n,
+            ledger->n_marks * sizeof(ledger->marks[0]));
+}
+
+/* @dropped of the frames since the last sample found the queue full. */
+static void ledger_mark(Ledger *ledger, uint64_t dropped)
+{
+    uint64_t end = ledger->meter.entered;
+    uint64_t first = MIN(ledger->sampled, end - MIN(dropped, end));
+    LedgerMark *last;
+
+    if (ledger->n_marks == LEDGER_MARKS_MAX) {
+        ledger_forget_marks(ledger);
+    }
+    last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
+    if (ledger->n_marks > ledger->n_passed &&
+        (ledger->n_marks == LEDGER_MARKS_MAX ||
+         /* A run of nothing but drops goes on. */
+         (last->end == first && last->end - last->first == last->dropped &&
+          end - first == dropped))) {
+        last->end = end;
+        last->dropped += dropped;
+        return;
+    }
+    ledger->marks[ledger->n_marks++] =
+        (LedgerMark){.first = first, .end = end, .dropped = dropped};
+}
+
+/* Finds the frame at position @accepted of those that entered the queue: sets
+ * @taken and what belongs to it. Within a mark the dropped frames count as its
+ * last ones, so the number is rather too low than too high. */
+static void ledger_locate(Ledger *ledger, uint64_t accepted)
+{
+    ledger->accepted = accepted;
+    ledger->dropped_before = ledger->dropped_forgotten;
+    for (ledger->n_passed = 0; ledger->n_passed < ledger->n_marks;
+         ledger->n_passed++) {
+        const LedgerMark *mark = &ledger->marks[ledger->n_passed];
+
+        if (accepted + ledger->dropped_before + mark->dropped < mark->end) {
+            break;
+        }
+        ledger->dropped_before += mark->dropped;
+    }
+    ledger->taken = accepted + ledger->dropped_before;
+}
+
+static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
+{
+    uint16_t offset =
+        (uint16_t)(sample->counters.tx_packets - sample->used);
+
+    if (!ledger->frozen && sample->used_known && sample->used_stable &&
+        ledger->taken >= ledger->large_end) {
+        ledger->used_offsets[ledger->used_samples++ % LEDGER_USED_WINDOW] =
+            offset;
+    }
+}
+
+void ledger_sample(Ledger *ledger, const LedgerSample *sample)
+{
+    const LinkCounters *counters = &sample->counters;
+    uint64_t accepted;
+
+    if (!ledger->started) {
+        ledger->started = true;
+        ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
+    }
+    meter_sample(&ledger->meter, counters);
+    if (counters->tx_dropped > ledger->dropped_last) {
+        ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last);
+        ledger->dropped_last = counters->tx_dropped;
+    }
+    ledger->sampled = ledger->meter.entered;
+    accepted = counters->tx_packets + ledger->dropped_start -
+               ledger->meter.base;
+    /* Our own injections make it dip; what is taken stays taken. */
+    if ((int64_t)(accepted - ledger->accepted) > 0) {
+        ledger_locate(ledger, accepted);
+    }
+    ledger_calibrate(ledger, sample);
+}
+
+uint64_t ledger_dropped(const Ledger *ledger)
+{
+    uint64_t dropped = ledger->dropped_before;
+
+    for (unsigned i = ledger->n_passed; i < ledger->n_marks; i++) {
+        dropped += ledger->marks[i].dropped;
+    }
+    return dropped;
+}
+
+uint64_t ledger_pending(const Ledger *ledger)
+{
+    uint64_t behind = ledger->meter.entered - ledger->taken;
+    uint64_t dropped = ledger_dropped(ledger) - ledger->dropped_before;
+
+    return behind - MIN(dropped, behind);
+}
+
+bool ledger_wants_sample(const Ledger *ledger, bool used_known)
+{
+    return ledger_pending(ledger) > 0 ||
+           (used_known && !ledger->frozen &&
+            ledger->used_samples < LEDGER_USED_WINDOW);
+}
+
+/* The smallest offset of the window: a reader that is slow to publish what it
+ * took can only make it larger. */
+static uint16_t ledger_used_offset(const Ledger *ledger)
+{
+    unsigned n = MIN(ledger->used_samples, LEDGER_USED_WINDOW);
+    uint16_t best = ledger->used_offsets[0];
+
+    for (unsigned i = 1; i < n; i++) {
+        if ((int16_t)(ledger->used_offsets[i] - best) < 0) {
+            best = ledger->used_offsets[i];
+        }
+    }
+    return best;
+}
+
+bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
+                      uint32_t *swallowed)
+{
+    uint16_t difference;
+
+    if (!sample->used_known || ledger->used_samples < USED_SAMPLES_MIN) {
+        return false;
+    }
+    difference = (uint16_t)(sample->counters.tx_packets - sample->used -
+                            ledger_used_offset(ledger));
+    *swallowed = difference;
+    return difference <= SWALLOWED_MAX;
+}
+
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
+                     uint32_t overlap, bool fixed, LedgerMethod *method)
+{
+    uint32_t back;
+
+    ledger->frozen = true;
+    *method = LEDGER_USED_INDEX;
+    if (fixed || !ledger_swallowed(ledger, sample, &back)) {
+        *method = LEDGER_COUNTERS;
+        back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
+    }
+    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    return ledger->taken;
+}
+
+void ledger_restart(Ledger *ledger)
+{
+    ledger->frozen = false;
+    ledger->used_samples = 0;
+}
+
+void ledger_injected(Ledger *ledger, uint64_t n)
+{
+    ledger->meter.base += n;
+}
+
+bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
+{
+    for (unsigned i = 0; i < ledger->n_marks; i++) {
+        const LedgerMark *mark = &ledger->marks[i];
+
+        if (number >= mark->end - MIN(mark->dropped, mark->end) &&
+            number < mark->end) {
+            return true;
+        }
+    }
+    return false;
+}

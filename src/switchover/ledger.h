@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which frames did the guest get? A state machine without I/O: it is fed
+ * with captures, with samples of what the TAP counts and of the used index of
+ * the guest's receive queue, and answers with frame numbers.
+ *
+ * Frames toward the guest are captured, and numbered from 0, before they
+ * enter the TAP's queue; the queue is first in, first out. So:
+ *
+ *   taken     number of the first frame that the VMM has not taken out, from
+ *             tx_packets; a frame that found the queue full (tx_dropped) is
+ *             never taken, and the ledger remembers between which two samples
+ *             that was
+ *   swallowed around a stop the VMM takes a few frames that the guest never
+ *             sees: the difference between tx_packets and the used index,
+ *             less what it is in quiet times
+ *
+ * Where something can't be known exactly the ledger says so and errs on the
+ * side of a repeat, never of a loss. docs/switchover.md has the reasoning.
+ */
+#ifndef TF_SWITCHOVER_LEDGER_H
+#define TF_SWITCHOVER_LEDGER_H
+
+#include "netdev/meter.h"
+
+#define LEDGER_OVERLAP_MAX 64
+#define LEDGER_USED_WINDOW 8
+#define LEDGER_MARKS_MAX 256
+
+/* Frames up to this length fit one receive buffer of any driver, so the used
+ * index counts them one by one (Ethernet header, VLAN tag, 1500 bytes). */
+#define LEDGER_ONE_BUFFER 1518
+
+/* To be taken in this order: @used, then the counters, then everything that
+ * has been captured by now goes to ledger_captured(). */
+typedef struct LedgerSample {
+    bool used_known;
+    bool used_stable; /* tx_packets was the same just before @used */
+    uint16_t used;
+    LinkCounters counters;
+} LedgerSample;
+
+/* @dropped of the frames [first, end) found the queue full. */
+typedef struct LedgerMark {
+    uint64_t first, end;
+    uint64_t dropped;
+} LedgerMark;
+
+typedef struct Ledger {
+    Meter meter; /* its entered is the number of the next frame */
+    bool started;
+    uint64_t dropped_start; /* tx_dropped at the first sample */
+    uint64_t dropped_last;  /* at the last */
+    uint64_t sampled;       /* entered at the last sample */
+    uint64_t accepted; /* frames taken that were not dropped: the position
+                          in the order of those that entered the queue */
+    uint64_t taken;    /* see above: accepted + dropped_before */
+    uint64_t dropped_before; /* frames dropped by the TAP before @taken */
+    /* Where frames were dropped, oldest first: marks that lie before @taken
+     * are kept for a while, since a stop goes back a little. */
+    LedgerMark marks[LEDGER_MARKS_MAX];
+    unsigned n_marks;
+    unsigned n_passed;       /* those that lie before @taken */
+    uint64_t dropped_forgotten; /* of marks that are no longer kept */
+    /* Used index: what tx_packets - used is when nothing is under way. */
+    unsigned used_samples;
+    uint16_t used_offsets[LEDGER_USED_WINDOW];
+    uint64_t large_end; /* number behind the last frame of several buffers */
+    bool frozen; /* the present offset is kept: the VM stands still */
+} Ledger;
+
+typedef enum LedgerMethod {
+    LEDGER_USED_INDEX, /* exact: from guest memory */
+    LEDGER_COUNTERS,   /* the counters alone, with an overlap */
+} LedgerMethod;
+
+/* The next frame captured has the number @first. */
+void ledger_init(Ledger *ledger, uint64_t first);
+
+/* @n frames were captured, the longest of them @longest bytes. */
+void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
+
+void ledger_sample(Ledger *ledger, const LedgerSample *sample);
+
+/* True if another sample would tell more: frames are under way, or the used
+ * index is not calibrated yet though it can be read (@used_known). */
+bool ledger_wants_sample(const Ledger *ledger, bool used_known);
+
+static inline uint64_t ledger_entered(const Ledger *ledger)
+{
+    return ledger->meter.entered;
+}
+
+/* Frames that certainly or possibly sit in the queue. */
+uint64_t ledger_pending(const Ledger *ledger);
+
+/* Frames that the TAP dropped while the guest ran. */
+uint64_t ledger_dropped(const Ledger *ledger);
+
+/* The VM stands still, @sample was taken since: returns the number of the
+ * first frame that the guest did not get. @overlap is what is shipped again
+ * if the used index does not tell, or UINT32_MAX for a good default; @fixed
+ * uses it in any case. @taken is that number now; what found the queue full
+ * behind it no longer counts as dropped before it. */
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
+                     uint32_t overlap, bool fixed, LedgerMethod *method);
+
+/* How many frames the VMM has taken that the guest has not (yet) got; false
+ * if that can't be told from @sample. */
+bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
+                      uint32_t *swallowed);
+
+/* The VM runs, and what it had swallowed is settled: calibrate anew. */
+void ledger_restart(Ledger *ledger);
+
+/* @n frames were put into the TAP by us. */
+void ledger_injected(Ledger *ledger, uint64_t n);
+
+/* Was frame @number, at or behind what is taken, dropped by the full queue?
+ * Exact for a queue that nobody empties (a stopped VM). */
+bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
+
+#endif

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/sink.h"
+
+#include "base/log.h"
+#include "netdev/injector.h"
+
+struct Sink {
+    SinkConfig config;
+    Injector *injector;
+    Vm *vm;
+    VmListener listener;
+    bool on;
+    bool full; /* the owner was told to wait */
+    Account account;
+    SwitchoverRecord record;
+};
+
+static bool sink_may_inject(const Sink *self)
+{
+    return self->on && (self->config.when_stopped ||
+                        (self->vm->known && self->vm->running));
+}
+
+static const PacketQueue *sink_queue(const Sink *self)
+{
+    return injector_queue(self->injector);
+}
+
+/* The phase that follows from what is held and whether it may go on. */
+static void sink_update_phase(Sink *self)
+{
+    bool held = packet_queue_count(sink_queue(self)) > 0;
+    SwitchoverPhase phase = self->record.phase;
+
+    if (!sink_may_inject(self)) {
+        phase = held ? SWITCHOVER_HOLDING : phase;
+    } else if (phase == SWITCHOVER_HOLDING && held) {
+        phase = SWITCHOVER_RELEASING;
+    } else if (!held && (phase == SWITCHOVER_HOLDING ||
+                         phase == SWITCHOVER_RELEASING)) {
+        phase = SWITCHOVER_PASSING;
+    }
+    switchover_set_phase(&self->record, self->config.name, phase);
+}
+
+bool sink_is_full(const Sink *self)
+{
+    return packet_queue_size(sink_queue(self)) >= self->config.hold_size;
+}
+
+void sink_receive(Sink *self, const PacketBatch *batch)
+{
+    const PacketQueue *queue = sink_queue(self);
+
+    for (unsigned i = 0; i < batch->n; i++) {
+        injector_append(self->injector, &batch->packets[i]);
+    }
+    if (packet_queue_count(queue) > self->record.held_most.packets) {
+        self->record.held_most =
+            (Counter){packet_queue_count(queue), queue->bytes};
+    }
+    injector_run(self->injector);
+    sink_update_phase(self);
+    self->full = sink_is_full(self);
+}
+
+static void sink_injected(void *opaque, const PacketRecord *record)
+{
+    Sink *self = opaque;
+
+    counter_add(&self->account.out_netdev, 1, record->len);
+    switchover_moved(&self->record, record->queued_us);
+}
+
+static void sink_refused(void *opaque, const PacketRecord *record,
+                         InjectResult why)
+{
+    Sink *self = opaque;
+
+    counter_add(why == INJECT_OVERSIZE ? &self->account.dropped[DROP_OVERSIZE]
+                                       : &self->account.dropped[DROP_INJECT],
+                1, record->len);
+}
+
+static void sink_round_done(void *opaque)
+{
+    Sink *self = opaque;
+
+    sink_update_phase(self);
+    if (self->full && !sink_is_full(self)) {
+        self->full = false;
+        self->config.room(self->config.opaque);
+    }
+}
+
+static const InjectorHandlers sink_injector_handlers = {
+    .injected = sink_injected,
+    .refused = sink_refused,
+    .round_done = sink_round_done,
+};
+
+static void sink_discard(Sink *self)
+{
+    const PacketQueue *queue = sink_queue(self);
+
+    if (packet_queue_count(queue) == 0) {
+        return;
+    }
+    log_warning("switchover",
+                "%s: the VM is gone: %" G_GUINT64_FORMAT
+                " frames that were held for it are discarded",
+                self->config.name, packet_queue_count(queue));
+    counter_add(&self->account.discarded, packet_queue_count(queue),
+                queue->bytes);
+    injector_clear(self->injector);
+    switchover_set_phase(&self->record, self->config.name,
+                         SWITCHOVER_DISCARDED);
+    sink_round_done(self);
+}
+
+static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
+{
+    Sink *self = opaque;
+
+    if (event == VM_EVENT_GONE) {
+        sink_discard(self);
+    } else if (event == VM_EVENT_RUN_STATE) {
+        if (self->vm->running) {
+            self->record.resume_us = time_us;
+        } else {
+            self->record.stop_us = time_us;
+        }
+        sink_set_on(self, self->on);
+    }
+}
+
+void sink_set_on(Sink *self, bool on)
+{
+    self->on = on;
+    sink_update_phase(self);
+    injector_set_gate(self->injector, sink_may_inject(self));
+}
+
+Sink *sink_new(const SinkConfig *config, GError **errp)
+{
+    Sink *self = g_new0(Sink, 1);
+
+    self->config = *config;
+    self->vm = tap_netdev(config->tap)->vm;
+    self->record.side = "destination";
+    self->injector =
+        injector_new(config->tap, &sink_injector_handlers, self, errp);
+    if (!self->injector) {
+        g_free(self);
+        return NULL;
+    }
+    self->listener = (VmListener){sink_vm_event, self};
+    vm_listen(self->vm, &self->listener);
+    return self;
+}
+
+void sink_free(Sink *self)
+{
+    if (self) {
+        vm_unlisten(self->vm, &self->listener);
+        injector_free(self->injector);
+        g_free(self);
+    }
+}
+
+void sink_add_account(const Sink *self, Account *account)
+{
+    account->out_netdev = self->account.out_netdev;
+    account->duplicate = self->account.duplicate;
+    account->discarded = self->account.discarded;
+    account->held = (Counter){packet_queue_count(sink_queue(self)),
+                              sink_queue(self)->bytes};
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        counter_add(&account->dropped[i], self->account.dropped[i].packets,
+                    self->account.dropped[i].bytes);
+    }
+}
+
+const SwitchoverRecord *sink_record(const Sink *self)
+{
+    return &self->record;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The destination of a switchover (indev to out_netdev): holds the frames
+ * that come while the VM does not run, and injects them, in order and paced,
+ * when it does; later ones behind them. Main thread only.
+ */
+#ifndef TF_SWITCHOVER_SINK_H
+#define TF_SWITCHOVER_SINK_H
+
+#include "netdev/tap.h"
+#include "switchover/account.h"
+#include "switchover/record.h"
+
+typedef struct SinkConfig {
+    const char *name; /* of the redirector, for log and events; borrowed */
+    Tap *tap;
+    bool when_stopped; /* inject whether the VM runs or not */
+    uint64_t hold_size; /* bytes */
+    /* There is room again after sink_is_full(). */
+    void (*room)(void *opaque);
+    void *opaque;
+} SinkConfig;
+
+typedef struct Sink Sink;
+
+Sink *sink_new(const SinkConfig *config, GError **errp);
+/* Harmless with NULL. */
+void sink_free(Sink *sink);
+
+/* Switched off, it holds. */
+void sink_set_on(Sink *sink, bool on);
+
+void sink_receive(Sink *sink, const PacketBatch *batch);
+
+/* What it holds has reached its limit: stop reading. */
+bool sink_is_full(const Sink *sink);
+
+/* Adds the injecting side to the ledger: all but indev, which is counted by
+ * whoever feeds the sink. */
+void sink_add_account(const Sink *sink, Account *account);
+const SwitchoverRecord *sink_record(const Sink *sink);
+
+#endif

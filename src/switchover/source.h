@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The source of a switchover (capture=undelivered): remembers the frames that
+ * reach the TAP while the VM runs, ships those that the guest did not get when
+ * it stops, and everything from then on; gives them back to the guest if it
+ * resumes here. docs/switchover.md has the whole story.
+ *
+ * Each captured frame is one record of the writer's queue, numbered as the
+ * ledger numbers it. Main thread only.
+ */
+#ifndef TF_SWITCHOVER_SOURCE_H
+#define TF_SWITCHOVER_SOURCE_H
+
+#include "chardev/frame-writer.h"
+#include "netdev/tap.h"
+#include "switchover/account.h"
+#include "switchover/record.h"
+
+typedef struct SourceConfig {
+    const char *name; /* of the redirector, for log and events; borrowed */
+    Tap *tap;
+    const char *chardev; /* outdev */
+    bool vnet;
+    uint64_t send_queue_size;
+    FullPolicy on_full;
+    bool arm_always;
+    uint32_t overlap; /* PROP_AUTO: what is known */
+} SourceConfig;
+
+typedef struct Source Source;
+
+Source *source_new(const SourceConfig *config, GError **errp);
+/* Harmless with NULL. */
+void source_free(Source *source);
+
+/* Switched off, it neither captures nor ships. */
+void source_set_on(Source *source, bool on);
+
+/* The capturing side of the ledger. */
+Account source_account(Source *source);
+const SwitchoverRecord *source_record(const Source *source);
+
+#endif
