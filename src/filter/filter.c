@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "filter/filter.h"
+
+#include "filter/chain.h"
+
+#include <string.h>
+
+/* The order of the words of the property "insert". */
+enum { FILTER_INSERT_BEFORE, FILTER_INSERT_BEHIND };
+
+static const char *const drop_cause_names[DROP__MAX] = {
+    [DROP_QUEUE_FULL] = "dropped-queue-full",
+    [DROP_TAP_FULL] = "dropped-tap-full",
+    [DROP_RING] = "dropped-ring",
+    [DROP_OVERSIZE] = "dropped-oversize",
+    [DROP_INJECT] = "dropped-inject",
+    [DROP_DISCONNECTED] = "dropped-disconnected",
+};
+
+const char *drop_cause_name(DropCause cause)
+{
+    return drop_cause_names[cause];
+}
+
+/* Attaching */
+
+static bool filter_observes(const Filter *self)
+{
+    const FilterClass *class = filter_get_class(self);
+
+    return self->on && class->packet &&
+           (!class->observes || class->observes(self));
+}
+
+/* The chain changed: tells the netdev whether anybody looks. */
+static void filter_update_netdev(Netdev *netdev)
+{
+    bool observed = false;
+
+    for (guint i = 0; i < netdev->filters->len; i++) {
+        observed |= filter_observes(netdev->filters->pdata[i]);
+    }
+    if (netdev_get_class(netdev)->set_observed) {
+        netdev_get_class(netdev)->set_observed(netdev, observed);
+    }
+}
+
+/* The filter that position=id=ID names, or NULL and an error. */
+static Filter *filter_find_reference(const Filter *self, GError **errp)
+{
+    const char *id = self->position + strlen("id=");
+    Object *obj = object_find(OBJECT_KIND_OBJECT, id);
+
+    if (!obj || !object_is_a(obj, &filter_class)) {
+        tf_error_set(errp, "filter '%s' not found", id);
+        return NULL;
+    }
+    if (((Filter *)obj)->netdev != self->netdev) {
+        tf_error_set(errp, "filter '%s' belongs to a different netdev", id);
+        return NULL;
+    }
+    return (Filter *)obj;
+}
+
+/* Sets @index to where in the chain the filter belongs. */
+static bool filter_find_place(const Filter *self, int *index, GError **errp)
+{
+    guint place = 0;
+    Filter *reference;
+
+    if (strcmp(self->position, "head") == 0) {
+        *index = 0;
+    } else if (strcmp(self->position, "tail") == 0) {
+        *index = -1;
+    } else if (g_str_has_prefix(self->position, "id=")) {
+        reference = filter_find_reference(self, errp);
+        if (!reference) {
+            return false;
+        }
+        g_ptr_array_find(self->netdev->filters, reference, &place);
+        *index = (int)place + (self->insert == FILTER_INSERT_BEHIND);
+    } else {
+        return tf_error_set(errp, "Parameter 'position' expects 'head', "
+                                  "'tail' or 'id=<id>'");
+    }
+    return true;
+}
+
+static bool filter_parse_status(Filter *self, GError **errp)
+{
+    if (strcmp(self->status, "on") != 0 && strcmp(self->status, "off") != 0) {
+        return tf_error_set(errp, "Invalid value for netfilter status, should "
+                                  "be 'on' or 'off'");
+    }
+    self->on = strcmp(self->status, "on") == 0;
+    return true;
+}
+
+static bool filter_complete(Object *obj, GError **errp)
+{
+    Filter *self = (Filter *)obj;
+    int index = -1;
+
+    if (!filter_parse_status(self, errp)) {
+        return false;
+    }
+    self->netdev = netdev_find(self->netdev_id);
+    if (!self->netdev) {
+        return tf_error_set(errp,
+                            "Parameter 'netdev' expects a network backend id");
+    }
+    if (!filter_find_place(self, &index, errp) ||
+        !filter_get_class(self)->setup(self, errp)) {
+        return false;
+    }
+    /* What it is placed by may not have been moved by setup(). */
+    g_ptr_array_insert(self->netdev->filters, index, self);
+    self->netdev->chain = chain_run;
+    filter_update_netdev(self->netdev);
+    return true;
+}
+
+static void filter_finalize(Object *obj)
+{
+    Filter *self = (Filter *)obj;
+
+    if (!self->netdev) {
+        return;
+    }
+    if (g_ptr_array_remove(self->netdev->filters, self)) {
+        filter_update_netdev(self->netdev);
+    }
+    filter_get_class(self)->cleanup(self);
+}
+
+static bool filter_changed(Object *obj, const Property *row, GError **errp)
+{
+    Filter *self = (Filter *)obj;
+    bool before = self->on;
+
+    if (strcmp(row->name, "status") == 0) {
+        if (!filter_parse_status(self, errp)) {
+            g_free(self->status);
+            self->status = g_strdup(before ? "on" : "off");
+            return false;
+        }
+        if (self->on != before) {
+            filter_get_class(self)->status_changed(self);
+            filter_update_netdev(self->netdev);
+        }
+    }
+    return true;
+}
+
+/* Statistics */
+
+void filter_stats_add(json_t *counters, const char *name, Counter counter)
+{
+    json_array_append_new(counters,
+                          json_pack("{s:s, s:I, s:I}", "name", name, "packets",
+                                    (json_int_t)counter.packets, "bytes",
+                                    (json_int_t)counter.bytes));
+}
+
+json_t *filter_stats(Filter *self)
+{
+    const FilterClass *class = filter_get_class(self);
+    const Counter *tx = &self->seen[DIRECTION_TX];
+    const Counter *rx = &self->seen[DIRECTION_RX];
+    json_t *entry = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", self->object.id,
+        "netdev", self->netdev_id, "type", self->object.class->name,
+        "packets-tx", (json_int_t)tx->packets, "packets-rx",
+        (json_int_t)rx->packets, "bytes-tx", (json_int_t)tx->bytes, "bytes-rx",
+        (json_int_t)rx->bytes);
+    json_t *counters = json_array();
+
+    if (class->stats) {
+        class->stats(self, counters);
+    }
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        if (class->drop_causes & (1u << i)) {
+            filter_stats_add(counters, drop_cause_names[i], self->dropped[i]);
+        }
+    }
+    if (json_array_size(counters) > 0) {
+        json_object_set_new(entry, "counters", counters);
+    } else {
+        json_decref(counters);
+    }
+    return entry;
+}
+
+json_t *filter_stats_all(const char *name, GError **errp)
+{
+    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+    json_t *entries = json_array();
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+
+        for (guint j = 0; j < filters->len; j++) {
+            Filter *filter = filters->pdata[j];
+
+            if (!name || strcmp(name, filter->object.id) == 0) {
+                json_array_append_new(entries, filter_stats(filter));
+            }
+        }
+    }
+    if (name && json_array_size(entries) == 0) {
+        json_decref(entries);
+        tf_error_set(errp, "filter '%s' not found", name);
+        return NULL;
+    }
+    return entries;
+}
+
+json_t *filter_switchover_all(void)
+{
+    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+    json_t *entries = json_array();
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+
+        for (guint j = 0; j < filters->len; j++) {
+            Filter *filter = filters->pdata[j];
+            const FilterClass *class = filter_get_class(filter);
+            json_t *entry =
+                class->switchover ? class->switchover(filter) : NULL;
+
+            if (entry) {
+                json_array_append_new(entries, entry);
+            }
+        }
+    }
+    return entries;
+}
+
+static const char *const queue_words[] = {"all", "rx", "tx", NULL};
+static const char *const insert_words[] = {"before", "behind", NULL};
+
+static const Property filter_props[] = {
+    {.name = "netdev",
+     PROP_FIELD_STRING(Filter, netdev_id),
+     .flags = PROP_REQUIRED,
+     .since = "0.1",
+     .doc = "id of the netdev whose packets it sees"},
+    {.name = "queue",
+     PROP_FIELD_ENUM(Filter, queue),
+     .def = "all",
+     .enum_name = "NetFilterDirection",
+     .values = queue_words,
+     .since = "0.1",
+     .doc = "tx: packets toward the guest; rx: packets from it; all: both"},
+    {.name = "status",
+     PROP_FIELD_STRING(Filter, status),
+     .def = "on",
+     .since = "0.1",
+     .doc = "off: packets pass by as if it were not there"},
+    {.name = "position",
+     PROP_FIELD_STRING(Filter, position),
+     .def = "tail",
+     .since = "0.1",
+     .doc = "where in the chain: head, tail, or id=ID of another filter"},
+    {.name = "insert",
+     PROP_FIELD_ENUM(Filter, insert),
+     .def = "behind",
+     .enum_name = "NetfilterInsert",
+     .values = insert_words,
+     .since = "0.1",
+     .doc = "with position=id=ID: before or behind it"},
+    PROP_END,
+};
+
+const ObjectClass filter_class = {
+    .name = "netfilter",
+    .kind = OBJECT_KIND_OBJECT,
+    .size = sizeof(Filter),
+    .props = filter_props,
+    .complete = filter_complete,
+    .finalize = filter_finalize,
+    .changed = filter_changed,
+};

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Filters: what stands in a netdev's chain.
+ *
+ * A new filter is one file: a struct that embeds Filter, a property table and
+ * a const FilterClass; its name goes into src/filter/meson.build. The chain
+ * alone walks filters: it skips those that are off or of another direction,
+ * counts, and calls packet(). docs/writing-a-filter.md shows one whole.
+ *
+ * Main thread only.
+ */
+#ifndef TF_FILTER_FILTER_H
+#define TF_FILTER_FILTER_H
+
+#include "netdev/netdev.h"
+#include "object/object.h"
+#include "packet/drop.h"
+#include "packet/packet.h"
+
+typedef struct Filter Filter;
+typedef struct FilterClass FilterClass;
+
+const char *drop_cause_name(DropCause cause); /* "dropped-queue-full" */
+
+typedef enum Verdict {
+    VERDICT_PASS,     /* to the next filter */
+    VERDICT_CONSUMED, /* the filter has it */
+    VERDICT_DROP,     /* VERDICT_DROP + a DropCause: gone, and counted */
+} Verdict;
+
+#define VERDICT_DROP_CAUSE(cause) ((Verdict)(VERDICT_DROP + (int)(cause)))
+
+/* Order of the words of the property "queue". */
+typedef enum FilterQueue { FILTER_QUEUE_ALL, FILTER_QUEUE_RX, FILTER_QUEUE_TX }
+    FilterQueue;
+
+struct FilterClass {
+    ObjectClass object;
+    unsigned drop_causes; /* bits 1 << DropCause: those that can occur */
+    /* The filter knows its netdev; check and open the rest. */
+    bool (*setup)(Filter *filter, GError **errp);
+    /* Undoes setup(), also a failed one. */
+    void (*cleanup)(Filter *filter);
+    /* One frame travelling in @direction. NULL: every frame passes by. */
+    Verdict (*packet)(Filter *filter, Direction direction,
+                      const Packet *packet);
+    /* All frames of a batch were seen: send what was gathered. */
+    void (*batch_end)(Filter *filter);
+    /* The property status was switched. */
+    void (*status_changed)(Filter *filter);
+    /* Does it want to see what the netdev only observes? NULL: yes if it has
+     * packet(). */
+    bool (*observes)(const Filter *filter);
+    /* Adds its own counters, in order, by means of filter_stats_add(). */
+    void (*stats)(Filter *filter, json_t *counters);
+    /* An entry of query-switchover (owned), or NULL. */
+    json_t *(*switchover)(Filter *filter);
+};
+
+struct Filter {
+    Object object;
+    /* properties */
+    char *netdev_id;
+    int queue; /* FilterQueue */
+    char *status;
+    char *position;
+    int insert;
+    /* state */
+    Netdev *netdev;
+    bool on;
+    Counter seen[DIRECTION__MAX];
+    Counter dropped[DROP__MAX];
+};
+
+extern const ObjectClass filter_class; /* the abstract base */
+
+static inline const FilterClass *filter_get_class(const Filter *filter)
+{
+    return (const FilterClass *)filter->object.class;
+}
+
+static inline void filter_drop(Filter *filter, DropCause cause,
+                               uint64_t packets, uint64_t bytes)
+{
+    counter_add(&filter->dropped[cause], packets, bytes);
+}
+
+/* Appends {"name", "packets", "bytes"} to @counters. */
+void filter_stats_add(json_t *counters, const char *name, Counter counter);
+
+/* One entry of query-netfilter-stats (contract: NetFilterStats); owned. */
+json_t *filter_stats(Filter *filter);
+
+/* The entries of all filters, in netdev then chain order, or of @name only;
+ * NULL and an error for a name that is no filter's. */
+json_t *filter_stats_all(const char *name, GError **errp);
+
+/* The entries of query-switchover. */
+json_t *filter_switchover_all(void);
+
+#endif

@@ -1,0 +1,648 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * filter-redirector: takes frames out of one place and puts them into another.
+ *
+ *   from   the chain, or in_netdev (what an interface's host sends toward the
+ *          guest), to outdev, or on down the chain
+ *   from   indev to out_netdev (into an interface, toward the guest), or on
+ *          down the chain
+ *
+ * QEMU's filter of this name, with the endpoints of its AF_PACKET series. The
+ * two ends of a switchover are its roles in_netdev -> outdev with
+ * capture=undelivered (switchover/source.c) and indev -> out_netdev
+ * (switchover/sink.c).
+ */
+#include "base/log.h"
+#include "chardev/frame-reader.h"
+#include "chardev/frame-writer.h"
+#include "filter/chain.h"
+#include "filter/filter.h"
+#include "netdev/tap.h"
+#include "switchover/ledger.h"
+#include "switchover/sink.h"
+#include "switchover/source.h"
+
+#include <string.h>
+
+/* The order of the words of the property "capture". */
+enum { CAPTURE_ALL, CAPTURE_UNDELIVERED };
+/* The order of the words of the property "arm". */
+enum { ARM_AUTO, ARM_ALWAYS };
+
+typedef struct Redirector {
+    Filter filter;
+    /* properties */
+    char *indev, *outdev, *in_netdev, *out_netdev;
+    bool vnet_hdr_support;
+    bool enable_when_stopped;
+    int capture_mode;
+    int arm;
+    uint32_t overlap;
+    uint64_t hold_size;
+    uint64_t send_queue_size;
+    char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
+    /* state */
+    Tap *in_tap;
+    FrameReader *reader;  /* indev */
+    FrameWriter *writer;  /* outdev; with capture=undelivered the source's */
+    Capture *capture;     /* in_netdev with capture=all */
+    Source *source;       /* in_netdev with capture=undelivered */
+    Sink *sink;           /* out_netdev */
+    VmListener listener; /* func is NULL: not listening */
+    FullPolicy policy;
+    Account account; /* what source and sink do not count themselves */
+} Redirector;
+
+/* Does the VM's state let it ship and inject? */
+static bool redirector_may_run(const Redirector *self)
+{
+    const Vm *vm = self->filter.netdev->vm;
+
+    return self->filter.on &&
+           (self->enable_when_stopped || !vm->known || vm->running);
+}
+
+/* outdev */
+
+static void redirector_sent(void *opaque, PacketRecord *record, FrameFate fate)
+{
+    Redirector *self = opaque;
+
+    if (fate == FRAME_SENT) {
+        counter_add(&self->account.outdev, 1, record->len);
+    } else {
+        filter_drop(&self->filter,
+                    fate == FRAME_UNSENDABLE ? DROP_OVERSIZE : DROP_QUEUE_FULL,
+                    1, record->len);
+    }
+}
+
+static void redirector_room(void *opaque)
+{
+    Redirector *self = opaque;
+
+    if (self->capture) {
+        capture_pause(self->capture, false);
+    }
+}
+
+static const FrameWriterHandlers redirector_writer_handlers = {
+    .done = redirector_sent,
+    .room = redirector_room,
+};
+
+static Verdict redirector_ship(Redirector *self, const Packet *packet)
+{
+    if (packet->len == 0) {
+        return VERDICT_CONSUMED;
+    }
+    switch (frame_writer_append(self->writer, packet)) {
+    case FRAME_APPEND_OK:
+        return VERDICT_CONSUMED;
+    case FRAME_APPEND_DISCONNECTED:
+        return VERDICT_DROP_CAUSE(DROP_DISCONNECTED);
+    case FRAME_APPEND_FULL:
+        break;
+    }
+    if (self->policy == FULL_BLOCK && self->capture) {
+        /* The ring waits from here on; this frame is still taken. */
+        capture_pause(self->capture, true);
+        frame_writer_append_always(self->writer, packet);
+        return VERDICT_CONSUMED;
+    }
+    return VERDICT_DROP_CAUSE(DROP_QUEUE_FULL);
+}
+
+/* The chain */
+
+static Verdict redirector_packet(Filter *filter, Direction direction,
+                                 const Packet *packet)
+{
+    Redirector *self = (Redirector *)filter;
+
+    (void)direction;
+    if (!self->writer || self->in_tap || !redirector_may_run(self)) {
+        return VERDICT_PASS;
+    }
+    return redirector_ship(self, packet);
+}
+
+static void redirector_batch_end(Filter *filter)
+{
+    Redirector *self = (Redirector *)filter;
+
+    if (self->writer) {
+        frame_writer_run(self->writer);
+    }
+}
+
+/* With in_netdev it sees what it captures, not what passes in the chain. */
+static bool redirector_observes(const Filter *filter)
+{
+    const Redirector *self = (const Redirector *)filter;
+
+    return self->writer && !self->in_tap;
+}
+
+/* in_netdev with capture=all */
+
+static void redirector_captured(void *opaque, Direction direction,
+                                const PacketBatch *batch)
+{
+    Redirector *self = opaque;
+    PacketBatch onward = *batch;
+
+    if (!redirector_may_run(self)) {
+        return;
+    }
+    for (unsigned i = 0; i < batch->n; i++) {
+        const Packet *packet = &batch->packets[i];
+        Verdict verdict;
+
+        counter_add(&self->account.in_netdev, 1, packet->len);
+        counter_add(&self->filter.seen[direction], 1, packet->len);
+        if (self->writer) {
+            verdict = redirector_ship(self, packet);
+            if (verdict >= VERDICT_DROP) {
+                filter_drop(&self->filter, (DropCause)(verdict - VERDICT_DROP),
+                            1, packet->len);
+            }
+        } else if (tap_netdev(self->in_tap) != self->filter.netdev) {
+            /* On its own netdev the kernel delivers it; on another one this
+             * is where it comes from. */
+            onward.packets[i].origin = ORIGIN_INJECTED;
+        }
+    }
+    if (self->writer) {
+        frame_writer_run(self->writer);
+    } else {
+        chain_resume(&self->filter, direction, &onward);
+    }
+}
+
+static void redirector_capture_lost(void *opaque, uint64_t n)
+{
+    Redirector *self = opaque;
+
+    counter_add(&self->account.in_netdev, n, 0);
+    filter_drop(&self->filter, DROP_RING, n, 0);
+}
+
+static const CaptureHandlers redirector_capture_handlers = {
+    .packets = redirector_captured,
+    .lost = redirector_capture_lost,
+};
+
+/* indev */
+
+static void redirector_received(void *opaque, const PacketBatch *batch)
+{
+    Redirector *self = opaque;
+
+    for (unsigned i = 0; i < batch->n; i++) {
+        counter_add(&self->account.indev, 1, batch->packets[i].len);
+    }
+    if (self->sink) {
+        sink_receive(self->sink, batch);
+        if (sink_is_full(self->sink)) {
+            frame_reader_pause(self->reader, true);
+        }
+        return;
+    }
+    /* As in QEMU: a filter of both directions injects in both. */
+    if (self->filter.queue != FILTER_QUEUE_RX) {
+        chain_resume(&self->filter, DIRECTION_TX, batch);
+    }
+    if (self->filter.queue != FILTER_QUEUE_TX) {
+        chain_resume(&self->filter, DIRECTION_RX, batch);
+    }
+}
+
+static void redirector_malformed(void *opaque, uint32_t len)
+{
+    Redirector *self = opaque;
+
+    (void)len;
+    counter_add(&self->account.indev, 1, 0);
+    filter_drop(&self->filter, DROP_OVERSIZE, 1, 0);
+}
+
+static const FrameReaderHandlers redirector_reader_handlers = {
+    .packets = redirector_received,
+    .malformed = redirector_malformed,
+};
+
+static void redirector_sink_room(void *opaque)
+{
+    Redirector *self = opaque;
+
+    frame_reader_pause(self->reader, !self->filter.on);
+}
+
+/* Run state and status */
+
+static void redirector_update(Redirector *self)
+{
+    if (self->source) {
+        source_set_on(self->source, self->filter.on);
+    }
+    if (self->sink) {
+        sink_set_on(self->sink, self->filter.on);
+    }
+    if (self->reader) {
+        bool wait = self->sink ? !self->filter.on || sink_is_full(self->sink)
+                               : !redirector_may_run(self);
+
+        frame_reader_pause(self->reader, wait);
+    }
+}
+
+static void redirector_status_changed(Filter *filter)
+{
+    redirector_update((Redirector *)filter);
+}
+
+static void redirector_vm_event(void *opaque, VmEvent event, int64_t time_us)
+{
+    Redirector *self = opaque;
+
+    (void)time_us;
+    if (event == VM_EVENT_RUN_STATE && !self->source && !self->sink) {
+        redirector_update(self);
+    }
+}
+
+/* Set-up */
+
+static bool redirector_check(const Redirector *self, GError **errp)
+{
+    const struct {
+        const char *a, *b;
+        const char *a_name, *b_name;
+    } exclusive[] = {
+        {self->in_netdev, self->out_netdev, "in_netdev", "out_netdev"},
+        {self->in_netdev, self->indev, "in_netdev", "indev"},
+        {self->out_netdev, self->outdev, "out_netdev", "outdev"},
+    };
+
+    if (!self->indev && !self->outdev && !self->in_netdev &&
+        !self->out_netdev) {
+        return tf_error_set(errp,
+                            "filter redirector needs 'indev', 'outdev', "
+                            "'in_netdev' or 'out_netdev' at least one "
+                            "property set");
+    }
+    if (self->indev && self->outdev && !strcmp(self->indev, self->outdev)) {
+        return tf_error_set(errp, "'indev' and 'outdev' could not be same "
+                                  "for filter redirector");
+    }
+    for (unsigned i = 0; i < G_N_ELEMENTS(exclusive); i++) {
+        if (exclusive[i].a && exclusive[i].b) {
+            return tf_error_set(errp,
+                                "'%s' and '%s' can not be used together",
+                                exclusive[i].a_name, exclusive[i].b_name);
+        }
+    }
+    if (self->out_netdev && !self->indev) {
+        return tf_error_set(errp, "'out_netdev' needs 'indev': there is "
+                                  "nothing else to take frames from");
+    }
+    if (self->capture_mode == CAPTURE_UNDELIVERED &&
+        (!self->in_netdev || !self->outdev)) {
+        return tf_error_set(errp, "'capture=undelivered' needs 'in_netdev' "
+                                  "and 'outdev'");
+    }
+    return true;
+}
+
+/* The tap that property @name calls @id. */
+static Tap *redirector_find_tap(const char *name, const char *id,
+                                GError **errp)
+{
+    Netdev *netdev = netdev_find(id);
+    Tap *tap = netdev ? tap_from_netdev(netdev) : NULL;
+
+    if (!tap) {
+        tf_error_set(errp, netdev ? "Parameter '%s' expects a netdev of type "
+                                    "tap, which '%s' is not"
+                                  : "Parameter '%s' expects the id of a "
+                                    "netdev; there is no '%s'",
+                     name, id);
+    }
+    return tap;
+}
+
+static FullPolicy redirector_policy(const Redirector *self)
+{
+    if (!self->on_full) {
+        return self->capture_mode == CAPTURE_UNDELIVERED ? FULL_BLOCK
+                                                         : FULL_DROP_NEWEST;
+    }
+    return !strcmp(self->on_full, "block")         ? FULL_BLOCK
+           : !strcmp(self->on_full, "drop-oldest") ? FULL_DROP_OLDEST
+                                                   : FULL_DROP_NEWEST;
+}
+
+static bool redirector_open_source(Redirector *self, GError **errp)
+{
+    SourceConfig config = {
+        .name = self->filter.object.id,
+        .tap = self->in_tap,
+        .chardev = self->outdev,
+        .vnet = self->vnet_hdr_support,
+        .send_queue_size = self->send_queue_size,
+        .on_full = self->policy,
+        .arm_always = self->arm == ARM_ALWAYS,
+        .overlap = self->overlap,
+    };
+
+    self->source = source_new(&config, errp);
+    return self->source != NULL;
+}
+
+static bool redirector_open_writer(Redirector *self, GError **errp)
+{
+    FrameWriterConfig config = {
+        .chardev = self->outdev,
+        .vnet = self->vnet_hdr_support,
+        .limit = self->send_queue_size,
+        .policy = self->policy,
+        .shipping = true,
+    };
+
+    self->writer =
+        frame_writer_new(&config, &redirector_writer_handlers, self, errp);
+    return self->writer != NULL;
+}
+
+static bool redirector_open_sink(Redirector *self, GError **errp)
+{
+    SinkConfig config = {
+        .name = self->filter.object.id,
+        .tap = redirector_find_tap("out_netdev", self->out_netdev, errp),
+        .when_stopped = self->enable_when_stopped,
+        .hold_size = self->hold_size,
+        .room = redirector_sink_room,
+        .opaque = self,
+    };
+
+    self->sink = config.tap ? sink_new(&config, errp) : NULL;
+    return self->sink != NULL;
+}
+
+static bool redirector_open(Redirector *self, GError **errp)
+{
+    if (self->in_netdev) {
+        self->in_tap =
+            redirector_find_tap("in_netdev", self->in_netdev, errp);
+        if (!self->in_tap) {
+            return false;
+        }
+    }
+    if (self->out_netdev && !redirector_open_sink(self, errp)) {
+        return false;
+    }
+    if (self->indev) {
+        self->reader =
+            frame_reader_new(self->indev, self->vnet_hdr_support,
+                             &redirector_reader_handlers, self, errp);
+        if (!self->reader) {
+            return false;
+        }
+    }
+    if (self->capture_mode == CAPTURE_UNDELIVERED) {
+        return redirector_open_source(self, errp);
+    }
+    if (self->outdev && !redirector_open_writer(self, errp)) {
+        return false;
+    }
+    if (self->in_tap) {
+        self->capture =
+            tap_add_capture(self->in_tap, CAPTURE_TX,
+                            &redirector_capture_handlers, self, errp);
+        return self->capture != NULL;
+    }
+    return true;
+}
+
+static bool redirector_setup(Filter *filter, GError **errp)
+{
+    Redirector *self = (Redirector *)filter;
+
+    self->policy = redirector_policy(self);
+    if (!redirector_check(self, errp) || !redirector_open(self, errp)) {
+        return false;
+    }
+    self->listener = (VmListener){redirector_vm_event, self};
+    vm_listen(filter->netdev->vm, &self->listener);
+    redirector_update(self);
+    return true;
+}
+
+static void redirector_cleanup(Filter *filter)
+{
+    Redirector *self = (Redirector *)filter;
+
+    if (self->listener.func) {
+        vm_unlisten(filter->netdev->vm, &self->listener);
+    }
+    if (self->capture) {
+        tap_remove_capture(self->in_tap, self->capture);
+    }
+    frame_reader_free(self->reader);
+    source_free(self->source);
+    sink_free(self->sink);
+    frame_writer_free(self->writer);
+}
+
+/* Statistics */
+
+static Account redirector_account(Redirector *self)
+{
+    Account account = self->account;
+
+    if (self->source) {
+        account = source_account(self->source);
+        account.indev = self->account.indev;
+    }
+    if (self->writer) {
+        account.queued = frame_writer_waiting(self->writer);
+    }
+    if (self->sink) {
+        sink_add_account(self->sink, &account);
+    }
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        counter_add(&account.dropped[i], self->filter.dropped[i].packets,
+                    self->filter.dropped[i].bytes);
+    }
+    return account;
+}
+
+static void redirector_stats(Filter *filter, json_t *counters)
+{
+    Account account = redirector_account((Redirector *)filter);
+    const struct {
+        const char *name;
+        const Counter *counter;
+    } rows[] = {
+        {"indev", &account.indev},
+        {"outdev", &account.outdev},
+        {"in_netdev", &account.in_netdev},
+        {"out_netdev", &account.out_netdev},
+        {"delivered", &account.delivered},
+        {"pending", &account.pending},
+        {"queued", &account.queued},
+        {"held", &account.held},
+        {"duplicate", &account.duplicate},
+        {"discarded", &account.discarded},
+        {"reinjected", &account.reinjected},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
+        filter_stats_add(counters, rows[i].name, *rows[i].counter);
+    }
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        filter_stats_add(counters, drop_cause_name(i), account.dropped[i]);
+    }
+}
+
+/* An endpoint that took part in a switchover has something to tell. */
+static json_t *redirector_switchover(Filter *filter)
+{
+    Redirector *self = (Redirector *)filter;
+    const SwitchoverRecord *record = self->source ? source_record(self->source)
+                                     : self->sink ? sink_record(self->sink)
+                                                  : NULL;
+    Account account = redirector_account(self);
+    json_t *entry, *dropped;
+
+    if (!record || !record->took_part) {
+        return NULL;
+    }
+    entry = switchover_to_json(record, filter->object.id);
+    dropped = json_object();
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        json_object_set_new(dropped,
+                            drop_cause_name(i) + strlen("dropped-"),
+                            json_integer((json_int_t)account.dropped[i].packets));
+    }
+    json_object_set_new(entry, "dropped", dropped);
+    json_object_set_new(entry, "duplicates",
+                        json_integer((json_int_t)account.duplicate.packets));
+    json_object_set_new(
+        entry, "packets",
+        json_integer((json_int_t)(self->source ? account.outdev.packets
+                                               : account.out_netdev.packets)));
+    json_object_set_new(
+        entry, "bytes",
+        json_integer((json_int_t)(self->source ? account.outdev.bytes
+                                               : account.out_netdev.bytes)));
+    return entry;
+}
+
+/* The type */
+
+static const char *const capture_words[] = {"all", "undelivered", NULL};
+static const char *const arm_words[] = {"auto", "always", NULL};
+static const char *const on_full_words[] = {"block", "drop-oldest",
+                                            "drop-newest", NULL};
+
+static const Property redirector_props[] = {
+    {.name = "indev",
+     PROP_FIELD_STRING(Redirector, indev),
+     .since = "0.1",
+     .doc = "id of the chardev that frames come from"},
+    {.name = "outdev",
+     PROP_FIELD_STRING(Redirector, outdev),
+     .since = "0.1",
+     .doc = "id of the chardev that frames go to"},
+    {.name = "in_netdev",
+     PROP_FIELD_STRING(Redirector, in_netdev),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "id of the tap netdev whose frames toward the guest are captured"},
+    {.name = "out_netdev",
+     PROP_FIELD_STRING(Redirector, out_netdev),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "id of the tap netdev that frames from indev are injected into"},
+    {.name = "vnet_hdr_support",
+     PROP_FIELD_BOOL(Redirector, vnet_hdr_support),
+     .def = "off",
+     .since = "0.1",
+     .doc = "frames on indev and outdev carry a virtio-net header"},
+    {.name = "enable_when_stopped",
+     PROP_FIELD_BOOL(Redirector, enable_when_stopped),
+     .def = "off",
+     .since = "0.1",
+     .doc = "ship and inject while the VM is stopped, too"},
+    {.name = "capture",
+     PROP_FIELD_ENUM(Redirector, capture_mode),
+     .flags = PROP_FIXED,
+     .def = "all",
+     .enum_name = "RedirectorCapture",
+     .values = capture_words,
+     .since = "0.1",
+     .doc = "with in_netdev: ship all frames, or just those that the guest "
+            "never received"},
+    {.name = "arm",
+     PROP_FIELD_ENUM(Redirector, arm),
+     .flags = PROP_FIXED,
+     .def = "auto",
+     .enum_name = "RedirectorArm",
+     .values = arm_words,
+     .since = "0.1",
+     .doc = "with capture=undelivered: remember frames from the moment a "
+            "migration begins (auto, where that can be known), or always"},
+    {.name = "overlap",
+     PROP_FIELD_AUTO(Redirector, overlap),
+     .flags = PROP_FIXED,
+     .def = "auto",
+     .max = LEDGER_OVERLAP_MAX,
+     .since = "0.1",
+     .doc = "with capture=undelivered: how many of the last frames that the "
+            "VMM took before the stop are shipped again"},
+    {.name = "hold-size",
+     PROP_FIELD_SIZE(Redirector, hold_size),
+     .flags = PROP_FIXED,
+     .def = "64M",
+     .min = 1,
+     .since = "0.1",
+     .doc = "bytes held for a VM that does not run; then reading stops"},
+    {.name = "send-queue-size",
+     PROP_FIELD_SIZE(Redirector, send_queue_size),
+     .flags = PROP_FIXED,
+     .def = "64M",
+     .min = 1,
+     .since = "0.1",
+     .doc = "bytes that may wait for a slow or absent peer of outdev"},
+    {.name = "on-full",
+     PROP_FIELD_STRING(Redirector, on_full),
+     .flags = PROP_FIXED,
+     .values = on_full_words,
+     .since = "0.1",
+     .doc = "what to do when send-queue-size is reached: block (default with "
+            "capture=undelivered), drop-oldest, drop-newest (default)"},
+    PROP_END,
+};
+
+const FilterClass filter_redirector_class = {
+    .object =
+        {
+            .name = "filter-redirector",
+            .parent = &filter_class,
+            .kind = OBJECT_KIND_OBJECT,
+            .size = sizeof(Redirector),
+            .props = redirector_props,
+            .doc = "takes frames out of a chain, an interface or a chardev and "
+                   "puts them into another",
+        },
+    .setup = redirector_setup,
+    .cleanup = redirector_cleanup,
+    .packet = redirector_packet,
+    .batch_end = redirector_batch_end,
+    .status_changed = redirector_status_changed,
+    .observes = redirector_observes,
+    .stats = redirector_stats,
+    .switchover = redirector_switchover,
+};
