@@ -78,6 +78,7 @@ static bool address_fill_unix(const Address *address, struct sockaddr_un *un,
     size_t skip = address->abstract ? 1 : 0;
 
     *un = (struct sockaddr_un){.sun_family = AF_UNIX};
+    *len = sizeof(*un);
     if (n == 0) {
         return tf_error_set(errp, "UNIX socket path is empty");
     }
@@ -88,7 +89,6 @@ static bool address_fill_unix(const Address *address, struct sockaddr_un *un,
     memcpy(un->sun_path + skip, address->path, n);
     /* An abstract name is as long as the length says, unlike a path, which
      * ends at its NUL (unix(7)). */
-    *len = sizeof(*un);
     if (address->abstract && !address->padded) {
         *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
     }

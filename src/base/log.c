@@ -70,8 +70,9 @@ void log_write(LogLevel level, const char *part, const char *format, ...)
     clock_gettime(CLOCK_REALTIME, &now);
     localtime_r(&now.tv_sec, &tm);
     used = strftime(line, sizeof(line), "%Y-%m-%d %H:%M:%S", &tm);
-    used += (size_t)snprintf(line + used, sizeof(line) - used, ".%06ld %s %s: ",
-                             now.tv_nsec / 1000, names[level], part);
+    used += (size_t)snprintf(line + used, sizeof(line) - used,
+                             ".%06ld %s %s: ", now.tv_nsec / 1000, names[level],
+                             part);
     va_start(ap, format);
     length = vsnprintf(line + used, sizeof(line) - used - 1, format, ap);
     va_end(ap);

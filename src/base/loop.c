@@ -63,8 +63,8 @@ void loop_watch_add(LoopWatch *watch, int fd, uint32_t events, LoopFunc *func,
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
     g_assert(fd >= 0);
-    *watch = (LoopWatch){
-        .fd = fd, .events = events, .func = func, .opaque = opaque};
+    *watch =
+        (LoopWatch){.fd = fd, .events = events, .func = func, .opaque = opaque};
     if (epoll_ctl(loop_get()->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
         /* A regular file (stdio redirected) can't be watched: never ready. */
         g_assert(errno == EPERM);
@@ -123,9 +123,8 @@ void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque), void *opaque)
 void loop_timer_set(LoopTimer *timer, uint64_t us)
 {
     uint64_t ns = MAX(us, 1) * 1000;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(ns / 1000000000),
-                     .tv_nsec = (long)(ns % 1000000000)}};
+    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(ns / 1000000000),
+                                           .tv_nsec = (long)(ns % 1000000000)}};
 
     timer->armed = true;
     timerfd_settime(timer->watch.fd, 0, &when, NULL);

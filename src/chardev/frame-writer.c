@@ -295,6 +295,7 @@ static ssize_t writer_send_run(FrameWriter *self)
         iov[0] = (struct iovec){self->spill->data, self->spill->len};
     } else {
         n = writer_gather(self, iov);
+        g_assert(n > 0); /* writer_prepare() saw one */
     }
     iov[0].iov_base = (uint8_t *)iov[0].iov_base + self->partial;
     iov[0].iov_len -= self->partial;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "filter/chain.h"
 
-
 static bool chain_takes(const Filter *filter, Direction direction)
 {
     switch ((FilterQueue)filter->queue) {
@@ -70,14 +69,13 @@ void chain_run(Netdev *netdev, Direction direction, const PacketBatch *batch)
     chain_walk(netdev, start, direction, batch);
 }
 
-void chain_resume(Filter *filter, Direction direction,
-                  const PacketBatch *batch)
+void chain_resume(Filter *filter, Direction direction, const PacketBatch *batch)
 {
     guint index;
 
     if (g_ptr_array_find(filter->netdev->filters, filter, &index)) {
         chain_walk(filter->netdev,
-                   (int)index + (direction == DIRECTION_TX ? 1 : -1),
-                   direction, batch);
+                   (int)index + (direction == DIRECTION_TX ? 1 : -1), direction,
+                   batch);
     }
 }

@@ -31,8 +31,11 @@ typedef enum Verdict {
 #define VERDICT_DROP_CAUSE(cause) ((Verdict)(VERDICT_DROP + (int)(cause)))
 
 /* Order of the words of the property "queue". */
-typedef enum FilterQueue { FILTER_QUEUE_ALL, FILTER_QUEUE_RX, FILTER_QUEUE_TX }
-    FilterQueue;
+typedef enum FilterQueue {
+    FILTER_QUEUE_ALL,
+    FILTER_QUEUE_RX,
+    FILTER_QUEUE_TX
+} FilterQueue;
 
 struct FilterClass {
     ObjectClass object;

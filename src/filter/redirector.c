@@ -43,11 +43,11 @@ typedef struct Redirector {
     char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
     /* state */
     Tap *in_tap;
-    FrameReader *reader;  /* indev */
-    FrameWriter *writer;  /* outdev; with capture=undelivered the source's */
-    Capture *capture;     /* in_netdev with capture=all */
-    Source *source;       /* in_netdev with capture=undelivered */
-    Sink *sink;           /* out_netdev */
+    FrameReader *reader; /* indev */
+    FrameWriter *writer; /* outdev; with capture=undelivered the source's */
+    Capture *capture;    /* in_netdev with capture=all */
+    Source *source;      /* in_netdev with capture=undelivered */
+    Sink *sink;          /* out_netdev */
     VmListener listener; /* func is NULL: not listening */
     FullPolicy policy;
     Account account; /* what source and sink do not count themselves */
@@ -287,10 +287,9 @@ static bool redirector_check(const Redirector *self, GError **errp)
 
     if (!self->indev && !self->outdev && !self->in_netdev &&
         !self->out_netdev) {
-        return tf_error_set(errp,
-                            "filter redirector needs 'indev', 'outdev', "
-                            "'in_netdev' or 'out_netdev' at least one "
-                            "property set");
+        return tf_error_set(errp, "filter redirector needs 'indev', 'outdev', "
+                                  "'in_netdev' or 'out_netdev' at least one "
+                                  "property set");
     }
     if (self->indev && self->outdev && !strcmp(self->indev, self->outdev)) {
         return tf_error_set(errp, "'indev' and 'outdev' could not be same "
@@ -298,8 +297,7 @@ static bool redirector_check(const Redirector *self, GError **errp)
     }
     for (unsigned i = 0; i < G_N_ELEMENTS(exclusive); i++) {
         if (exclusive[i].a && exclusive[i].b) {
-            return tf_error_set(errp,
-                                "'%s' and '%s' can not be used together",
+            return tf_error_set(errp, "'%s' and '%s' can not be used together",
                                 exclusive[i].a_name, exclusive[i].b_name);
         }
     }
@@ -316,17 +314,17 @@ static bool redirector_check(const Redirector *self, GError **errp)
 }
 
 /* The tap that property @name calls @id. */
-static Tap *redirector_find_tap(const char *name, const char *id,
-                                GError **errp)
+static Tap *redirector_find_tap(const char *name, const char *id, GError **errp)
 {
     Netdev *netdev = netdev_find(id);
     Tap *tap = netdev ? tap_from_netdev(netdev) : NULL;
 
     if (!tap) {
-        tf_error_set(errp, netdev ? "Parameter '%s' expects a netdev of type "
-                                    "tap, which '%s' is not"
-                                  : "Parameter '%s' expects the id of a "
-                                    "netdev; there is no '%s'",
+        tf_error_set(errp,
+                     netdev ? "Parameter '%s' expects a netdev of type "
+                              "tap, which '%s' is not"
+                            : "Parameter '%s' expects the id of a "
+                              "netdev; there is no '%s'",
                      name, id);
     }
     return tap;
@@ -393,8 +391,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
 static bool redirector_open(Redirector *self, GError **errp)
 {
     if (self->in_netdev) {
-        self->in_tap =
-            redirector_find_tap("in_netdev", self->in_netdev, errp);
+        self->in_tap = redirector_find_tap("in_netdev", self->in_netdev, errp);
         if (!self->in_tap) {
             return false;
         }
@@ -417,9 +414,8 @@ static bool redirector_open(Redirector *self, GError **errp)
         return false;
     }
     if (self->in_tap) {
-        self->capture =
-            tap_add_capture(self->in_tap, CAPTURE_TX,
-                            &redirector_capture_handlers, self, errp);
+        self->capture = tap_add_capture(
+            self->in_tap, CAPTURE_TX, &redirector_capture_handlers, self, errp);
         return self->capture != NULL;
     }
     return true;
@@ -522,9 +518,9 @@ static json_t *redirector_switchover(Filter *filter)
     entry = switchover_to_json(record, filter->object.id);
     dropped = json_object();
     for (unsigned i = 0; i < DROP__MAX; i++) {
-        json_object_set_new(dropped,
-                            drop_cause_name(i) + strlen("dropped-"),
-                            json_integer((json_int_t)account.dropped[i].packets));
+        json_object_set_new(
+            dropped, drop_cause_name(i) + strlen("dropped-"),
+            json_integer((json_int_t)account.dropped[i].packets));
     }
     json_object_set_new(entry, "dropped", dropped);
     json_object_set_new(entry, "duplicates",

@@ -37,7 +37,7 @@ struct Capture {
     bool detached; /* by a handler, while frames are handed out */
     bool draining;
     uint8_t *ring;
-    unsigned slot; /* the next to be read */
+    unsigned slot;  /* the next to be read */
     uint8_t *large; /* buffer for a frame larger than a slot */
     PacketBatch batch;
     Direction direction; /* of the batch */
@@ -76,7 +76,8 @@ static bool capture_set_filter(Capture *self)
 {
     bool tx = self->directions & CAPTURE_TX, rx = self->directions & CAPTURE_RX;
     struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 3, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
@@ -116,8 +117,8 @@ static bool capture_make_ring(Capture *self)
                    sizeof(request)) < 0) {
         return false;
     }
-    self->ring = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-                      self->fd, 0);
+    self->ring =
+        mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
     if (self->ring == MAP_FAILED) {
         self->ring = NULL;
         return false;
@@ -142,7 +143,8 @@ bool capture_attach(Capture *self, int ifindex, GError **errp)
     self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (self->fd < 0) {
         return tf_error_set_errno(
-            errp, errno, "can not open a packet socket (CAP_NET_RAW is needed)");
+            errp, errno,
+            "can not open a packet socket (CAP_NET_RAW is needed)");
     }
     if (!capture_set_filter(self) || !capture_make_ring(self) ||
         bind(self->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -183,8 +185,8 @@ static void capture_flush(Capture *self)
     }
     for (unsigned slot = self->first; slot != self->slot;
          slot = (slot + 1) % SLOTS) {
-        __atomic_store_n(&capture_slot(self, slot)->tp_status,
-                         TP_STATUS_KERNEL, __ATOMIC_RELEASE);
+        __atomic_store_n(&capture_slot(self, slot)->tp_status, TP_STATUS_KERNEL,
+                         __ATOMIC_RELEASE);
     }
     self->first = self->slot;
     self->batch.n = 0;
@@ -197,8 +199,8 @@ static void capture_report_lost(Capture *self)
 
     capture_flush(self);
     /* Reading the counters resets them, and TP_STATUS_LOSING with them. */
-    if (getsockopt(self->fd, SOL_PACKET, PACKET_STATISTICS, &stats,
-                   &length) == 0 &&
+    if (getsockopt(self->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) ==
+            0 &&
         stats.tp_drops > 0 && !self->detached) {
         self->handlers->lost(self->opaque, stats.tp_drops);
     }
@@ -301,8 +303,8 @@ static bool capture_read(Capture *self, unsigned budget)
         }
         direction = capture_direction(hdr);
         /* There is one buffer for large frames: they travel alone. */
-        if (self->batch.n == PACKET_BATCH_MAX ||
-            direction != self->direction || (status & TP_STATUS_COPY)) {
+        if (self->batch.n == PACKET_BATCH_MAX || direction != self->direction ||
+            (status & TP_STATUS_COPY)) {
             capture_flush(self);
         }
         self->direction = direction;

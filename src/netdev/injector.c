@@ -3,10 +3,6 @@
 
 #include "base/loop.h"
 
-/* How soon to look again while the guest takes frames, and how late while it
- * does not. */
-#define RETRY_MIN_US 150
-#define RETRY_MAX_US 5000
 /* So few are sent without counting the live frames first. */
 #define SMALL_BURST 64
 /* How long the live frames are counted on behind the last of a backlog. */
@@ -23,10 +19,8 @@ struct Injector {
     PacketQueue queue;
     bool open;
     bool running; /* injector_run() is under way */
-    Meter meter;
-    uint64_t accepted; /* of inject_accepted(), entered in the meter */
-    uint64_t last_left; /* tx_packets + tx_dropped of the last round */
-    uint64_t retry_us;
+    Pace pace;
+    uint64_t accepted; /* of inject_accepted(), known to the pace */
     LoopTimer timer;
     TapListener listener;
 };
@@ -37,14 +31,14 @@ static void injector_live(void *opaque, Direction direction,
     Injector *self = opaque;
 
     (void)direction;
-    meter_enter(&self->meter, batch->n);
+    meter_enter(&self->pace.meter, batch->n);
 }
 
 static void injector_live_lost(void *opaque, uint64_t n)
 {
     Injector *self = opaque;
 
-    meter_enter(&self->meter, n);
+    meter_enter(&self->pace.meter, n);
 }
 
 static const CaptureHandlers injector_live_handlers = {
@@ -52,12 +46,22 @@ static const CaptureHandlers injector_live_handlers = {
     .lost = injector_live_lost,
 };
 
+/* Counts what the network delivers. If that can't be had, the kernel's word
+ * (a full queue) has to do. */
+static void injector_start_live(Injector *self)
+{
+    if (!self->live) {
+        self->live = tap_add_capture(self->tap, CAPTURE_TX,
+                                     &injector_live_handlers, self, NULL);
+    }
+}
+
 static void injector_stop_live(Injector *self)
 {
     if (self->live) {
         tap_remove_capture(self->tap, self->live);
         self->live = NULL;
-        meter_reset(&self->meter);
+        meter_reset(&self->pace.meter);
     }
 }
 
@@ -77,13 +81,13 @@ static void injector_tap_changed(void *opaque, bool renewed)
     Injector *self = opaque;
 
     if (renewed) {
-        meter_reset(&self->meter);
+        meter_reset(&self->pace.meter);
     }
     injector_run(self);
 }
 
-Injector *injector_new(Tap *tap, const InjectorHandlers *handlers,
-                       void *opaque, GError **errp)
+Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
+                       GError **errp)
 {
     Injector *self;
     Inject *inject = tap_add_inject(tap, errp);
@@ -96,7 +100,7 @@ Injector *injector_new(Tap *tap, const InjectorHandlers *handlers,
     self->handlers = handlers;
     self->opaque = opaque;
     self->inject = inject;
-    self->retry_us = RETRY_MIN_US;
+    pace_init(&self->pace);
     packet_queue_init(&self->queue);
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, injector_tick, self);
@@ -124,37 +128,22 @@ PacketRecord *injector_append(Injector *self, const Packet *packet)
     return packet_queue_append(&self->queue, packet);
 }
 
-/* How many frames the TAP's queue may take now: up to half of what it holds,
- * so that the network's own find room. */
+/* How many frames may go into the TAP now. */
 static uint64_t injector_room(Injector *self)
 {
-    uint64_t limit = MAX(tap_queue_length(self->tap) / 2, 1);
-    uint64_t content, left;
     LinkCounters counters;
 
     if (!self->live && packet_queue_count(&self->queue) <= SMALL_BURST) {
         return SMALL_BURST; /* a full queue still answers ENOBUFS */
     }
-    if (!self->live) {
-        /* Without a count of the live frames the kernel's word has to do. */
-        self->live = tap_add_capture(self->tap, CAPTURE_TX,
-                                     &injector_live_handlers, self, NULL);
-    }
+    injector_start_live(self);
     if (!tap_read_counters(self->tap, &counters)) {
         return 0;
     }
     if (self->live) {
         capture_drain(self->live);
     }
-    left = counters.tx_packets + counters.tx_dropped;
-    if (left != self->last_left) {
-        self->last_left = left;
-        self->retry_us = RETRY_MIN_US;
-    } else {
-        self->retry_us = MIN(self->retry_us * 2, RETRY_MAX_US);
-    }
-    content = meter_sample(&self->meter, &counters);
-    return content < limit ? limit - content : 0;
+    return pace_room(&self->pace, &counters, tap_queue_length(self->tap));
 }
 
 /* Injects up to one batch; true to go on. */
@@ -172,7 +161,8 @@ static bool injector_batch(Injector *self, uint64_t room)
         packet_cursor_advance(&cursor);
     }
     result = inject_packets(self->inject, packets, n, &done);
-    meter_enter(&self->meter, inject_accepted(self->inject) - self->accepted);
+    meter_enter(&self->pace.meter,
+                inject_accepted(self->inject) - self->accepted);
     self->accepted = inject_accepted(self->inject);
     for (unsigned i = 0; i < done; i++) {
         cursor = packet_queue_head(&self->queue);
@@ -195,6 +185,9 @@ void injector_run(Injector *self)
     uint64_t budget = ROUND_MAX, room, before;
     bool going = true;
 
+    if (!self->open && packet_queue_count(&self->queue) > SMALL_BURST) {
+        injector_start_live(self); /* not when every microsecond counts */
+    }
     if (self->running || !self->open || packet_queue_count(&self->queue) == 0 ||
         !tap_is_up(self->tap)) {
         return;
@@ -212,7 +205,8 @@ void injector_run(Injector *self)
         }
     }
     if (packet_queue_count(&self->queue) > 0) {
-        loop_timer_set(&self->timer, budget == 0 ? 1 : self->retry_us);
+        loop_timer_set(&self->timer,
+                       budget == 0 ? 1 : pace_retry_us(&self->pace));
     } else if (self->live) {
         loop_timer_set(&self->timer, LIVE_LINGER_US);
     }

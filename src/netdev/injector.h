@@ -13,7 +13,7 @@
 #ifndef TF_NETDEV_INJECTOR_H
 #define TF_NETDEV_INJECTOR_H
 
-#include "netdev/meter.h"
+#include "netdev/pace.h"
 #include "netdev/tap.h"
 #include "packet/queue.h"
 
@@ -23,14 +23,13 @@ typedef struct InjectorHandlers {
     /* @record went into the interface; it is popped after the call. */
     void (*injected)(void *opaque, const PacketRecord *record);
     /* The interface will never take @record. */
-    void (*refused)(void *opaque, const PacketRecord *record,
-                    InjectResult why);
+    void (*refused)(void *opaque, const PacketRecord *record, InjectResult why);
     /* A round of injection is over; NULL: nobody wants to know. */
     void (*round_done)(void *opaque);
 } InjectorHandlers;
 
-Injector *injector_new(Tap *tap, const InjectorHandlers *handlers,
-                       void *opaque, GError **errp);
+Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
+                       GError **errp);
 void injector_free(Injector *injector);
 
 /* Appends a copy and returns its record; injector_run() sends what may be

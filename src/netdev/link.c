@@ -61,7 +61,8 @@ static int link_got_stats(const struct nlmsghdr *nlh, void *opaque)
     struct rtnl_link_stats64 stats;
     struct nlattr *attr;
 
-    mnl_attr_for_each(attr, nlh, sizeof(struct if_stats_msg)) {
+    mnl_attr_for_each(attr, nlh, sizeof(struct if_stats_msg))
+    {
         if (mnl_attr_get_type(attr) == IFLA_STATS_LINK_64 &&
             mnl_attr_get_payload_len(attr) >= sizeof(stats.rx_packets) * 8) {
             memset(&stats, 0, sizeof(stats));
@@ -109,6 +110,12 @@ typedef struct LinkNews {
     unsigned flags;
 } LinkNews;
 
+static bool link_state_equal(const LinkState *a, const LinkState *b)
+{
+    return a->ifindex == b->ifindex && a->up == b->up &&
+           a->carrier == b->carrier;
+}
+
 /* What @news means for the interface that @watch is after. */
 static void link_watch_apply(LinkWatch *watch, const LinkNews *news)
 {
@@ -123,7 +130,7 @@ static void link_watch_apply(LinkWatch *watch, const LinkNews *news)
         /* Deleted, renamed, or moved to another namespace. */
         watch->state = (LinkState){0};
     }
-    if (memcmp(&before, &watch->state, sizeof(before)) != 0) {
+    if (!link_state_equal(&before, &watch->state)) {
         watch->changed(watch->opaque, &before);
     }
 }
@@ -137,7 +144,8 @@ static int link_parse(const struct nlmsghdr *nlh, void *opaque)
     news->ifindex = message->ifi_index;
     news->flags = message->ifi_flags;
     news->deleted = nlh->nlmsg_type == RTM_DELLINK;
-    mnl_attr_for_each(attr, nlh, sizeof(*message)) {
+    mnl_attr_for_each(attr, nlh, sizeof(*message))
+    {
         if (mnl_attr_get_type(attr) == IFLA_IFNAME) {
             news->ifname = mnl_attr_get_str(attr);
         }
@@ -207,7 +215,7 @@ static void link_resync(void)
             continue;
         }
         watch->state = link_read_state(watch->ifname);
-        if (memcmp(&before, &watch->state, sizeof(before)) != 0) {
+        if (!link_state_equal(&before, &watch->state)) {
             watch->changed(watch->opaque, &before);
         }
     }

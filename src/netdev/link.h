@@ -29,8 +29,8 @@ bool link_read_counters(int ifindex, LinkCounters *counters);
 uint32_t link_read_txqueuelen(const char *ifname);
 
 typedef struct LinkState {
-    int ifindex; /* 0: there is none of that name */
-    bool up;     /* IFF_UP: it takes frames */
+    int ifindex;  /* 0: there is none of that name */
+    bool up;      /* IFF_UP: it takes frames */
     bool carrier; /* IFF_LOWER_UP: somebody has the other end open */
 } LinkState;
 

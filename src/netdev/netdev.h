@@ -36,11 +36,11 @@ typedef void NetdevChainFunc(Netdev *netdev, Direction direction,
 
 struct Netdev {
     Object object;
-    char *vm_id; /* property vm */
+    char *vm_id;            /* property vm */
     NetdevChainFunc *chain; /* set with the first filter */
-    GPtrArray *filters; /* the chain, head first; borrowed Filter * */
-    Vm *vm;             /* never NULL: the daemon's own unless named */
-    Counter dropped;    /* came out of an end that leads nowhere */
+    GPtrArray *filters;     /* the chain, head first; borrowed Filter * */
+    Vm *vm;                 /* never NULL: the daemon's own unless named */
+    Counter dropped;        /* came out of an end that leads nowhere */
 };
 
 extern const ObjectClass netdev_class; /* the abstract base */

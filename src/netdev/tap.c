@@ -135,8 +135,10 @@ static void tap_link_changed(void *opaque, const LinkState *before)
     bool renewed = now->ifindex != before->ifindex;
 
     if (now->ifindex == 0) {
-        log_warning("tap", "%s: the interface is gone; waiting for one of "
-                    "that name", self->ifname);
+        log_warning("tap",
+                    "%s: the interface is gone; waiting for one of "
+                    "that name",
+                    self->ifname);
     } else if (renewed || now->up != before->up) {
         log_info("tap", "%s: the interface is %s%s", self->ifname,
                  before->ifindex == 0 ? "back and " : "",
@@ -180,9 +182,8 @@ static void tap_set_observed(Netdev *netdev, bool observed)
     g_autoptr(GError) error = NULL;
 
     if (observed && !self->observer) {
-        self->observer =
-            tap_add_capture(self, CAPTURE_TX | CAPTURE_RX,
-                            &tap_observer_handlers, self, &error);
+        self->observer = tap_add_capture(self, CAPTURE_TX | CAPTURE_RX,
+                                         &tap_observer_handlers, self, &error);
         if (!self->observer) {
             log_error("tap", "%s: %s", self->ifname, error->message);
         }
@@ -224,8 +225,7 @@ static void tap_deliver(Netdev *netdev, Direction direction,
         return; /* the kernel delivers it */
     }
     if (direction == DIRECTION_TX && !self->injector) {
-        self->injector =
-            injector_new(self, &tap_injector_handlers, self, NULL);
+        self->injector = injector_new(self, &tap_injector_handlers, self, NULL);
         if (self->injector) {
             injector_set_gate(self->injector, true);
         }

@@ -299,16 +299,16 @@ static bool object_refuse_users(const Object *obj, GError **errp)
 
 bool object_del(Object *obj, GError **errp)
 {
+    const ObjectClass *c = obj->class;
+
     if (obj->users > 0) {
         return object_refuse_users(obj, errp);
     }
-    for (const ObjectClass *c = obj->class; c; c = c->parent) {
-        if (c->can_be_deleted) {
-            if (!c->can_be_deleted(obj, errp)) {
-                return false;
-            }
-            break;
-        }
+    while (!c->can_be_deleted && c->parent) {
+        c = c->parent;
+    }
+    if (c->can_be_deleted && !c->can_be_deleted(obj, errp)) {
+        return false;
     }
     object_destroy(obj);
     return true;

@@ -28,7 +28,7 @@ typedef enum ObjectKind {
 } ObjectKind;
 
 struct ObjectClass {
-    const char *name; /* the type's name: "filter-redirector" */
+    const char *name;          /* the type's name: "filter-redirector" */
     const ObjectClass *parent; /* whose properties and hooks come first */
     ObjectKind kind;
     size_t size;           /* of an instance */

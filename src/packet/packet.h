@@ -30,8 +30,8 @@ typedef struct Packet {
                             tag in band, without any virtio-net header */
     uint32_t len;        /* bytes of @data */
     Origin origin;
-    int64_t time_ns;     /* CLOCK_REALTIME, when the kernel saw it; 0: not
-                            known */
+    int64_t time_ns; /* CLOCK_REALTIME, when the kernel saw it; 0: not
+                        known */
     /* Offload state: flags and gso_type are 0 for a plain frame. Offsets
        count from @data. (linux/virtio_net.h) */
     struct virtio_net_hdr vnet;

@@ -22,7 +22,7 @@
 #define PACKET_RECORD_HEADROOM 20
 
 typedef struct PacketRecord {
-    uint32_t len; /* bytes of @data; 0: never seen */
+    uint32_t len;  /* bytes of @data; 0: never seen */
     uint32_t mark; /* the owner's own */
     int64_t time_ns;
     int64_t queued_us; /* CLOCK_REALTIME of the append */

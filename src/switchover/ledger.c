@@ -88,8 +88,7 @@ static void ledger_locate(Ledger *ledger, uint64_t accepted)
 
 static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
 {
-    uint16_t offset =
-        (uint16_t)(sample->counters.tx_packets - sample->used);
+    uint16_t offset = (uint16_t)(sample->counters.tx_packets - sample->used);
 
     if (!ledger->frozen && sample->used_known && sample->used_stable &&
         ledger->taken >= ledger->large_end) {
@@ -113,8 +112,8 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
         ledger->dropped_last = counters->tx_dropped;
     }
     ledger->sampled = ledger->meter.entered;
-    accepted = counters->tx_packets + ledger->dropped_start -
-               ledger->meter.base;
+    accepted =
+        counters->tx_packets + ledger->dropped_start - ledger->meter.base;
     /* Our own injections make it dip; what is taken stays taken. */
     if ((int64_t)(accepted - ledger->accepted) > 0) {
         ledger_locate(ledger, accepted);

@@ -49,24 +49,24 @@ typedef struct LedgerMark {
 typedef struct Ledger {
     Meter meter; /* its entered is the number of the next frame */
     bool started;
-    uint64_t dropped_start; /* tx_dropped at the first sample */
-    uint64_t dropped_last;  /* at the last */
-    uint64_t sampled;       /* entered at the last sample */
-    uint64_t accepted; /* frames taken that were not dropped: the position
-                          in the order of those that entered the queue */
-    uint64_t taken;    /* see above: accepted + dropped_before */
+    uint64_t dropped_start;  /* tx_dropped at the first sample */
+    uint64_t dropped_last;   /* at the last */
+    uint64_t sampled;        /* entered at the last sample */
+    uint64_t accepted;       /* frames taken that were not dropped: the position
+                                in the order of those that entered the queue */
+    uint64_t taken;          /* see above: accepted + dropped_before */
     uint64_t dropped_before; /* frames dropped by the TAP before @taken */
     /* Where frames were dropped, oldest first: marks that lie before @taken
      * are kept for a while, since a stop goes back a little. */
     LedgerMark marks[LEDGER_MARKS_MAX];
     unsigned n_marks;
-    unsigned n_passed;       /* those that lie before @taken */
+    unsigned n_passed;          /* those that lie before @taken */
     uint64_t dropped_forgotten; /* of marks that are no longer kept */
     /* Used index: what tx_packets - used is when nothing is under way. */
     unsigned used_samples;
     uint16_t used_offsets[LEDGER_USED_WINDOW];
     uint64_t large_end; /* number behind the last frame of several buffers */
-    bool frozen; /* the present offset is kept: the VM stands still */
+    bool frozen;        /* the present offset is kept: the VM stands still */
 } Ledger;
 
 typedef enum LedgerMethod {

@@ -5,14 +5,10 @@
 #include "base/log.h"
 
 static const char *const phase_names[] = {
-    [SWITCHOVER_IDLE] = "idle",
-    [SWITCHOVER_ARMED] = "armed",
-    [SWITCHOVER_SHIPPING] = "shipping",
-    [SWITCHOVER_RETURNING] = "returning",
-    [SWITCHOVER_HOLDING] = "holding",
-    [SWITCHOVER_RELEASING] = "releasing",
-    [SWITCHOVER_PASSING] = "passing",
-    [SWITCHOVER_DISCARDED] = "discarded",
+    [SWITCHOVER_IDLE] = "idle",         [SWITCHOVER_ARMED] = "armed",
+    [SWITCHOVER_SHIPPING] = "shipping", [SWITCHOVER_RETURNING] = "returning",
+    [SWITCHOVER_HOLDING] = "holding",   [SWITCHOVER_RELEASING] = "releasing",
+    [SWITCHOVER_PASSING] = "passing",   [SWITCHOVER_DISCARDED] = "discarded",
 };
 
 void switchover_set_phase(SwitchoverRecord *record, const char *name,
@@ -52,12 +48,12 @@ static void add_time(json_t *entry, const char *key, int64_t us)
 
 json_t *switchover_to_json(const SwitchoverRecord *record, const char *name)
 {
-    json_t *entry = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I}", "name", name, "side", record->side,
-        "phase", phase_names[record->phase], "held-packets-most",
-        (json_int_t)record->held_most.packets, "held-bytes-most",
-        (json_int_t)record->held_most.bytes, "longest-hold-us",
-        (json_int_t)record->longest_hold_us);
+    json_t *entry =
+        json_pack("{s:s, s:s, s:s, s:I, s:I, s:I}", "name", name, "side",
+                  record->side, "phase", phase_names[record->phase],
+                  "held-packets-most", (json_int_t)record->held_most.packets,
+                  "held-bytes-most", (json_int_t)record->held_most.bytes,
+                  "longest-hold-us", (json_int_t)record->longest_hold_us);
 
     add_time(entry, "stop-us", record->stop_us);
     add_time(entry, "resume-us", record->resume_us);

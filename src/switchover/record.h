@@ -32,7 +32,7 @@ typedef struct SwitchoverRecord {
     int64_t first_us; /* frame shipped or injected */
     int64_t last_us;
     int64_t longest_hold_us;
-    Counter held_most; /* the fullest that the hold or send queue was */
+    Counter held_most;  /* the fullest that the hold or send queue was */
     const char *method; /* how the undelivered frames were told; or NULL */
 } SwitchoverRecord;
 

@@ -36,8 +36,8 @@ static void sink_update_phase(Sink *self)
         phase = held ? SWITCHOVER_HOLDING : phase;
     } else if (phase == SWITCHOVER_HOLDING && held) {
         phase = SWITCHOVER_RELEASING;
-    } else if (!held && (phase == SWITCHOVER_HOLDING ||
-                         phase == SWITCHOVER_RELEASING)) {
+    } else if (!held &&
+               (phase == SWITCHOVER_HOLDING || phase == SWITCHOVER_RELEASING)) {
         phase = SWITCHOVER_PASSING;
     }
     switchover_set_phase(&self->record, self->config.name, phase);

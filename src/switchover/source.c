@@ -20,7 +20,7 @@
 /* PacketRecord.mark */
 enum {
     RECORD_SHIPPED = 1 << 0,
-    RECORD_RETURNED = 1 << 1, /* injected by us, found the queue full */
+    RECORD_RETURNED = 1 << 1,  /* injected by us, found the queue full */
     RECORD_SWALLOWED = 1 << 2, /* injected by us, swallowed by the VMM */
     RECORD_COUNTED = 1 << 3,   /* no bytes, counted as dropped already */
 };
@@ -28,7 +28,7 @@ enum {
 struct Source {
     SourceConfig config;
     FrameWriter *writer;
-    Capture *capture; /* NULL: not armed */
+    Capture *capture;   /* NULL: not armed */
     Injector *injector; /* gives frames back; made when needed */
     Vm *vm;
     VmNic *nic;
@@ -39,14 +39,14 @@ struct Source {
     bool on;
     bool sampling;
     Ledger ledger;
-    LedgerSample sample; /* the last */
+    LedgerSample sample;  /* the last */
     uint64_t stop_number; /* first frame shipped at the last stop */
     uint64_t end_number;  /* first frame after the resume */
     uint32_t stop_swallowed;
     unsigned settling; /* samples left until swallowed frames count as lost */
-    uint32_t settle_least; /* the fewest swallowed that a sample showed */
-    PacketCursor accounted; /* up to here frames are delivered or dropped */
-    uint64_t folded;        /* of the ledger, accounted */
+    uint32_t settle_least;    /* the fewest swallowed that a sample showed */
+    PacketCursor accounted;   /* up to here frames are delivered or dropped */
+    uint64_t folded;          /* of the ledger, accounted */
     uint64_t counted_missing; /* records counted as dropped, yet to pass */
     Account account;
     SwitchoverRecord record;
@@ -210,7 +210,8 @@ static void source_advance(Source *self)
     PacketRecord *record;
 
     while (self->accounted.number < self->ledger.taken &&
-           (record = packet_queue_at(source_queue(self), source_accounted(self)))) {
+           (record =
+                packet_queue_at(source_queue(self), source_accounted(self)))) {
         source_account_record(self, record);
         packets++;
         bytes += record->len;
@@ -310,7 +311,8 @@ static void source_forget(Source *self)
 {
     PacketRecord *record;
 
-    while ((record = packet_queue_at(source_queue(self), source_accounted(self)))) {
+    while ((record =
+                packet_queue_at(source_queue(self), source_accounted(self)))) {
         source_account_record(self, record);
         packet_cursor_advance(&self->accounted);
     }
@@ -530,8 +532,8 @@ static void source_resume(Source *self, int64_t time_us)
     self->record.resume_us = time_us;
     source_phase(self, SWITCHOVER_RETURNING);
     if (!self->injector) {
-        self->injector = injector_new(
-            self->config.tap, &source_injector_handlers, self, &error);
+        self->injector = injector_new(self->config.tap,
+                                      &source_injector_handlers, self, &error);
     }
     if (!self->injector) {
         log_error("switchover", "%s: frames can not be given back: %s",

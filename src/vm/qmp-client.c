@@ -228,8 +228,7 @@ static gboolean client_connect(gpointer opaque)
         return G_SOURCE_REMOVE;
     }
     self->connecting = true;
-    loop_watch_add(&self->watch, self->fd, EPOLLIN | EPOLLOUT, client_io,
-                   self);
+    loop_watch_add(&self->watch, self->fd, EPOLLIN | EPOLLOUT, client_io, self);
     return G_SOURCE_REMOVE;
 }
 

@@ -27,7 +27,10 @@
 #include <signal.h>
 #include <string.h>
 
-#define NIC_RETRY_MS 1000
+/* A guest that boots sets its queue up soon; a VMM that lacks the commands
+ * never will: ask seldom then. */
+#define NIC_RETRY_MS 500
+#define NIC_RETRY_MAX_MS 60000
 
 typedef struct VmQmp {
     Vm vm;
@@ -35,7 +38,7 @@ typedef struct VmQmp {
     uint32_t pid;
     char *device;
     QmpClient *client;
-    pid_t peer; /* the VMM's process, 0 if not known */
+    pid_t peer;            /* the VMM's process, 0 if not known */
     bool migration_events; /* MIGRATION events come: the VMM has them on */
     GPtrArray *nics;       /* NicLookup */
 } VmQmp;
@@ -43,11 +46,12 @@ typedef struct VmQmp {
 typedef struct NicLookup {
     VmQmp *vm;
     VmNic *nic;
-    char *netdev;      /* the id of the TAP's netdev in the VMM */
-    GPtrArray *paths;  /* of the virtio-net devices, still to be asked */
-    char *path;        /* the device found */
-    bool busy;         /* a question is under way */
+    char *netdev;     /* the id of the TAP's netdev in the VMM */
+    GPtrArray *paths; /* of the virtio-net devices, still to be asked */
+    char *path;       /* the device found */
+    bool busy;        /* a question is under way */
     guint retry;
+    guint retry_ms;
     GuestMemory memory;
     uint64_t used_address; /* of the index; 0: not known */
 } NicLookup;
@@ -71,7 +75,9 @@ static void nic_failed(NicLookup *self, const char *why)
               self->nic->ifname, why);
     self->busy = false;
     if (!self->retry) {
-        self->retry = g_timeout_add(NIC_RETRY_MS, nic_retry, self);
+        self->retry_ms =
+            CLAMP(2 * self->retry_ms, NIC_RETRY_MS, NIC_RETRY_MAX_MS);
+        self->retry = g_timeout_add(self->retry_ms, nic_retry, self);
     }
 }
 
@@ -112,9 +118,10 @@ static void nic_got_address(void *opaque, json_t *result)
         nic_failed(self, "guest memory can not be read");
         return;
     }
-    log_info("vm-qmp", "%s: reads what the guest got on %s from guest memory "
-             "of process %d", self->vm->vm.object.id, self->nic->ifname,
-             (int)pid);
+    log_info("vm-qmp",
+             "%s: reads what the guest got on %s from guest memory "
+             "of process %d",
+             self->vm->vm.object.id, self->nic->ifname, (int)pid);
 }
 
 static void nic_got_queue(void *opaque, json_t *result)
@@ -122,8 +129,8 @@ static void nic_got_queue(void *opaque, json_t *result)
     NicLookup *self = opaque;
     json_int_t address =
         json_integer_value(json_object_get(result, "vring-used"));
-    g_autofree char *line = g_strdup_printf("gpa2hva 0x%llx",
-                                            (unsigned long long)address);
+    g_autofree char *line =
+        g_strdup_printf("gpa2hva 0x%llx", (unsigned long long)address);
 
     if (address <= 0) {
         nic_failed(self, "the guest has not set up its receive queue");
@@ -144,7 +151,8 @@ static void nic_got_status(void *opaque, json_t *result)
         nic_failed(self, "the VMM does not answer x-query-virtio-status");
         return;
     }
-    json_array_foreach (features, i, feature) {
+    json_array_foreach(features, i, feature)
+    {
         if (g_str_has_prefix(json_string_value(feature),
                              "VIRTIO_F_RING_PACKED")) {
             nic_failed(self, "a packed ring has no used index");
@@ -205,7 +213,8 @@ static void nic_got_devices(void *opaque, json_t *result)
     json_t *entry;
 
     g_ptr_array_set_size(self->paths, 0);
-    json_array_foreach (result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         const char *name = json_string_value(json_object_get(entry, "name"));
         const char *path = json_string_value(json_object_get(entry, "path"));
 
@@ -282,6 +291,7 @@ static void vm_qmp_find_nics(VmQmp *self)
         NicLookup *lookup = self->nics->pdata[i];
 
         if (!lookup->used_address) {
+            lookup->retry_ms = 0;
             nic_start(lookup);
         }
     }
@@ -368,7 +378,8 @@ static void vm_qmp_got_capabilities(void *opaque, json_t *result)
     json_t *entry;
 
     self->migration_events = false;
-    json_array_foreach (result, i, entry) {
+    json_array_foreach(result, i, entry)
+    {
         const char *name =
             json_string_value(json_object_get(entry, "capability"));
 
@@ -380,8 +391,8 @@ static void vm_qmp_got_capabilities(void *opaque, json_t *result)
     if (!self->migration_events) {
         vm_set_migration(&self->vm, VM_MIGRATION_UNKNOWN, g_get_real_time());
     } else {
-        qmp_client_call(self->client, "query-migrate", NULL,
-                        vm_qmp_got_migrate, self);
+        qmp_client_call(self->client, "query-migrate", NULL, vm_qmp_got_migrate,
+                        self);
     }
 }
 
@@ -403,8 +414,8 @@ static void vm_qmp_ready(void *opaque)
 {
     VmQmp *self = opaque;
 
-    self->peer = self->pid ? (pid_t)self->pid
-                           : qmp_client_peer_pid(self->client);
+    self->peer =
+        self->pid ? (pid_t)self->pid : qmp_client_peer_pid(self->client);
     qmp_client_call(self->client, "query-status", NULL, vm_qmp_got_status,
                     self);
     qmp_client_call(self->client, "query-migrate-capabilities", NULL,
@@ -463,8 +474,7 @@ static bool vm_qmp_complete(Object *obj, GError **errp)
         return false;
     }
     self->nics = g_ptr_array_new();
-    self->client =
-        qmp_client_new(&address, obj->id, &vm_qmp_handlers, self);
+    self->client = qmp_client_new(&address, obj->id, &vm_qmp_handlers, self);
     return true;
 }
 

@@ -56,7 +56,7 @@ struct Vm {
 /* The NIC of a VM that sits behind a TAP. */
 struct VmNic {
     Vm *vm;
-    char *ifname; /* the TAP's name, owned */
+    char *ifname;   /* the TAP's name, owned */
     void *provider; /* the provider's own */
 };
 

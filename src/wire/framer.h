@@ -21,11 +21,11 @@
 #define FRAMER_HEADER_MAX 8
 
 typedef struct Framer {
-    bool vnet;        /* frames carry vnet_hdr_len */
-    uint8_t *buffer;  /* owned */
-    size_t size;      /* of @buffer */
-    size_t start;     /* first byte not yet taken */
-    size_t end;       /* behind the last byte read */
+    bool vnet;       /* frames carry vnet_hdr_len */
+    uint8_t *buffer; /* owned */
+    size_t size;     /* of @buffer */
+    size_t start;    /* first byte not yet taken */
+    size_t end;      /* behind the last byte read */
 } Framer;
 
 typedef enum FramerResult {
@@ -38,7 +38,7 @@ typedef enum FramerResult {
 typedef struct FramerFrame {
     const uint8_t *payload; /* valid until the next framer_room() */
     uint32_t len;
-    uint32_t vnet_hdr_len;  /* 0 without vnet */
+    uint32_t vnet_hdr_len; /* 0 without vnet */
 } FramerFrame;
 
 /* @size must hold the largest frame with its header. */

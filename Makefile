@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# A thin door to meson. `make help` lists what it opens.
+BUILD ?= build
+PREFIX ?= /usr/local
+PYTHON := /usr/bin/python3
+
+.PHONY: all help deps demo check check-quick check-vhost bench install clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+help:
+	@echo 'make              build into $(BUILD)/'
+	@echo 'make demo         migrate a real guest without and with tapferry;'
+	@echo '                  RATE=1000 (frames/s) SIZE=64 (bytes) RUNS=1'
+	@echo 'make check        every test (root)'
+	@echo 'make check-quick  the tests that need no virtual machine'
+	@echo 'make check-vhost  real vhost-net in a nested machine; RUNS=3 RATE=400'
+	@echo 'make bench        measurements, printed and stored; RUNS=10'
+	@echo 'make install      honours DESTDIR and PREFIX'
+
+$(BUILD)/build.ninja:
+	@meson setup $(BUILD) --prefix=$(PREFIX) >/dev/null || \
+	  { echo 'meson failed; try: tools/install-deps build' >&2; exit 1; }
+
+deps:
+	@tools/install-deps build
+
+demo:
+	@tools/install-deps build demo
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/lab/demo.py
+
+check:
+	@tools/install-deps build demo check
+	@$(MAKE) --no-print-directory all
+	@tests/run-all
+
+check-quick:
+	@tools/install-deps build check
+	@$(MAKE) --no-print-directory all
+	@tests/run-all --quick
+
+check-vhost:
+	@tools/install-deps build demo check
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/vhost/check.py
+
+bench:
+	@tools/install-deps build demo
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/bench/bench.py
+
+install: all
+	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
+
+clean:
+	@rm -rf $(BUILD)

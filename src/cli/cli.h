@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The subcommands of tapferry(1): one row in main.c, one file each.
+ */
+#ifndef TF_CLI_CLI_H
+#define TF_CLI_CLI_H
+
+#include <stdbool.h>
+
+#include <glib.h>
+
+#define CLI_DEFAULT_SOCKET "/run/tapferry/qmp.sock"
+
+typedef struct Cli {
+    char *socket; /* --socket, before or behind the subcommand */
+} Cli;
+
+/* @argv[0] is the subcommand's name. False and an error, which main() prints
+ * and turns into an exit status. */
+typedef bool CliRun(Cli *cli, int argc, char **argv, GError **errp);
+
+CliRun cli_stats;
+CliRun cli_qmp;
+
+/*
+ * Parses a subcommand's options: @entries and --socket. @usage is what stands
+ * behind the subcommand in its help. Returns the words that are left, owned.
+ */
+char **cli_parse(Cli *cli, int argc, char **argv, const char *usage,
+                 const char *summary, const GOptionEntry *entries,
+                 GError **errp);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "cli/client.h"
+
+#include "base/address.h"
+#include "base/error.h"
+#include "wire/json-framer.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* A daemon that says nothing for so long is not one. */
+#define CLIENT_TIMEOUT_MS 30000
+#define CLIENT_MAX_REPLY (64 << 20)
+
+struct Client {
+    int fd;
+    JsonFramer framer;
+    GQueue messages; /* json_t *, not yet looked at */
+    char *garbage;   /* what came was no JSON */
+};
+
+G_DEFINE_QUARK(tapferry - client - error, client_error)
+
+static bool client_fail(GError **errp, const char *format, ...)
+    G_GNUC_PRINTF(2, 3);
+
+static bool client_fail(GError **errp, const char *format, ...)
+{
+    va_list ap;
+
+    va_start(ap, format);
+    if (errp) {
+        *errp = g_error_new_valist(CLIENT_ERROR, 0, format, ap);
+    }
+    va_end(ap);
+    return false;
+}
+
+/* Waits until the socket is ready for @events. */
+static bool client_wait(int fd, short events, GError **errp)
+{
+    struct pollfd pfd = {.fd = fd, .events = events};
+    int n;
+
+    do {
+        n = poll(&pfd, 1, CLIENT_TIMEOUT_MS);
+    } while (n < 0 && errno == EINTR);
+    return n > 0 || client_fail(errp, "the daemon does not answer");
+}
+
+static void client_take(void *opaque, json_t *value, const char *error)
+{
+    Client *client = opaque;
+
+    if (value) {
+        g_queue_push_tail(&client->messages, json_incref(value));
+    } else if (!client->garbage) {
+        client->garbage = g_strdup(error);
+    }
+}
+
+/* Returns the next message, owned. */
+static json_t *client_receive(Client *client, GError **errp)
+{
+    char buffer[65536];
+
+    while (g_queue_is_empty(&client->messages)) {
+        ssize_t n;
+
+        if (client->garbage) {
+            client_fail(errp, "the daemon does not speak QMP (%s)",
+                        client->garbage);
+            return NULL;
+        }
+        if (!client_wait(client->fd, POLLIN, errp)) {
+            return NULL;
+        }
+        n = read(client->fd, buffer, sizeof(buffer));
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+            client_fail(errp, "the daemon closed the connection");
+            return NULL;
+        }
+        if (n > 0) {
+            json_framer_feed(&client->framer, buffer, (size_t)n, client_take,
+                             client);
+        }
+    }
+    return g_queue_pop_head(&client->messages);
+}
+
+static bool client_send(Client *client, json_t *message, GError **errp)
+{
+    char *text = json_dumps(message, JSON_COMPACT);
+    size_t size = text ? strlen(text) : 0;
+    size_t sent = 0;
+    bool ok = text || client_fail(errp, "the arguments are not UTF-8");
+
+    while (ok && sent < size) {
+        ssize_t n = send(client->fd, text + sent, size - sent, MSG_NOSIGNAL);
+
+        if (n > 0) {
+            sent += (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) {
+            ok = client_wait(client->fd, POLLOUT, errp);
+        } else if (n < 0 && errno != EINTR) {
+            ok = client_fail(errp, "the daemon closed the connection");
+        }
+    }
+    free(text);
+    return ok;
+}
+
+/* The daemon's own error, with its class. */
+static void client_set_error(json_t *error, GError **errp)
+{
+    static const TfError codes[] = {
+        TF_ERROR_GENERIC, TF_ERROR_COMMAND_NOT_FOUND,
+        TF_ERROR_DEVICE_NOT_ACTIVE, TF_ERROR_DEVICE_NOT_FOUND};
+    const char *class = json_string_value(json_object_get(error, "class"));
+    const char *desc = json_string_value(json_object_get(error, "desc"));
+    GError *made = NULL;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(codes); i++) {
+        g_clear_error(&made);
+        made = g_error_new(TF_ERROR, (int)codes[i], "%s", desc ? desc : "");
+        if (g_strcmp0(class, tf_error_class(made)) == 0) {
+            break;
+        }
+    }
+    g_propagate_error(errp, made);
+}
+
+json_t *client_execute(Client *client, const char *command, json_t *args,
+                       GError **errp)
+{
+    json_auto_t *request = json_object();
+
+    json_object_set_new(request, "execute", json_string(command));
+    if (args) {
+        json_object_set(request, "arguments", args);
+    }
+    if (!client_send(client, request, errp)) {
+        return NULL;
+    }
+    for (;;) {
+        json_auto_t *reply = client_receive(client, errp);
+        json_t *result = json_object_get(reply, "return");
+        json_t *error = json_object_get(reply, "error");
+
+        if (result) {
+            return json_incref(result);
+        }
+        if (error) {
+            client_set_error(error, errp);
+            return NULL;
+        }
+        if (!reply) {
+            return NULL;
+        }
+        /* An event: nobody asked for it. */
+    }
+}
+
+static int client_connect(const char *socket, GError **errp)
+{
+    g_autofree char *text = strchr(socket, ':')
+                                ? g_strdup(socket)
+                                : g_strconcat("unix:", socket, NULL);
+    g_autoptr(GError) error = NULL;
+    Address address = {0};
+    int errnum = 0;
+    socklen_t length = sizeof(errnum);
+    int fd = -1;
+
+    if (address_parse(text, &address, &error)) {
+        fd = address_connect(&address, &error);
+    }
+    address_clear(&address);
+    if (fd >= 0 && client_wait(fd, POLLOUT, &error)) {
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &length);
+        if (errnum == 0) {
+            return fd;
+        }
+        client_fail(&error, "%s", g_strerror(errnum));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    client_fail(errp,
+                "can not connect to '%s' (%s): is tapferryd running with "
+                "-qmp %s,server=on,wait=off?",
+                socket, error->message, text);
+    return -1;
+}
+
+static bool client_negotiate(Client *client, GError **errp)
+{
+    json_auto_t *greeting = client_receive(client, errp);
+    json_auto_t *result = NULL;
+
+    if (!greeting) {
+        return false;
+    }
+    if (!json_object_get(greeting, "QMP")) {
+        return client_fail(errp, "the daemon does not speak QMP");
+    }
+    result = client_execute(client, "qmp_capabilities", NULL, errp);
+    return result != NULL;
+}
+
+Client *client_open(const char *socket, GError **errp)
+{
+    int fd = client_connect(socket, errp);
+    Client *client;
+
+    if (fd < 0) {
+        return NULL;
+    }
+    client = g_new0(Client, 1);
+    client->fd = fd;
+    g_queue_init(&client->messages);
+    json_framer_init(&client->framer, CLIENT_MAX_REPLY);
+    if (!client_negotiate(client, errp)) {
+        client_close(client);
+        return NULL;
+    }
+    return client;
+}
+
+void client_close(Client *client)
+{
+    json_t *message;
+
+    if (!client) {
+        return;
+    }
+    close(client->fd);
+    while ((message = g_queue_pop_head(&client->messages))) {
+        json_decref(message);
+    }
+    json_framer_free(&client->framer);
+    g_free(client->garbage);
+    g_free(client);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* tapferryd: makes what the command line names and runs the loop. */
+#include "daemon/options.h"
+#include "daemon/process.h"
+
+#include "base/error.h"
+#include "base/event.h"
+#include "base/log.h"
+#include "base/loop.h"
+#include "monitor/command.h"
+#include "monitor/run-state.h"
+#include "monitor/server.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool main_create(const GPtrArray *items, GError **errp)
+{
+    for (guint i = 0; i < items->len; i++) {
+        const OptionItem *item = items->pdata[i];
+        g_autoptr(GError) error = NULL;
+        json_auto_t *result =
+            command_execute(item->command, item->args, item->syntax, &error);
+
+        if (!result) {
+            g_autofree char *text = g_utf8_make_valid(item->text, -1);
+
+            g_strdelimit(text, "\r\n", ' ');
+            return tf_error_set(errp, "%s: %s", text, error->message);
+        }
+    }
+    return true;
+}
+
+/* Executes one {"execute", "arguments"} of -readconfig. */
+static bool main_execute(json_t *request, size_t number, const char *path,
+                         GError **errp)
+{
+    const char *name = NULL;
+    json_t *args = NULL;
+    json_error_t json_error;
+    g_autoptr(GError) error = NULL;
+    json_auto_t *result = NULL;
+
+    if (json_unpack_ex(request, &json_error, JSON_STRICT, "{s:s, s?o}",
+                       "execute", &name, "arguments", &args) < 0) {
+        return tf_error_set(errp, "-readconfig %s: command %zu: %s", path,
+                            number, json_error.text);
+    }
+    if (args && !json_is_object(args)) {
+        return tf_error_set(errp,
+                            "-readconfig %s: command %zu: 'arguments' must be "
+                            "an object",
+                            path, number);
+    }
+    result = command_execute(name, args, PROP_SYNTAX_JSON, &error);
+    if (!result) {
+        return tf_error_set(errp, "-readconfig %s: command %zu (%s): %s", path,
+                            number, name, error->message);
+    }
+    return true;
+}
+
+static bool main_read_config(const char *path, GError **errp)
+{
+    json_error_t error;
+    json_auto_t *list = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    json_t *request;
+    size_t i;
+
+    if (!list) {
+        g_autofree char *why = g_utf8_make_valid(error.text, -1);
+
+        return error.line < 0
+                   ? tf_error_set(errp, "-readconfig %s: %s", path, why)
+                   : tf_error_set(errp, "-readconfig %s: line %d: %s", path,
+                                  error.line, why);
+    }
+    if (!json_is_array(list)) {
+        return tf_error_set(errp,
+                            "-readconfig %s: must hold an array of "
+                            "commands",
+                            path);
+    }
+    json_array_foreach(list, i, request)
+    {
+        if (!main_execute(request, i + 1, path, errp)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool main_open_monitors(const GPtrArray *monitors, GError **errp)
+{
+    for (guint i = 0; i < monitors->len; i++) {
+        const OptionMonitor *monitor = monitors->pdata[i];
+        g_autoptr(GError) error = NULL;
+
+        if (!monitor_open(monitor->device, monitor->mode, &error)) {
+            return tf_error_set(errp, "%s: %s", monitor->text, error->message);
+        }
+    }
+    return true;
+}
+
+static gboolean main_terminate(gpointer user_data)
+{
+    run_state_shutdown("host-signal");
+    return G_SOURCE_CONTINUE;
+}
+
+static gboolean main_reopen(gpointer user_data)
+{
+    log_reopen();
+    return G_SOURCE_CONTINUE;
+}
+
+/* Before the loop runs (a chardev may wait for its peer) there is little to
+ * put in order. */
+static void main_terminate_early(int number)
+{
+    process_remove_pidfile();
+    _exit(0);
+}
+
+static void main_catch_early(void)
+{
+    struct sigaction action = {.sa_handler = main_terminate_early};
+
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGHUP, SIG_IGN);
+}
+
+static void main_catch(void)
+{
+    g_unix_signal_add(SIGTERM, main_terminate, NULL);
+    g_unix_signal_add(SIGINT, main_terminate, NULL);
+    g_unix_signal_add(SIGHUP, main_reopen, NULL);
+}
+
+/* Everything is there before a monitor answers. */
+static bool main_setup(const Options *options, GError **errp)
+{
+    main_catch_early();
+    if ((options->logfile && !log_open(options->logfile, errp)) ||
+        (options->pidfile && !process_write_pidfile(options->pidfile, errp))) {
+        return false;
+    }
+    run_state_init(options->stopped);
+    monitor_init();
+    if (!main_create(options->early, errp) ||
+        !main_create(options->chardevs, errp) ||
+        !main_create(options->netdevs, errp) ||
+        !main_create(options->filters, errp) ||
+        (options->readconfig && !main_read_config(options->readconfig, errp))) {
+        return false;
+    }
+    main_catch();
+    return main_open_monitors(options->monitors, errp);
+}
+
+static void main_end(void)
+{
+    const char *reason = run_state_shutdown_reason();
+
+    if (reason) {
+        event_emit("SHUTDOWN",
+                   json_pack("{s:b, s:s}", "guest", 0, "reason", reason));
+    }
+    monitor_close_all();
+    object_destroy_all();
+    process_remove_pidfile();
+}
+
+static int main_run(const Options *options)
+{
+    g_autoptr(GError) error = NULL;
+    bool ok = (!options->daemonize || process_daemonize(&error)) &&
+              main_setup(options, &error);
+
+    if (ok) {
+        process_ready();
+        if (!run_state_shutdown_reason()) {
+            loop_run();
+        }
+    } else {
+        process_fail(error->message);
+    }
+    main_end();
+    return ok ? 0 : 1;
+}
+
+int main(int argc, char **argv)
+{
+    g_autoptr(GError) error = NULL;
+    Options options;
+    int status = 0;
+
+    process_raise_limits();
+    options_init(&options);
+    if (!options_parse(&options, argc, argv, &error)) {
+        process_fail(error->message);
+        status = 1;
+    } else if (options.print) {
+        fputs(options.print, stdout);
+    } else {
+        status = main_run(&options);
+    }
+    options_clear(&options);
+    return status;
+}

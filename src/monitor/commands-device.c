@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Character devices, netdevs, and what their filters counted. */
+#include "monitor/command.h"
+
+#include "chardev/chardev.h"
+#include "filter/filter.h"
+#include "netdev/netdev.h"
+
+static const char *arg_string(json_t *args, const char *name)
+{
+    return json_string_value(json_object_get(args, name));
+}
+
+/* Makes a chardev of the QMP form: backend is {"type", "data"}. */
+static json_t *chardev_add_nested(const char *id, json_t *backend,
+                                  GError **errp)
+{
+    json_t *type = json_object_get(backend, "type");
+    json_t *data = json_object_get(backend, "data");
+    const char *key;
+    json_t *value;
+
+    if (!type || !data) {
+        tf_error_set(errp, "Parameter 'backend.%s' is missing",
+                     type ? "data" : "type");
+        return NULL;
+    }
+    if (!json_is_string(type) || !json_is_object(data)) {
+        tf_error_set(errp,
+                     "Invalid parameter type for 'backend.%s', expected: %s",
+                     json_is_string(type) ? "data" : "type",
+                     json_is_string(type) ? "object" : "string");
+        return NULL;
+    }
+    json_object_foreach(backend, key, value)
+    {
+        if (value != type && value != data) {
+            tf_error_set(errp, "Parameter 'backend.%s' is unexpected", key);
+            return NULL;
+        }
+    }
+    if (!object_new(OBJECT_KIND_CHARDEV, json_string_value(type), id, data,
+                    PROP_SYNTAX_JSON, errp)) {
+        return NULL;
+    }
+    return json_object();
+}
+
+static json_t *chardev_add(json_t *args, PropertySyntax syntax, GError **errp)
+{
+    json_t *backend = json_object_get(args, "backend");
+    const char *id = arg_string(args, "id");
+    json_auto_t *props = json_copy(args);
+
+    json_object_del(props, "id");
+    json_object_del(props, "backend");
+    if (json_is_object(backend)) {
+        const char *key = json_object_iter_key(json_object_iter(props));
+
+        if (key) {
+            tf_error_set(errp, "Parameter '%s' is unexpected", key);
+            return NULL;
+        }
+        return chardev_add_nested(id, backend, errp);
+    }
+    /* The command line's form: the backend's name, its properties beside. */
+    if (!json_is_string(backend)) {
+        tf_error_set(errp, "Invalid parameter type for 'backend', expected: "
+                           "object");
+        return NULL;
+    }
+    if (!object_new(OBJECT_KIND_CHARDEV, json_string_value(backend), id, props,
+                    syntax, errp)) {
+        return NULL;
+    }
+    return json_object();
+}
+
+static json_t *chardev_remove(json_t *args, PropertySyntax syntax,
+                              GError **errp)
+{
+    const char *id = arg_string(args, "id");
+    Object *obj = object_find(OBJECT_KIND_CHARDEV, id);
+
+    if (!obj) {
+        tf_error_set(errp, "Chardev '%s' not found", id);
+        return NULL;
+    }
+    if (((Chardev *)obj)->handlers) {
+        tf_error_set(errp, "Chardev '%s' is busy", id);
+        return NULL;
+    }
+    return object_del(obj, errp) ? json_object() : NULL;
+}
+
+static json_t *query_chardev(json_t *args, PropertySyntax syntax, GError **errp)
+{
+    GPtrArray *chardevs = object_list(OBJECT_KIND_CHARDEV);
+    json_t *list = json_array();
+
+    for (guint i = 0; i < chardevs->len; i++) {
+        const Chardev *chardev = chardevs->pdata[i];
+        g_autofree char *name = chardev_filename(chardev);
+        g_autofree char *filename = g_utf8_make_valid(name, -1);
+
+        json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "label",
+                                              chardev->object.id, "filename",
+                                              filename, "frontend-open",
+                                              chardev->handlers != NULL));
+    }
+    return list;
+}
+
+static json_t *query_chardev_backends(json_t *args, PropertySyntax syntax,
+                                      GError **errp)
+{
+    const ObjectClass *const *row = object_classes(OBJECT_KIND_CHARDEV);
+    json_t *list = json_array();
+
+    for (; *row; row++) {
+        json_array_append_new(list, json_pack("{s:s}", "name", (*row)->name));
+    }
+    return list;
+}
+
+static json_t *netdev_add(json_t *args, PropertySyntax syntax, GError **errp)
+{
+    json_auto_t *props = json_copy(args);
+
+    json_object_del(props, "type");
+    json_object_del(props, "id");
+    if (!object_new(OBJECT_KIND_NETDEV, arg_string(args, "type"),
+                    arg_string(args, "id"), props, syntax, errp)) {
+        return NULL;
+    }
+    return json_object();
+}
+
+static json_t *netdev_del(json_t *args, PropertySyntax syntax, GError **errp)
+{
+    const char *id = arg_string(args, "id");
+    Netdev *netdev = (Netdev *)object_find(OBJECT_KIND_NETDEV, id);
+
+    if (!netdev) {
+        g_set_error(errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND,
+                    "Device '%s' not found", id);
+        return NULL;
+    }
+    /* Held from outside its own chain: refused before anything is gone. */
+    if (netdev->object.users > 0) {
+        object_del(&netdev->object, errp);
+        return NULL;
+    }
+    while (netdev->filters && netdev->filters->len > 0) {
+        object_destroy(netdev->filters->pdata[netdev->filters->len - 1]);
+    }
+    return object_del(&netdev->object, errp) ? json_object() : NULL;
+}
+
+static json_t *query_netfilter_stats(json_t *args, PropertySyntax syntax,
+                                     GError **errp)
+{
+    return filter_stats_all(arg_string(args, "name"), errp);
+}
+
+static json_t *query_switchover(json_t *args, PropertySyntax syntax,
+                                GError **errp)
+{
+    return filter_switchover_all();
+}
+
+static const Property chardev_add_args[] = {
+    COMMAND_ARG_STRING("id", PROP_REQUIRED, "its name, to be chosen"),
+    {.name = "backend",
+     .type = PROP_ANY,
+     .flags = PROP_REQUIRED,
+     .doc = "an object of \"type\" and \"data\", the backend's properties"},
+    PROP_END,
+};
+
+static const Property chardev_remove_args[] = {
+    COMMAND_ARG_STRING("id", PROP_REQUIRED, "the chardev's name"),
+    PROP_END,
+};
+
+static const Property netdev_add_args[] = {
+    COMMAND_ARG_STRING("id", PROP_REQUIRED, "its name, to be chosen"),
+    COMMAND_ARG_STRING("type", PROP_REQUIRED, "the netdev's type"),
+    PROP_END,
+};
+
+static const Property netdev_del_args[] = {
+    COMMAND_ARG_STRING("id", PROP_REQUIRED, "the netdev's name"),
+    PROP_END,
+};
+
+static const Property query_netfilter_stats_args[] = {
+    COMMAND_ARG_STRING("name", 0, "only this filter; default all"),
+    PROP_END,
+};
+
+const Command device_commands[] = {
+    {"chardev-add", chardev_add_args, true, chardev_add,
+     "Make a character device"},
+    {"chardev-remove", chardev_remove_args, false, chardev_remove,
+     "Remove a character device that nobody uses"},
+    {"query-chardev", NULL, false, query_chardev, "List character devices"},
+    {"query-chardev-backends", NULL, false, query_chardev_backends,
+     "List the types of character devices there are"},
+    {"netdev_add", netdev_add_args, true, netdev_add,
+     "Make a netdev; further arguments are its properties"},
+    {"netdev_del", netdev_del_args, false, netdev_del,
+     "Remove a netdev and the filters on it"},
+    {"query-netfilter-stats", query_netfilter_stats_args, false,
+     query_netfilter_stats, "What the filters counted"},
+    {"query-switchover", NULL, false, query_switchover,
+     "How the switchovers went"},
+    {.name = NULL},
+};

@@ -1,0 +1,408 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "monitor/hmp.h"
+
+#include "base/error.h"
+#include "monitor/command.h"
+#include "monitor/version.h"
+#include "object/keyval.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define HMP_MAX_WORDS 8
+#define HMP_PROMPT "(tapferry) "
+
+struct HmpSession {
+    GString *line;
+    bool too_long; /* what is left of the line is skipped */
+    char last;     /* the byte before: \r\n is one line's end */
+    HmpSessionOutput *output;
+    void *opaque;
+};
+
+static void hmp_error(GString *out, const GError *error)
+{
+    g_string_append_printf(out, "Error: %s\n", error->message);
+}
+
+static json_t *hmp_call_syntax(GString *out, const char *command, json_t *args,
+                               PropertySyntax syntax)
+{
+    g_autoptr(GError) error = NULL;
+    json_t *result = command_execute(command, args, syntax, &error);
+
+    json_decref(args);
+    if (!result) {
+        hmp_error(out, error);
+    }
+    return result;
+}
+
+json_t *hmp_call(GString *out, const char *command, json_t *args)
+{
+    return hmp_call_syntax(out, command, args, PROP_SYNTAX_TEXT);
+}
+
+/* For commands that return nothing. */
+static void hmp_do(GString *out, const char *command, json_t *args)
+{
+    json_decref(hmp_call(out, command, args));
+}
+
+/* For commands that take an option's value. */
+static void hmp_do_option(GString *out, const char *command, const char *text,
+                          const char *implied)
+{
+    g_autoptr(GError) error = NULL;
+    PropertySyntax syntax;
+    json_t *args = keyval_parse(text, implied, &syntax, &error);
+
+    if (!args) {
+        hmp_error(out, error);
+        return;
+    }
+    json_decref(hmp_call_syntax(out, command, args, syntax));
+}
+
+static void hmp_object_add(GString *out, char **argv)
+{
+    hmp_do_option(out, "object-add", argv[0], "qom-type");
+}
+
+static void hmp_object_del(GString *out, char **argv)
+{
+    hmp_do(out, "object-del", json_pack("{s:s}", "id", argv[0]));
+}
+
+static void hmp_chardev_add(GString *out, char **argv)
+{
+    hmp_do_option(out, "chardev-add", argv[0], "backend");
+}
+
+static void hmp_chardev_remove(GString *out, char **argv)
+{
+    hmp_do(out, "chardev-remove", json_pack("{s:s}", "id", argv[0]));
+}
+
+static void hmp_netdev_add(GString *out, char **argv)
+{
+    hmp_do_option(out, "netdev_add", argv[0], "type");
+}
+
+static void hmp_netdev_del(GString *out, char **argv)
+{
+    hmp_do(out, "netdev_del", json_pack("{s:s}", "id", argv[0]));
+}
+
+static void hmp_qom_list(GString *out, char **argv)
+{
+    json_auto_t *list = NULL;
+    json_t *entry;
+    size_t i;
+
+    if (!argv[0]) {
+        g_string_append(out, "/\n");
+        return;
+    }
+    list = hmp_call(out, "qom-list", json_pack("{s:s}", "path", argv[0]));
+    json_array_foreach(list, i, entry)
+    {
+        g_string_append_printf(
+            out, "%s (%s)\n", json_string_value(json_object_get(entry, "name")),
+            json_string_value(json_object_get(entry, "type")));
+    }
+}
+
+static void hmp_qom_get(GString *out, char **argv)
+{
+    json_auto_t *value =
+        hmp_call(out, "qom-get",
+                 json_pack("{s:s, s:s}", "path", argv[0], "property", argv[1]));
+    char *text =
+        value ? json_dumps(value, JSON_ENCODE_ANY | JSON_INDENT(4)) : NULL;
+
+    if (text) {
+        g_string_append_printf(out, "%s\n", text);
+        free(text);
+    }
+}
+
+static void hmp_qom_set(GString *out, char **argv)
+{
+    hmp_do(out, "qom-set",
+           json_pack("{s:s, s:s, s:s}", "path", argv[0], "property", argv[1],
+                     "value", argv[2]));
+}
+
+static void hmp_stop(GString *out, char **argv)
+{
+    hmp_do(out, "stop", NULL);
+}
+
+static void hmp_cont(GString *out, char **argv)
+{
+    hmp_do(out, "cont", NULL);
+}
+
+static void hmp_quit(GString *out, char **argv)
+{
+    hmp_do(out, "quit", NULL);
+}
+
+/* Is @word one of the names in "name|alias"? */
+static bool hmp_is_named(const HmpCommand *row, const char *word)
+{
+    g_auto(GStrv) names = g_strsplit(row->name, "|", -1);
+
+    return g_strv_contains((const char *const *)names, word);
+}
+
+static const HmpCommand *hmp_find(const HmpCommand *table, const char *word)
+{
+    for (const HmpCommand *row = table; row->name; row++) {
+        if (hmp_is_named(row, word)) {
+            return row;
+        }
+    }
+    return NULL;
+}
+
+static void hmp_help_row(GString *out, const char *prefix,
+                         const HmpCommand *row)
+{
+    g_string_append_printf(out, "%s%s %s -- %s\n", prefix, row->name,
+                           row->params, row->help);
+}
+
+static void hmp_help_info(GString *out)
+{
+    for (const HmpCommand *row = hmp_info_commands; row->name; row++) {
+        hmp_help_row(out, "info ", row);
+    }
+}
+
+static void hmp_help(GString *out, char **argv)
+{
+    const HmpCommand *row = argv[0] ? hmp_find(hmp_commands, argv[0]) : NULL;
+
+    if (!argv[0]) {
+        for (row = hmp_commands; row->name; row++) {
+            hmp_help_row(out, "", row);
+        }
+    } else if (!row) {
+        g_string_append_printf(out, "unknown command: '%s'\n", argv[0]);
+    } else if (strcmp(row->name, "info") != 0) {
+        hmp_help_row(out, "", row);
+    } else if (!argv[1]) {
+        hmp_help_info(out);
+    } else if ((row = hmp_find(hmp_info_commands, argv[1]))) {
+        hmp_help_row(out, "info ", row);
+    } else {
+        g_string_append_printf(out, "unknown command: 'info %s'\n", argv[1]);
+    }
+}
+
+const HmpCommand hmp_commands[] = {
+    {"help|?", "[cmd]", "show the help", 0, 2, false, hmp_help},
+    /* hmp_execute() looks up the word behind it by itself. */
+    {"info", "[subcommand]", "show information", 0, 0, false, NULL},
+    {"object_add", "[qom-type=]type,id=str[,prop=value][,...]",
+     "create an object", 1, 1, true, hmp_object_add},
+    {"object_del", "id", "delete an object", 1, 1, false, hmp_object_del},
+    {"qom-list", "[path]", "list an object's properties", 0, 1, false,
+     hmp_qom_list},
+    {"qom-get", "path property", "print a property", 2, 2, false, hmp_qom_get},
+    {"qom-set", "path property value", "set a property", 3, 3, true,
+     hmp_qom_set},
+    {"chardev-add", "[backend=]type,id=str[,prop=value][,...]",
+     "add a character device", 1, 1, true, hmp_chardev_add},
+    {"chardev-remove", "id", "remove a character device", 1, 1, false,
+     hmp_chardev_remove},
+    {"netdev_add", "[type=]type,id=str[,prop=value][,...]", "add a netdev", 1,
+     1, true, hmp_netdev_add},
+    {"netdev_del", "id", "remove a netdev and the filters on it", 1, 1, false,
+     hmp_netdev_del},
+    {"stop|s", "", "stop", 0, 0, false, hmp_stop},
+    {"cont|c", "", "resume", 0, 0, false, hmp_cont},
+    {"quit|q", "", "end the daemon", 0, 0, false, hmp_quit},
+    {.name = NULL},
+};
+
+static const char *hmp_skip_spaces(const char *p)
+{
+    while (g_ascii_isspace(*p)) {
+        p++;
+    }
+    return p;
+}
+
+/* Takes one word, perhaps in double quotes, off @p; NULL if there is none. */
+static char *hmp_next_word(const char **p, GString *out)
+{
+    const char *s = hmp_skip_spaces(*p);
+    GString *word = g_string_new(NULL);
+    bool quoted = *s == '"';
+
+    s += quoted;
+    while (*s && (quoted ? *s != '"' : !g_ascii_isspace(*s))) {
+        if (quoted && *s == '\\' && s[1]) {
+            s++;
+        }
+        g_string_append_c(word, *s++);
+    }
+    if (quoted && *s != '"') {
+        g_string_append(out, "unterminated string\n");
+        g_string_truncate(word, 0);
+        quoted = false;
+    }
+    *p = s + quoted;
+    return g_string_free(word, word->len == 0 && !quoted);
+}
+
+/* Splits the arguments as @row wants them; false and a hint if they do not
+ * fit. @words has room for HMP_MAX_WORDS and a NULL. */
+static bool hmp_split(const HmpCommand *row, const char *args, GString *out,
+                      char **words)
+{
+    unsigned n = 0;
+    const char *p = hmp_skip_spaces(args);
+
+    while (*p && n < row->max) {
+        if (row->rest && n + 1 == row->max) {
+            words[n++] = g_strchomp(g_strdup(p));
+            p = "";
+            break;
+        }
+        words[n] = hmp_next_word(&p, out);
+        if (!words[n]) {
+            break;
+        }
+        n++;
+        p = hmp_skip_spaces(p);
+    }
+    if (n < row->min) {
+        g_string_append_printf(out, "%s: string expected\n", row->name);
+    } else if (*p) {
+        g_string_append_printf(
+            out, "%s: extraneous characters at the end of line\n", row->name);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static void hmp_run(const HmpCommand *row, const char *args, GString *out)
+{
+    char *words[HMP_MAX_WORDS + 1] = {NULL};
+
+    if (hmp_split(row, args, out, words)) {
+        row->run(out, words);
+    } else {
+        g_autofree char *name = g_strndup(row->name, strcspn(row->name, "|"));
+
+        g_string_append_printf(out, "Try \"help %s\" for more information\n",
+                               name);
+    }
+    for (unsigned i = 0; words[i]; i++) {
+        g_free(words[i]);
+    }
+}
+
+/* Looks the command up and runs it. */
+static void hmp_dispatch(const char *line, GString *out)
+{
+    const char *p = hmp_skip_spaces(line);
+    const HmpCommand *row;
+    g_autofree char *word = g_strndup(p, strcspn(p, " \t\r\n\v\f"));
+    g_autofree char *sub = NULL;
+
+    p = hmp_skip_spaces(p + strlen(word));
+    row = hmp_find(hmp_commands, word);
+    if (!*word) {
+        return;
+    }
+    if (row && strcmp(row->name, "info") == 0) {
+        if (!*p) {
+            hmp_help_info(out);
+            return;
+        }
+        sub = g_strndup(p, strcspn(p, " \t\r\n\v\f"));
+        row = hmp_find(hmp_info_commands, sub);
+        p += strlen(sub);
+    }
+    if (row) {
+        hmp_run(row, p, out);
+    } else {
+        g_string_append_printf(out, "unknown command: '%s%s%s'\n", word,
+                               sub ? " " : "", sub ? sub : "");
+    }
+}
+
+char *hmp_execute(const char *line)
+{
+    g_autoptr(GString) out = g_string_new(NULL);
+    g_autofree char *valid = g_utf8_make_valid(line, -1);
+
+    hmp_dispatch(valid, out);
+    g_string_replace(out, "\n", "\r\n", 0);
+    return g_utf8_make_valid(out->str, (gssize)out->len);
+}
+
+static void hmp_session_print(HmpSession *session, const char *text)
+{
+    session->output(session->opaque, text, strlen(text));
+}
+
+HmpSession *hmp_session_new(HmpSessionOutput *output, void *opaque)
+{
+    HmpSession *session = g_new0(HmpSession, 1);
+
+    session->line = g_string_new(NULL);
+    session->output = output;
+    session->opaque = opaque;
+    hmp_session_print(
+        session, "tapferry " TAPFERRY_VERSION
+                 " monitor - type 'help' for more information\r\n" HMP_PROMPT);
+    return session;
+}
+
+void hmp_session_free(HmpSession *session)
+{
+    g_string_free(session->line, TRUE);
+    g_free(session);
+}
+
+static void hmp_session_end_line(HmpSession *session)
+{
+    g_autofree char *text = session->too_long
+                                ? g_strdup("Error: the line is too long\r\n")
+                                : hmp_execute(session->line->str);
+
+    g_string_truncate(session->line, 0);
+    session->too_long = false;
+    hmp_session_print(session, text);
+    hmp_session_print(session, HMP_PROMPT);
+}
+
+static void hmp_session_byte(HmpSession *session, char c)
+{
+    bool second = c == '\n' && session->last == '\r';
+
+    session->last = c;
+    if (c == '\n' || c == '\r') {
+        if (!second) {
+            hmp_session_end_line(session);
+        }
+    } else if (session->line->len >= HMP_MAX_LINE) {
+        session->too_long = true;
+    } else if (!g_ascii_iscntrl(c) || c == '\t') {
+        g_string_append_c(session->line, c);
+    }
+}
+
+void hmp_session_feed(HmpSession *session, const char *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++) {
+        hmp_session_byte(session, data[i]);
+    }
+}

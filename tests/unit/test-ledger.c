@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ledger against a simulated TAP whose every frame's fate is known: a
+ * queue of bounded length, a VMM that takes frames out of it and a guest that
+ * gets them a little later, samples at arbitrary moments, and a stop around
+ * which the VMM swallows some.
+ */
+#include "switchover/ledger.h"
+
+#include <glib.h>
+
+#define FRAMES_MAX 20000
+
+typedef enum Fate {
+    FATE_QUEUED,
+    FATE_TAKEN,
+    FATE_DELIVERED,
+    FATE_DROPPED
+} Fate;
+
+typedef struct World {
+    GRand *rand;
+    Ledger ledger;
+    unsigned capacity; /* of the TAP's queue */
+    Fate fate[FRAMES_MAX];
+    uint64_t entered;
+    uint64_t unseen; /* frames captured, not yet told to the ledger */
+    uint64_t queue[FRAMES_MAX];
+    uint64_t queue_head, queue_tail;
+    uint64_t foreign;           /* in the queue before the capture began */
+    uint64_t taken[FRAMES_MAX]; /* numbers taken, not yet delivered */
+    unsigned n_taken;
+    LinkCounters counters;
+    uint16_t used;
+} World;
+
+static unsigned chance(World *world, unsigned below)
+{
+    return (unsigned)g_rand_int_range(world->rand, 0, (gint32)below);
+}
+
+static void world_init(World *world, guint32 seed, unsigned capacity,
+                       unsigned foreign)
+{
+    *world = (World){.capacity = capacity, .foreign = foreign};
+    world->rand = g_rand_new_with_seed(seed);
+    world->counters.tx_packets = chance(world, 100000);
+    world->counters.tx_dropped = chance(world, 1000);
+    world->used = (uint16_t)chance(world, 65536);
+    ledger_init(&world->ledger, 0);
+}
+
+static void world_free(World *world)
+{
+    g_rand_free(world->rand);
+}
+
+static uint64_t queue_len(const World *world)
+{
+    return world->queue_tail - world->queue_head + world->foreign;
+}
+
+/* The host sends a frame into the TAP. */
+static void world_send(World *world)
+{
+    uint64_t number = world->entered++;
+
+    world->unseen++;
+    if (queue_len(world) >= world->capacity) {
+        world->fate[number] = FATE_DROPPED;
+        world->counters.tx_dropped++;
+    } else {
+        world->fate[number] = FATE_QUEUED;
+        world->queue[world->queue_tail++] = number;
+    }
+}
+
+/* The VMM takes a frame out of the queue. */
+static void world_take(World *world)
+{
+    if (world->foreign > 0) {
+        world->foreign--;
+        world->counters.tx_packets++;
+        world->used++;
+    } else if (world->queue_head < world->queue_tail) {
+        uint64_t number = world->queue[world->queue_head++];
+
+        world->counters.tx_packets++;
+        world->fate[number] = FATE_TAKEN;
+        world->taken[world->n_taken++] = number;
+    }
+}
+
+/* The guest gets what the VMM took. */
+static void world_deliver(World *world)
+{
+    for (unsigned i = 0; i < world->n_taken; i++) {
+        world->fate[world->taken[i]] = FATE_DELIVERED;
+        world->used++;
+    }
+    world->n_taken = 0;
+}
+
+static LedgerSample world_sample(World *world, bool used_known, bool stable)
+{
+    LedgerSample sample = {
+        .used_known = used_known,
+        .used_stable = stable,
+        .used = world->used,
+        .counters = world->counters,
+    };
+
+    ledger_captured(&world->ledger, world->unseen, 64);
+    world->unseen = 0;
+    ledger_sample(&world->ledger, &sample);
+    return sample;
+}
+
+/* Number of the first frame that the guest can still get and did not. */
+static uint64_t world_truth(const World *world)
+{
+    uint64_t number = 0;
+
+    while (number < world->entered && (world->fate[number] == FATE_DELIVERED ||
+                                       world->fate[number] == FATE_DROPPED)) {
+        number++;
+    }
+    return number;
+}
+
+/* Some traffic; @slow: the VMM takes less than comes. */
+static void world_run(World *world, unsigned steps, bool slow, bool used_known)
+{
+    for (unsigned i = 0; i < steps; i++) {
+        switch (chance(world, 4)) {
+        case 0:
+            for (unsigned n = 1 + chance(world, slow ? 12 : 4); n > 0; n--) {
+                world_send(world);
+            }
+            break;
+        case 1:
+            for (unsigned n = 1 + chance(world, slow ? 4 : 12); n > 0; n--) {
+                world_take(world);
+            }
+            world_deliver(world);
+            break;
+        case 2:
+            world_take(world);
+            if (chance(world, 8)) {
+                world_deliver(world);
+            }
+            break;
+        default:
+            world_sample(world, used_known, true);
+            break;
+        }
+    }
+}
+
+/* Everything is taken and delivered: the moment that calibrates. */
+static void world_quiet(World *world, bool used_known)
+{
+    while (queue_len(world) > 0) {
+        world_take(world);
+    }
+    world_deliver(world);
+    for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {
+        world_sample(world, used_known, true);
+    }
+}
+
+static void test_exact(void)
+{
+    for (guint32 seed = 0; seed < 2000; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        LedgerMethod method;
+        LedgerSample sample;
+        unsigned swallowed;
+
+        world_init(world, seed, 1000, seed % 3 ? 0 : seed % 50);
+        world_sample(world, true, true);
+        world_run(world, 100, false, true);
+        world_quiet(world, true);
+        world_run(world, 1 + chance(world, 400), false, true);
+        world_deliver(world);
+        /* The stop: sends go on, a few more are taken and never delivered. */
+        swallowed = chance(world, 5);
+        for (unsigned i = 0; i < swallowed; i++) {
+            world_send(world);
+            world_take(world);
+        }
+        sample = world_sample(world, true, false);
+        g_assert_cmpuint(
+            ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method),
+            ==, world_truth(world));
+        g_assert_cmpint(method, ==, LEDGER_USED_INDEX);
+        world_free(world);
+    }
+}
+
+/* With drops what is shipped starts at the first undelivered frame, or a
+ * little before it where a sample could not tell; never behind it. */
+static void test_full_queue(void)
+{
+    uint64_t repeats = 0;
+
+    for (guint32 seed = 0; seed < 2000; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        LedgerMethod method;
+        LedgerSample sample;
+        uint64_t first, truth;
+
+        world_init(world, seed, 20 + seed % 40, 0);
+        world_sample(world, true, true);
+        world_quiet(world, true);
+        world_run(world, 1 + chance(world, 1500), true, true);
+        world_deliver(world);
+        for (unsigned i = chance(world, 4); i > 0; i--) {
+            world_take(world);
+        }
+        sample = world_sample(world, true, false);
+        first =
+            ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+        truth = world_truth(world);
+        g_assert_cmpuint(first, <=, truth);
+        for (uint64_t i = first; i < truth; i++) {
+            repeats += world->fate[i] == FATE_DELIVERED;
+        }
+        world_free(world);
+    }
+    /* A sample every few frames: seldom more than one is uncertain. */
+    g_test_message("%" G_GUINT64_FORMAT " repeats in 2000 stops", repeats);
+    g_assert_cmpuint(repeats, <, 2000 * 12);
+}
+
+static void test_counters_only(void)
+{
+    for (guint32 seed = 0; seed < 500; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        LedgerMethod method;
+        LedgerSample sample;
+        uint64_t first;
+
+        world_init(world, seed, 1000, 0);
+        world_sample(world, false, true);
+        world_quiet(world, false);
+        world_run(world, 300, false, false);
+        world_deliver(world);
+        for (unsigned i = chance(world, 5); i > 0; i--) {
+            world_send(world);
+            world_take(world);
+        }
+        sample = world_sample(world, false, true);
+        first =
+            ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+        g_assert_cmpint(method, ==, LEDGER_COUNTERS);
+        g_assert_cmpuint(first, <=, world_truth(world));
+        g_assert_cmpuint(world_truth(world) - first, <=, 8);
+        world_free(world);
+    }
+}
+
+static void test_fixed_overlap(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 1, 1000, 0);
+    world_sample(world, true, true);
+    for (unsigned i = 0; i < 100; i++) {
+        world_send(world);
+    }
+    world_quiet(world, true);
+    sample = world_sample(world, true, true);
+    g_assert_cmpuint(ledger_stop(&world->ledger, &sample, 0, true, &method), ==,
+                     100);
+    g_assert_cmpuint(ledger_stop(&world->ledger, &sample, 64, true, &method),
+                     ==, 36);
+    world_free(world);
+}
+
+/* A guest that was reset starts its used index anew. */
+static void test_index_void(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 7, 1000, 0);
+    world->used = 5000;
+    world_sample(world, true, true);
+    world_run(world, 200, false, true);
+    world_quiet(world, true);
+    world->used = 0;
+    sample = world_sample(world, true, false);
+    ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+    g_assert_cmpint(method, ==, LEDGER_COUNTERS);
+    world_free(world);
+}
+
+/* A frame of several receive buffers makes the index jump: until it has been
+ * calibrated behind that frame, the counters have to do. */
+static void test_large_frame(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 9, 1000, 0);
+    world_sample(world, true, true);
+    world_quiet(world, true);
+    ledger_captured(&world->ledger, 1, 60000);
+    world->entered++;
+    world->counters.tx_packets++;
+    world->used = (uint16_t)(world->used + 39);
+    world->fate[0] = FATE_DELIVERED;
+    sample = world_sample(world, true, false);
+    ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+    g_assert_cmpint(method, ==, LEDGER_COUNTERS);
+    ledger_restart(&world->ledger);
+    world_quiet(world, true);
+    sample = world_sample(world, true, true);
+    g_assert_cmpuint(
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), ==,
+        1);
+    g_assert_cmpint(method, ==, LEDGER_USED_INDEX);
+    world_free(world);
+}
+
+/* What a stopped VM's full queue refused is known frame by frame. */
+static void test_dropped_while_stopped(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 3, 100, 0);
+    world_sample(world, true, true);
+    world_run(world, 300, false, true);
+    world_quiet(world, true);
+    sample = world_sample(world, true, true);
+    ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+    for (unsigned i = 0; i < 3000; i++) {
+        world_send(world);
+        if (chance(world, 20) == 0) {
+            world_sample(world, true, true);
+        }
+    }
+    world_sample(world, true, true);
+    for (uint64_t i = 0; i < world->entered; i++) {
+        g_assert_cmpint(ledger_was_dropped(&world->ledger, i), ==,
+                        i >= world->ledger.taken &&
+                            world->fate[i] == FATE_DROPPED);
+    }
+    world_free(world);
+}
+
+/* At any moment entered = taken + pending + dropped behind it. */
+static void test_balance(void)
+{
+    for (guint32 seed = 0; seed < 300; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+
+        world_init(world, seed, 30, 0);
+        world_sample(world, true, true);
+        for (unsigned i = 0; i < 50; i++) {
+            world_run(world, 20, seed % 2, true);
+            world_sample(world, true, true);
+            g_assert_cmpuint(ledger_pending(&world->ledger), ==,
+                             queue_len(world));
+            g_assert_cmpuint(ledger_dropped(&world->ledger) +
+                                 ledger_pending(&world->ledger) +
+                                 world->ledger.taken -
+                                 world->ledger.dropped_before,
+                             ==, ledger_entered(&world->ledger));
+        }
+        world_free(world);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ledger/exact", test_exact);
+    g_test_add_func("/ledger/full-queue", test_full_queue);
+    g_test_add_func("/ledger/counters-only", test_counters_only);
+    g_test_add_func("/ledger/fixed-overlap", test_fixed_overlap);
+    g_test_add_func("/ledger/index-void", test_index_void);
+    g_test_add_func("/ledger/large-frame", test_large_frame);
+    g_test_add_func("/ledger/dropped-while-stopped",
+                    test_dropped_while_stopped);
+    g_test_add_func("/ledger/balance", test_balance);
+    return g_test_run();
+}
