@@ -375,6 +375,11 @@ uint64_t frame_writer_stop(FrameWriter *self)
     return self->next.number;
 }
 
+bool frame_writer_is_shipping(const FrameWriter *self)
+{
+    return self->shipping;
+}
+
 void frame_writer_set_retain(FrameWriter *self, bool retain)
 {
     self->config.retain = retain;

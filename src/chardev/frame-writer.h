@@ -82,6 +82,8 @@ void frame_writer_start(FrameWriter *writer, uint64_t number);
  * one that was not shipped. */
 uint64_t frame_writer_stop(FrameWriter *writer);
 
+bool frame_writer_is_shipping(const FrameWriter *writer);
+
 void frame_writer_set_retain(FrameWriter *writer, bool retain);
 
 /* Removes records before @number, but none that is still to be sent. */

@@ -5,8 +5,13 @@
 
 /* Samples of the used index that have to agree before it is trusted. */
 #define USED_SAMPLES_MIN 3
-/* More than that was never swallowed: the index is another queue's by now. */
-#define SWALLOWED_MAX 512
+/*
+ * The word of a stop may come late; samples taken meanwhile hold what was
+ * swallowed already. So the window of samples spans some time; only when
+ * nothing moves for longer than a word is ever late, one sample is enough.
+ */
+#define USED_PACE_US 20000
+#define USED_QUIET_US 100000
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
 
@@ -86,14 +91,45 @@ static void ledger_locate(Ledger *ledger, uint64_t accepted)
     ledger->taken = accepted + ledger->dropped_before;
 }
 
+/* The smallest offset of the window: a reader that is slow to publish what it
+ * took can only make it larger. */
+static uint16_t ledger_used_offset(const Ledger *ledger)
+{
+    unsigned n = MIN(ledger->used_samples, LEDGER_USED_WINDOW);
+    uint16_t best = ledger->used_offsets[0];
+
+    for (unsigned i = 1; i < n; i++) {
+        if ((int16_t)(ledger->used_offsets[i] - best) < 0) {
+            best = ledger->used_offsets[i];
+        }
+    }
+    return best;
+}
+
 static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
 {
-    uint16_t offset = (uint16_t)(sample->counters.tx_packets - sample->used);
+    uint64_t tx = sample->counters.tx_packets;
+    uint16_t offset = (uint16_t)(tx - sample->used);
 
-    if (!ledger->frozen && sample->used_known && sample->used_stable &&
-        ledger->taken >= ledger->large_end) {
+    if (tx != ledger->tx_last) {
+        ledger->tx_last = tx;
+        ledger->moved_us = sample->time_us;
+    }
+    if (ledger->frozen || !sample->used_known || !sample->used_stable ||
+        ledger->taken < ledger->large_end) {
+        return;
+    }
+    ledger->used_offset_last = offset;
+    if (sample->time_us - ledger->moved_us >= USED_QUIET_US) {
+        ledger->used_samples = 0;
+        while (ledger->used_samples < LEDGER_USED_WINDOW) {
+            ledger->used_offsets[ledger->used_samples++] = offset;
+        }
+    } else if (ledger->used_samples < LEDGER_USED_WINDOW ||
+               sample->time_us - ledger->used_time_us >= USED_PACE_US) {
         ledger->used_offsets[ledger->used_samples++ % LEDGER_USED_WINDOW] =
             offset;
+        ledger->used_time_us = sample->time_us;
     }
 }
 
@@ -143,22 +179,8 @@ bool ledger_wants_sample(const Ledger *ledger, bool used_known)
 {
     return ledger_pending(ledger) > 0 ||
            (used_known && !ledger->frozen &&
-            ledger->used_samples < LEDGER_USED_WINDOW);
-}
-
-/* The smallest offset of the window: a reader that is slow to publish what it
- * took can only make it larger. */
-static uint16_t ledger_used_offset(const Ledger *ledger)
-{
-    unsigned n = MIN(ledger->used_samples, LEDGER_USED_WINDOW);
-    uint16_t best = ledger->used_offsets[0];
-
-    for (unsigned i = 1; i < n; i++) {
-        if ((int16_t)(ledger->used_offsets[i] - best) < 0) {
-            best = ledger->used_offsets[i];
-        }
-    }
-    return best;
+            (ledger->used_samples < LEDGER_USED_WINDOW ||
+             ledger->used_offset_last != ledger_used_offset(ledger)));
 }
 
 bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
@@ -172,7 +194,7 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
     difference = (uint16_t)(sample->counters.tx_packets - sample->used -
                             ledger_used_offset(ledger));
     *swallowed = difference;
-    return difference <= SWALLOWED_MAX;
+    return difference <= LEDGER_HISTORY;
 }
 
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,

@@ -25,6 +25,8 @@
 
 #define LEDGER_OVERLAP_MAX 64
 #define LEDGER_USED_WINDOW 8
+/* More is never swallowed; so far back history is kept. */
+#define LEDGER_HISTORY 128
 #define LEDGER_MARKS_MAX 256
 
 /* Frames up to this length fit one receive buffer of any driver, so the used
@@ -34,6 +36,7 @@
 /* To be taken in this order: @used, then the counters, then everything that
  * has been captured by now goes to ledger_captured(). */
 typedef struct LedgerSample {
+    int64_t time_us; /* any clock that does not jump */
     bool used_known;
     bool used_stable; /* tx_packets was the same just before @used */
     uint16_t used;
@@ -65,6 +68,10 @@ typedef struct Ledger {
     /* Used index: what tx_packets - used is when nothing is under way. */
     unsigned used_samples;
     uint16_t used_offsets[LEDGER_USED_WINDOW];
+    uint16_t used_offset_last; /* of the last sample that was stable */
+    int64_t used_time_us;      /* of the last one in the window */
+    int64_t moved_us;          /* when tx_packets last moved */
+    uint64_t tx_last;
     uint64_t large_end; /* number behind the last frame of several buffers */
     bool frozen;        /* the present offset is kept: the VM stands still */
 } Ledger;
@@ -83,7 +90,7 @@ void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
 /* True if another sample would tell more: frames are under way, or the used
- * index is not calibrated yet though it can be read (@used_known). */
+ * index can be read (@used_known) and is not calibrated, or in doubt. */
 bool ledger_wants_sample(const Ledger *ledger, bool used_known);
 
 static inline uint64_t ledger_entered(const Ledger *ledger)

@@ -10,8 +10,6 @@
  * frames stay pending. */
 #define SAMPLE_US 1000
 #define SAMPLE_MAX_US 20000
-/* Records kept behind what the VMM took: more than it ever swallows. */
-#define HISTORY 128
 /* A gap longer than that is not numbered frame by frame. */
 #define GAP_MAX 65536
 /* Samples after a resume until what was swallowed counts as lost. */
@@ -23,6 +21,7 @@ enum {
     RECORD_RETURNED = 1 << 1,  /* injected by us, found the queue full */
     RECORD_SWALLOWED = 1 << 2, /* injected by us, swallowed by the VMM */
     RECORD_COUNTED = 1 << 3,   /* no bytes, counted as dropped already */
+    RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
 };
 
 struct Source {
@@ -37,7 +36,6 @@ struct Source {
     LoopTimer sampler;
     uint64_t sample_us;
     bool on;
-    bool sampling;
     Ledger ledger;
     LedgerSample sample;  /* the last */
     uint64_t stop_number; /* first frame shipped at the last stop */
@@ -111,6 +109,19 @@ static void source_ship(Source *self)
     source_limit_memory(self);
 }
 
+/* While the VM runs: history. A guest that takes nothing for long makes it
+ * grow; then frames get a number and no bytes. */
+static void source_remember(Source *self, const Packet *packet)
+{
+    if (packet_queue_size(source_queue(self)) < self->config.send_queue_size) {
+        frame_writer_append_always(self->writer, packet);
+    } else {
+        frame_writer_append_missing(self->writer)->mark = RECORD_NO_ROOM;
+    }
+}
+
+static void source_rearm(Source *self);
+
 static void source_captured(void *opaque, Direction direction,
                             const PacketBatch *batch)
 {
@@ -125,7 +136,7 @@ static void source_captured(void *opaque, Direction direction,
         longest = MAX(longest, packet->len);
         counter_add(&self->account.in_netdev, 1, packet->len);
         if (!shipping) {
-            frame_writer_append_always(self->writer, packet);
+            source_remember(self, packet);
         } else if (frame_writer_append(self->writer, packet) !=
                    FRAME_APPEND_OK) {
             source_append_full(self, packet);
@@ -136,10 +147,11 @@ static void source_captured(void *opaque, Direction direction,
     source_schedule(self);
     if (shipping) {
         source_ship(self);
+    } else if (packet_queue_size(source_queue(self)) >
+               2 * self->config.send_queue_size) {
+        source_rearm(self);
     }
 }
-
-static void source_rearm(Source *self);
 
 static void source_lost(void *opaque, uint64_t n)
 {
@@ -229,7 +241,7 @@ static void source_trim(Source *self)
 {
     uint64_t keep = MIN(self->accounted.number, self->ledger.taken);
 
-    frame_writer_trim(self->writer, keep - MIN(keep, HISTORY));
+    frame_writer_trim(self->writer, keep - MIN(keep, LEDGER_HISTORY));
 }
 
 /* Samples */
@@ -242,6 +254,7 @@ static bool source_take_sample(Source *self)
     if (!self->capture || !tap_read_counters(self->config.tap, &before)) {
         return false;
     }
+    sample->time_us = g_get_monotonic_time();
     sample->used_known = self->nic && vm_nic_used(self->nic, &sample->used);
     if (!tap_read_counters(self->config.tap, &sample->counters)) {
         return false;
@@ -293,7 +306,9 @@ static void source_arm(Source *self)
     }
     ledger_init(&self->ledger, source_queue(self)->next);
     self->folded = 0;
-    self->accounted = packet_queue_head(source_queue(self));
+    if (self->record.phase != SWITCHOVER_SHIPPING) {
+        self->accounted = packet_queue_head(source_queue(self));
+    }
     self->capture = tap_add_capture(self->config.tap, CAPTURE_TX,
                                     &source_capture_handlers, self, &error);
     if (!self->capture) {
@@ -303,12 +318,16 @@ static void source_arm(Source *self)
     source_take_sample(self);
     self->sample_us = SAMPLE_US;
     source_schedule(self);
-    source_phase(self, SWITCHOVER_ARMED);
+    if (self->record.phase != SWITCHOVER_SHIPPING) {
+        source_phase(self, SWITCHOVER_ARMED);
+    }
 }
 
-/* What is still pending when nobody looks any more, the guest will take. */
+/* What is still pending when nobody looks any more, the guest will take, but
+ * for what is known to have found the queue full. */
 static void source_forget(Source *self)
 {
+    uint64_t dropped = ledger_dropped(&self->ledger) - self->folded;
     PacketRecord *record;
 
     while ((record =
@@ -316,15 +335,20 @@ static void source_forget(Source *self)
         source_account_record(self, record);
         packet_cursor_advance(&self->accounted);
     }
+    source_account_dropped(self, dropped, 0);
     frame_writer_trim(self->writer, UINT64_MAX);
 }
 
+/* Captures no more. What is to be shipped already, still is. */
 static void source_disarm(Source *self)
 {
-    if (self->capture) {
-        loop_timer_cancel(&self->sampler);
-        tap_remove_capture(self->config.tap, self->capture);
-        self->capture = NULL;
+    if (!self->capture) {
+        return;
+    }
+    loop_timer_cancel(&self->sampler);
+    tap_remove_capture(self->config.tap, self->capture);
+    self->capture = NULL;
+    if (self->record.phase != SWITCHOVER_SHIPPING) {
         source_forget(self);
         source_phase(self, SWITCHOVER_IDLE);
     }
@@ -426,7 +450,9 @@ static void source_stop(Source *self, int64_t time_us)
     frame_writer_set_retain(self->writer,
                             self->vm->migration != VM_MIGRATION_COMPLETED);
     source_phase(self, SWITCHOVER_SHIPPING);
-    frame_writer_start(self->writer, number);
+    if (!frame_writer_is_shipping(self->writer)) {
+        frame_writer_start(self->writer, number);
+    }
 }
 
 static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
@@ -446,7 +472,10 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
         if (record->mark & RECORD_COUNTED) {
             self->counted_missing--;
         } else {
-            counter_add(&self->account.dropped[DROP_RING], 1, 0);
+            counter_add(&self->account.dropped[record->mark & RECORD_NO_ROOM
+                                                   ? DROP_QUEUE_FULL
+                                                   : DROP_RING],
+                        1, 0);
         }
         break;
     case FRAME_DROPPED:
@@ -640,7 +669,6 @@ void source_set_on(Source *self, bool on)
 
     self->on = on;
     if (!on) {
-        frame_writer_stop(self->writer);
         source_disarm(self);
     } else if (!running) {
         source_stop(self, g_get_real_time());

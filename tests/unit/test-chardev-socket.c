@@ -350,6 +350,50 @@ static void test_data_before_claim(void)
     finish(&front);
 }
 
+/* Likewise, and the one that comes will never read it. */
+static void test_data_before_deaf_claim(void)
+{
+    Frontend front = front_with_server();
+    Chardev *chardev = (Chardev *)object_find(OBJECT_KIND_CHARDEV, "c");
+    int peer = connect_peer();
+
+    LOOP_UNTIL(chardev->connected);
+    send_all(peer, "early");
+    close(peer);
+    settle();
+    claim(&front, &deaf_handlers);
+    LOOP_UNTIL(front.closed == 1);
+    finish(&front);
+}
+
+/* A frontend goes, with its wishes; the next one gets the rest. */
+static void test_change_of_frontend(void)
+{
+    Frontend front = front_with_server();
+    Frontend next = {.on_readable = ACT_READ};
+    int peer = connect_peer();
+
+    claim(&front, &front_handlers);
+    chardev_want_read(front.chardev, true);
+    send_all(peer, "one");
+    LOOP_UNTIL(front.data->len == 3);
+    chardev_release(front.chardev);
+    front.chardev = NULL;
+    send_all(peer, "two");
+    settle();
+    claim(&next, &front_handlers);
+    g_assert_cmpuint(next.opened, ==, 1);
+    settle();
+    g_assert_cmpuint(next.readable, ==, 0);
+    chardev_want_read(next.chardev, true);
+    LOOP_UNTIL(next.data->len == 3);
+    g_assert_cmpstr(next.data->str, ==, "two");
+    g_assert_cmpuint(front.closed, ==, 0);
+    close(peer);
+    g_string_free(front.data, TRUE);
+    finish(&next);
+}
+
 /* The peer's end is noticed though nobody reads. */
 static void test_nobody_reads(gconstpointer data)
 {
@@ -711,6 +755,8 @@ static void test_client_reconnects(void)
     claim(&front, &front_handlers);
     chardev_want_read(front.chardev, true);
     settle();
+    ((ChardevSocket *)front.chardev)->failure_limit.next_us = 0;
+    settle();
     g_assert_cmpuint(front.opened, ==, 0);
     g_assert_cmpuint(((ChardevSocket *)front.chardev)->attempts, >, 2);
     g_assert_true(g_file_get_contents(log, &lines, NULL, NULL));
@@ -863,6 +909,8 @@ int main(int argc, char **argv)
     ADD("talk", test_talk);
     ADD("opened-at-claim", test_opened_at_claim);
     ADD("data-before-claim", test_data_before_claim);
+    ADD("data-before-deaf-claim", test_data_before_deaf_claim);
+    ADD("change-of-frontend", test_change_of_frontend);
     ADD("broken-while-writing", test_broken_while_writing);
     ADD("write-to-gone", test_write_to_gone);
     ADD("read-unasked", test_read_unasked);

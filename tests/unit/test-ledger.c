@@ -32,6 +32,7 @@ typedef struct World {
     unsigned n_taken;
     LinkCounters counters;
     uint16_t used;
+    int64_t time_us;
 } World;
 
 static unsigned chance(World *world, unsigned below)
@@ -104,6 +105,7 @@ static void world_deliver(World *world)
 static LedgerSample world_sample(World *world, bool used_known, bool stable)
 {
     LedgerSample sample = {
+        .time_us = world->time_us += 1000,
         .used_known = used_known,
         .used_stable = stable,
         .used = world->used,
@@ -164,9 +166,9 @@ static void world_quiet(World *world, bool used_known)
         world_take(world);
     }
     world_deliver(world);
-    for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {
-        world_sample(world, used_known, true);
-    }
+    world_sample(world, used_known, true);
+    world->time_us += 200000; /* nothing moves for a while */
+    world_sample(world, used_known, true);
 }
 
 static void test_exact(void)
@@ -272,6 +274,7 @@ static void test_fixed_overlap(void)
         world_send(world);
     }
     world_quiet(world, true);
+    g_assert_false(ledger_wants_sample(&world->ledger, true));
     sample = world_sample(world, true, true);
     g_assert_cmpuint(ledger_stop(&world->ledger, &sample, 0, true, &method), ==,
                      100);
@@ -320,6 +323,62 @@ static void test_large_frame(void)
     g_assert_cmpint(method, ==, LEDGER_COUNTERS);
     ledger_restart(&world->ledger);
     world_quiet(world, true);
+    sample = world_sample(world, true, true);
+    g_assert_cmpuint(
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), ==,
+        1);
+    g_assert_cmpint(method, ==, LEDGER_USED_INDEX);
+    world_free(world);
+}
+
+/* The word of the stop comes late: samples taken meanwhile do not take what
+ * the VMM has swallowed for the rule. */
+static void test_late_word(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 5, 1000, 0);
+    world_sample(world, true, true);
+    world_run(world, 300, false, true);
+    world_quiet(world, true);
+    world_run(world, 50, false, true);
+    world_deliver(world);
+    for (unsigned i = 0; i < 3; i++) {
+        world_send(world);
+        world_take(world); /* and never delivers */
+    }
+    for (unsigned i = 0; i < 50; i++) {
+        world_send(world);
+        sample = world_sample(world, true, true);
+    }
+    g_assert_true(ledger_wants_sample(&world->ledger, true));
+    g_assert_cmpuint(
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), ==,
+        world_truth(world));
+    world_free(world);
+}
+
+/* A frame that the VMM filters out is taken and uses no buffer: after a while
+ * of such samples, or one in a quiet moment, that is the rule. */
+static void test_filtered_frame(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 6, 1000, 0);
+    world_sample(world, true, true);
+    world_quiet(world, true);
+    world_send(world);
+    world_take(world);
+    world_deliver(world);
+    world->used--;
+    world_sample(world, true, true);
+    g_assert_true(ledger_wants_sample(&world->ledger, true));
+    world_quiet(world, true);
+    g_assert_false(ledger_wants_sample(&world->ledger, true));
     sample = world_sample(world, true, true);
     g_assert_cmpuint(
         ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), ==,
@@ -388,6 +447,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/fixed-overlap", test_fixed_overlap);
     g_test_add_func("/ledger/index-void", test_index_void);
     g_test_add_func("/ledger/large-frame", test_large_frame);
+    g_test_add_func("/ledger/late-word", test_late_word);
+    g_test_add_func("/ledger/filtered-frame", test_filtered_frame);
     g_test_add_func("/ledger/dropped-while-stopped",
                     test_dropped_while_stopped);
     g_test_add_func("/ledger/balance", test_balance);

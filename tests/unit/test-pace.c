@@ -78,10 +78,10 @@ static void test_no_overflow(void)
 
 static void test_live_frames(void)
 {
-    Tap tap = {.length = 1000};
+    Tap slow = {.length = 1000}, fast = {.length = 1000};
 
-    release(&tap, 100000, 100, 60);
-    release(&tap, 100000, 1000, 450);
+    release(&slow, 100000, 100, 60);
+    release(&fast, 100000, 1000, 450);
 }
 
 /* Frames that lay in the queue before we began show once they are taken. */
