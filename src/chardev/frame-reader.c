@@ -94,13 +94,16 @@ static void reader_opened(void *opaque)
 {
     FrameReader *self = opaque;
 
-    framer_reset(&self->framer);
     self->broken = false;
 }
 
 static void reader_closed(void *opaque)
 {
-    (void)opaque;
+    FrameReader *self = opaque;
+
+    /* The next peer begins with a frame of its own. What came whole while we
+     * were paused is still to be handed out. */
+    framer_end_stream(&self->framer);
 }
 
 static void reader_writable(void *opaque)

@@ -91,6 +91,16 @@ FramerResult framer_next(Framer *framer, FramerFrame *frame)
     return FRAMER_FRAME;
 }
 
+void framer_end_stream(Framer *framer)
+{
+    Framer probe = *framer;
+    FramerFrame frame;
+
+    while (framer_next(&probe, &frame) == FRAMER_FRAME) {
+    }
+    framer->end = probe.start;
+}
+
 size_t framer_header(uint8_t *header, bool vnet, uint32_t payload_len,
                      uint32_t vnet_hdr_len)
 {

@@ -45,8 +45,12 @@ typedef struct FramerFrame {
 void framer_init(Framer *framer, bool vnet, size_t size);
 void framer_free(Framer *framer);
 
-/* Forgets what was read: a new connection starts with a new frame. */
+/* Forgets all that was read. */
 void framer_reset(Framer *framer);
+
+/* The stream has ended: forgets a frame that is not complete, and keeps those
+ * that are but were not taken yet. */
+void framer_end_stream(Framer *framer);
 
 /* Where to read to; sets @room (> 0). Moves an unfinished frame to the front
  * when the room behind it gets short. */

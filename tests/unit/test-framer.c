@@ -212,6 +212,26 @@ static void test_in_place(void)
     framer_free(&framer);
 }
 
+/* A stream that ends in the middle of a frame: the whole ones stay. */
+static void test_end_stream(void)
+{
+    static const uint8_t stream[] = {0, 0, 0, 1, 'a', 0, 0, 0, 2, 'b'};
+    static const uint8_t next[] = {0, 0, 0, 1, 'z'};
+    Framer framer;
+    FramerFrame frame;
+
+    framer_init(&framer, false, SMALLEST);
+    feed(&framer, stream, sizeof(stream));
+    framer_end_stream(&framer);
+    feed(&framer, next, sizeof(next));
+    g_assert_cmpint(framer_next(&framer, &frame), ==, FRAMER_FRAME);
+    g_assert_cmpmem(frame.payload, frame.len, "a", 1);
+    g_assert_cmpint(framer_next(&framer, &frame), ==, FRAMER_FRAME);
+    g_assert_cmpmem(frame.payload, frame.len, "z", 1);
+    g_assert_cmpint(framer_next(&framer, &frame), ==, FRAMER_MORE);
+    framer_free(&framer);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -227,5 +247,6 @@ int main(int argc, char **argv)
     g_test_add_data_func("/framer/random-cuts/vnet", GINT_TO_POINTER(true),
                          test_random_cuts);
     g_test_add_func("/framer/in-place", test_in_place);
+    g_test_add_func("/framer/end-stream", test_end_stream);
     return g_test_run();
 }

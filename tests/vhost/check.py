@@ -1,0 +1,254 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""Proves the switchover with the kernel's real vhost-net.
+
+Builds the outer machine, migrates guests with ``vhost=on`` in it under a
+numbered stream of packets, once without and RUNS times with tapferry, and
+demands that with tapferry not one frame is lost or seen twice.
+
+From the environment: RUNS (3, and not fewer), RATE (400 frames per second),
+SIZE (64 bytes per frame), BOOTS (how many outer machines it may take; 4, and
+one more for every five runs beyond three), TAPFERRY_BUILD (build).
+
+Leaves results.json and the logs in build/vhost.  Exit status: 0 proven,
+1 a frame was lost or duplicated or an account does not balance, 2 could not
+be measured, 77 this machine can't (QEMU or the kernel package is missing).
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, TextIO
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# pylint: disable=wrong-import-position
+from lab.paths import Paths  # noqa: E402
+from lab.process import Interrupted, interruptible  # noqa: E402
+from vhost.outer import Job, OuterMachine, Overtime  # noqa: E402
+from vhost.verdict import Kind, Verdict, judge  # noqa: E402
+
+PASSED, FAILED, NOT_MEASURED, CANNOT = 0, 1, 2, 77
+FEWEST_RUNS = 3
+BOOT_SECONDS = 60
+RUN_SECONDS = 80
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What the environment asks for."""
+
+    runs: int
+    rate: int
+    size: int
+    boots: int
+
+    @staticmethod
+    def from_environment() -> "Settings":
+        """Read them; raises ValueError on nonsense."""
+        def number(name: str, default: int) -> int:
+            text = os.environ.get(name) or str(default)
+            if not text.isdigit() or int(text) < 1:
+                raise ValueError(f"{name}={text} is not a positive number")
+            return int(text)
+
+        runs = max(FEWEST_RUNS, number("RUNS", FEWEST_RUNS))
+        return Settings(runs, number("RATE", 400), number("SIZE", 64),
+                        number("BOOTS", 4 + (runs - FEWEST_RUNS) // 5))
+
+
+@dataclasses.dataclass
+class Run:
+    """One migration: the record of it and the verdict."""
+
+    boot: int
+    record: dict[str, Any]
+    verdict: Verdict
+
+    @property
+    def mode(self) -> str:
+        """With tapferry or without."""
+        return self.record.get("mode", "-")
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data."""
+        return {"boot": self.boot, "verdict": self.verdict.kind.value,
+                "reasons": list(self.verdict.reasons), **self.record}
+
+
+class Check:
+    """The runs, over as many outer machines as they need."""
+
+    def __init__(self, settings: Settings, directory: Path,
+                 qemu: str) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._qemu = qemu
+        self.runs: list[Run] = []
+        self.boots = 0
+
+    def execute(self) -> int:
+        """All runs; returns the exit status."""
+        while self._job().runs and self.boots < self._settings.boots:
+            self.boots += 1
+            self._boot(self._job())
+        if any(run.verdict.kind is Kind.FAILED for run in self.runs):
+            return FAILED
+        return NOT_MEASURED if self._job().runs else PASSED
+
+    def _job(self) -> Job:
+        """What is still to be done."""
+        done = [run.mode for run in self.runs
+                if run.verdict.kind is not Kind.BROKEN]
+        return Job(control_runs=1 - min(1, done.count("none")),
+                   tapferry_runs=self._settings.runs - done.count("tapferry"),
+                   rate=self._settings.rate, size=self._settings.size)
+
+    def _boot(self, job: Job) -> None:
+        """One outer machine: its runs, as far as it comes."""
+        say(f"outer machine {self.boots}: booting, {job.runs} migrations "
+            "to do")
+        heard = 0
+        reason = "the outer machine ended early"
+        with OuterMachine(self._directory, f"boot-{self.boots}", job,
+                          self._qemu) as machine:
+            try:
+                for record in machine.records(
+                        BOOT_SECONDS + RUN_SECONDS * job.runs):
+                    heard += 1
+                    self._add(Run(self.boots, record, judge(record)))
+            except (Overtime, ValueError) as error:
+                reason = f"the outer machine: {error}"
+        complete = heard == job.runs or (
+            heard and self.runs[-1].verdict.kind is Kind.BROKEN)
+        if not complete:
+            self._add(Run(self.boots, {}, Verdict(Kind.BROKEN, (reason,))))
+
+    def _add(self, run: Run) -> None:
+        self.runs.append(run)
+        stream = run.record.get("result", {}).get("stream")
+        account = f"sent {stream['sent']}, lost {stream['lost']}, " \
+                  f"duplicated {stream['duplicated']}; " if stream else ""
+        say(f"  migration {len(self.runs)} ({run.mode}): "
+            f"{account}{run.verdict}")
+
+
+def say(text: str) -> None:
+    """Progress."""
+    print(f"check-vhost: {text}", flush=True)
+
+
+COLUMNS = ("run", "boot", "mode", "sent", "lost", "dup", "reord", "pings",
+           "down ms", "carried", "balance", "vhost", "verdict")
+
+
+def row(number: int, run: Run) -> tuple[str, ...]:
+    """One line of the table."""
+    verdict = run.verdict.kind.value
+    result = run.record.get("result")
+    if result is None:
+        return (str(number), str(run.boot), run.mode,
+                *["-"] * (len(COLUMNS) - 4), verdict)
+    stream, pings = result["stream"], result["pings"]
+    with_help = run.mode == "tapferry"
+    return (str(number), str(run.boot), run.mode, str(stream["sent"]),
+            str(stream["lost"]), str(stream["duplicated"]),
+            str(stream["reordered"]), f"-{pings['lost']}/{pings['sent']}",
+            str(result["downtime_ms"]),
+            str(result["carried"]) if with_help else "-",
+            ("yes" if result["balanced"] else "NO") if with_help else "-",
+            "yes" if run.record["vhost_started"] else "NO", verdict)
+
+
+def table(runs: list[Run]) -> str:
+    """All runs, as text."""
+    rows = [COLUMNS, *(row(number, run) for number, run in
+                       enumerate(runs, 1))]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(
+        cell.rjust(width) for cell, width in zip(line, widths)).rstrip()
+        for line in rows)
+
+
+def lock(directory: Path) -> TextIO:
+    """One check at a time in a directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = open(directory / "check.lock", "w", encoding="ascii")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def clear(directory: Path) -> None:
+    """Remove what an earlier check left."""
+    for old in directory.glob("boot-*"):
+        if old.is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink()
+    (directory / "results.json").unlink(missing_ok=True)
+
+
+def prepare(paths: Paths, directory: Path) -> int:
+    """Build the outer machine; returns an exit status."""
+    if not paths.tapferryd.exists():
+        say(f"there is no {paths.tapferryd}: build it first")
+        return NOT_MEASURED
+    build = Path(__file__).resolve().parent / "build.sh"
+    status = subprocess.run([build, directory], check=False).returncode
+    if status:
+        say(f"the outer machine can't be built (status {status})")
+    return CANNOT if status == CANNOT else NOT_MEASURED if status else PASSED
+
+
+def report(check: Check, settings: Settings, directory: Path, status: int,
+           seconds: float) -> None:
+    """Print the table, write the JSON."""
+    print(table(check.runs))
+    for number, run in enumerate(check.runs, 1):
+        for reason in run.verdict.reasons:
+            print(f"run {number}: {run.verdict.kind.value}: {reason}")
+    results = directory / "results.json"
+    results.write_text(json.dumps({
+        "passed": status == PASSED, "status": status,
+        "settings": dataclasses.asdict(settings), "boots": check.boots,
+        "seconds": round(seconds, 1),
+        "runs": [run.to_json() for run in check.runs]}, indent=2) + "\n")
+    outcome = {PASSED: "PASSED", FAILED: "FAILED",
+               NOT_MEASURED: "could not be measured"}[status]
+    say(f"{outcome}, {check.boots} outer machines, {seconds:.0f} s; "
+        f"{results} and the logs beside it")
+
+
+def main() -> int:
+    """The whole check; returns the exit status."""
+    try:
+        settings = Settings.from_environment()
+    except ValueError as error:
+        say(str(error))
+        return NOT_MEASURED
+    begin = time.monotonic()
+    paths = Paths()
+    directory = paths.build / "vhost"
+    with lock(directory):
+        clear(directory)
+        status = prepare(paths, directory)
+        if status:
+            return status
+        say(f"the outer machine is built ({time.monotonic() - begin:.1f} s)")
+        check = Check(settings, directory, paths.qemu)
+        status = check.execute()
+        report(check, settings, directory, status, time.monotonic() - begin)
+    return status
+
+
+if __name__ == "__main__":
+    try:
+        with interruptible():
+            sys.exit(main())
+    except Interrupted as interrupted:
+        sys.exit(128 + interrupted.number)
