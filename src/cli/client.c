@@ -171,30 +171,19 @@ static int client_connect(const char *socket, GError **errp)
                                 ? g_strdup(socket)
                                 : g_strconcat("unix:", socket, NULL);
     g_autoptr(GError) error = NULL;
-    Address address = {0};
-    int errnum = 0;
-    socklen_t length = sizeof(errnum);
+    g_auto(Address) address = {0};
     int fd = -1;
 
     if (address_parse(text, &address, &error)) {
-        fd = address_connect(&address, &error);
+        fd = address_connect_sync(&address, &error);
     }
-    address_clear(&address);
-    if (fd >= 0 && client_wait(fd, POLLOUT, &error)) {
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &length);
-        if (errnum == 0) {
-            return fd;
-        }
-        client_fail(&error, "%s", g_strerror(errnum));
+    if (fd < 0) {
+        client_fail(errp,
+                    "%s: is tapferryd running with -qmp "
+                    "%s,server=on,wait=off?",
+                    error->message, text);
     }
-    if (fd >= 0) {
-        close(fd);
-    }
-    client_fail(errp,
-                "can not connect to '%s' (%s): is tapferryd running with "
-                "-qmp %s,server=on,wait=off?",
-                socket, error->message, text);
-    return -1;
+    return fd;
 }
 
 static bool client_negotiate(Client *client, GError **errp)

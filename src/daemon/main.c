@@ -25,10 +25,7 @@ static bool main_create(const GPtrArray *items, GError **errp)
             command_execute(item->command, item->args, item->syntax, &error);
 
         if (!result) {
-            g_autofree char *text = g_utf8_make_valid(item->text, -1);
-
-            g_strdelimit(text, "\r\n", ' ');
-            return tf_error_set(errp, "%s: %s", text, error->message);
+            return tf_error_set(errp, "%s: %s", item->text, error->message);
         }
     }
     return true;

@@ -378,13 +378,10 @@ static const Option *option_find(const char *word)
     return NULL;
 }
 
-/* Puts the option in front of an error, on one line whatever it holds. */
+/* Puts the option in front of an error, which is taken. */
 static bool option_fail(GError **errp, const char *text, GError *error)
 {
-    g_autofree char *valid = g_utf8_make_valid(text, -1);
-
-    g_strdelimit(valid, "\r\n", ' ');
-    tf_error_set(errp, "%s: %s", valid, error->message);
+    tf_error_set(errp, "%s: %s", text, error->message);
     g_error_free(error);
     return false;
 }

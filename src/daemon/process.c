@@ -106,7 +106,11 @@ void process_ready(void)
 
 void process_fail(const char *message)
 {
-    g_autofree char *line = g_strdup_printf("tapferryd: %s\n", message);
+    g_autofree char *valid = g_utf8_make_valid(message, -1);
+    g_autofree char *line = NULL;
+
+    g_strdelimit(valid, "\r\n", ' ');
+    line = g_strdup_printf("tapferryd: %s\n", valid);
 
     if (process_report_fd >= 0) {
         process_report(line, strlen(line));

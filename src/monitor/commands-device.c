@@ -93,6 +93,33 @@ static json_t *chardev_remove(json_t *args, PropertySyntax syntax,
     return object_del(obj, errp) ? json_object() : NULL;
 }
 
+/* The new one is made before the old one goes, so a failure changes nothing. */
+static json_t *chardev_change(json_t *args, PropertySyntax syntax,
+                              GError **errp)
+{
+    const char *id = arg_string(args, "id");
+    Object *obj = object_find(OBJECT_KIND_CHARDEV, id);
+    json_t *result;
+
+    if (!obj) {
+        tf_error_set(errp, "Chardev '%s' does not exist", id);
+        return NULL;
+    }
+    if (((Chardev *)obj)->handlers) {
+        tf_error_set(errp, "Chardev user does not support chardev hotswap");
+        return NULL;
+    }
+    /* Nothing can be named so: its name is free for the new one. */
+    obj->id[0] = '\0';
+    result = chardev_add(args, syntax, errp);
+    if (result) {
+        object_destroy(obj);
+    } else {
+        obj->id[0] = id[0];
+    }
+    return result;
+}
+
 static json_t *query_chardev(json_t *args, PropertySyntax syntax, GError **errp)
 {
     GPtrArray *chardevs = object_list(OBJECT_KIND_CHARDEV);
@@ -202,6 +229,8 @@ static const Property query_netfilter_stats_args[] = {
 const Command device_commands[] = {
     {"chardev-add", chardev_add_args, true, chardev_add,
      "Make a character device"},
+    {"chardev-change", chardev_add_args, true, chardev_change,
+     "Replace a character device that nobody uses"},
     {"chardev-remove", chardev_remove_args, false, chardev_remove,
      "Remove a character device that nobody uses"},
     {"query-chardev", NULL, false, query_chardev, "List character devices"},

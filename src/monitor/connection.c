@@ -14,7 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CONNECTION_READ_SIZE 16384
+/* Read per wakeup: what a client can make the daemon do between two rounds of
+ * packets. */
+#define CONNECTION_READ_SIZE 2048
 /* Owing more than this, the client is not read from. */
 #define CONNECTION_MAX_BEFORE_READ (256 << 10)
 /* Owing more than this, it is cut off. */

@@ -11,18 +11,15 @@
 #include "object/keyval.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* Accepted at most per wakeup: the packets' turn comes in between. */
 #define SERVER_ACCEPT_BATCH 32
 /* Without descriptors left: when to look again. */
 #define SERVER_PAUSE_MS 100
-#define SERVER_CONNECT_MS 10000
 #define SERVER_MAX_CLIENTS 4096
 
 typedef struct Server {
@@ -114,10 +111,7 @@ static void server_free(void *opaque)
 
     loop_watch_remove(&server->watch);
     g_clear_handle_id(&server->pause, g_source_remove);
-    close(server->fd);
-    if (server->address.type == ADDRESS_UNIX && !server->address.abstract) {
-        unlink(server->address.path);
-    }
+    address_listen_close(&server->address, server->fd);
     address_clear(&server->address);
     g_free(server);
 }
@@ -154,39 +148,15 @@ static bool server_listen(Address *address, MonitorMode mode, bool wait,
     return true;
 }
 
-/* Waits for a connection that was begun. Returns 0 or an errno. */
-static int server_await_connection(int fd)
-{
-    struct pollfd pfd = {.fd = fd, .events = POLLOUT};
-    int errnum = 0;
-    socklen_t length = sizeof(errnum);
-
-    if (poll(&pfd, 1, SERVER_CONNECT_MS) <= 0) {
-        return ETIMEDOUT;
-    }
-    getsockopt(fd, SOL_SOCKET, SO_ERROR, &errnum, &length);
-    return errnum;
-}
-
 static bool server_connect(const Address *address, MonitorMode mode,
                            GError **errp)
 {
-    int fd = address_connect(address, errp);
-    int errnum;
+    int fd = address_connect_sync(address, errp);
 
-    if (fd < 0) {
-        return false;
+    if (fd >= 0) {
+        connection_open_socket(fd, mode);
     }
-    errnum = server_await_connection(fd);
-    if (errnum != 0) {
-        g_autofree char *name = address_to_string(address);
-
-        close(fd);
-        return tf_error_set_errno(errp, errnum, "Failed to connect to '%s'",
-                                  name);
-    }
-    connection_open_socket(fd, mode);
-    return true;
+    return fd >= 0;
 }
 
 static void monitor_device_clear(MonitorDevice *device)

@@ -14,7 +14,7 @@
 
 struct Inject {
     int fd;
-    uint64_t accepted;
+    InjectCounts counts;
     bool gso_refused;       /* this interface takes no super-frames */
     unsigned segments_done; /* of the frame under way in segments */
     uint8_t *scratch;       /* for segmentation */
@@ -110,6 +110,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
     struct mmsghdr messages[PACKET_BATCH_MAX];
     struct iovec iov[PACKET_BATCH_MAX][2];
     unsigned done = 0;
+    bool cut = false;
 
     *result = INJECT_OK;
     for (unsigned i = 0; i < n; i++) {
@@ -126,9 +127,17 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
             break;
         }
         done += (unsigned)sent;
-        /* A short count hides the reason; the next call tells it. */
+        /* A short count hides the reason: the next call tells it. But the
+         * kernel has tried the next one, and the TAP has counted that. */
+        cut = done < n;
+        self->counts.refused += cut;
     }
-    self->accepted += done;
+    if (*result == INJECT_FULL) {
+        self->counts.refused++;
+    } else if (*result != INJECT_OK && cut) {
+        self->counts.refused--;
+    }
+    self->counts.accepted += done;
     return done;
 }
 
@@ -216,7 +225,7 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
     return result;
 }
 
-uint64_t inject_accepted(const Inject *self)
+InjectCounts inject_counts(const Inject *self)
 {
-    return self->accepted;
+    return self->counts;
 }

@@ -39,8 +39,12 @@ void inject_detach(Inject *inject);
 InjectResult inject_packets(Inject *inject, const Packet *packets, unsigned n,
                             unsigned *done);
 
-/* Frames that the kernel has accepted, segments counted each, since
- * inject_new(): the number to compare with what a TAP counts. */
-uint64_t inject_accepted(const Inject *inject);
+/* What a TAP has counted of our doing since inject_new(), segments each. */
+typedef struct InjectCounts {
+    uint64_t accepted; /* entered its queue */
+    uint64_t refused;  /* found it full: each try is one of its tx_dropped */
+} InjectCounts;
+
+InjectCounts inject_counts(const Inject *inject);
 
 #endif

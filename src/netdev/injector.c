@@ -20,7 +20,7 @@ struct Injector {
     bool open;
     bool running; /* injector_run() is under way */
     Pace pace;
-    uint64_t accepted; /* of inject_accepted(), known to the pace */
+    InjectCounts counts; /* of inject_counts(), known to the pace */
     LoopTimer timer;
     TapListener listener;
 };
@@ -133,6 +133,9 @@ static uint64_t injector_room(Injector *self)
 {
     LinkCounters counters;
 
+    if (self->handlers->room) {
+        return self->handlers->room(self->opaque);
+    }
     if (!self->live && packet_queue_count(&self->queue) <= SMALL_BURST) {
         return SMALL_BURST; /* a full queue still answers ENOBUFS */
     }
@@ -144,6 +147,21 @@ static uint64_t injector_room(Injector *self)
         capture_drain(self->live);
     }
     return pace_room(&self->pace, &counters, tap_queue_length(self->tap));
+}
+
+/* Tells the pace, and the owner, what the TAP counts of our doing. */
+static void injector_count(Injector *self)
+{
+    InjectCounts now = inject_counts(self->inject);
+    uint64_t accepted = now.accepted - self->counts.accepted;
+    uint64_t refused = now.refused - self->counts.refused;
+
+    self->counts = now;
+    meter_enter(&self->pace.meter, accepted);
+    meter_refused(&self->pace.meter, refused);
+    if (self->handlers->counted) {
+        self->handlers->counted(self->opaque, accepted, refused);
+    }
 }
 
 /* Injects up to one batch; true to go on. */
@@ -161,9 +179,7 @@ static bool injector_batch(Injector *self, uint64_t room)
         packet_cursor_advance(&cursor);
     }
     result = inject_packets(self->inject, packets, n, &done);
-    meter_enter(&self->pace.meter,
-                inject_accepted(self->inject) - self->accepted);
-    self->accepted = inject_accepted(self->inject);
+    injector_count(self);
     for (unsigned i = 0; i < done; i++) {
         cursor = packet_queue_head(&self->queue);
         self->handlers->injected(self->opaque,
@@ -185,7 +201,8 @@ void injector_run(Injector *self)
     uint64_t budget = ROUND_MAX, room, before;
     bool going = true;
 
-    if (!self->open && packet_queue_count(&self->queue) > SMALL_BURST) {
+    if (!self->open && !self->handlers->room &&
+        packet_queue_count(&self->queue) > SMALL_BURST) {
         injector_start_live(self); /* not when every microsecond counts */
     }
     if (self->running || !self->open || packet_queue_count(&self->queue) == 0 ||

@@ -26,6 +26,11 @@ typedef struct InjectorHandlers {
     void (*refused)(void *opaque, const PacketRecord *record, InjectResult why);
     /* A round of injection is over; NULL: nobody wants to know. */
     void (*round_done)(void *opaque);
+    /* How many frames may go into the TAP now, if the owner knows better than
+     * the injector's own pace, which then does without a capture; or NULL. */
+    uint64_t (*room)(void *opaque);
+    /* The TAP has counted that many frames of ours; NULL: of no interest. */
+    void (*counted)(void *opaque, uint64_t accepted, uint64_t refused);
 } InjectorHandlers;
 
 Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,

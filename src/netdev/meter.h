@@ -30,6 +30,12 @@ static inline void meter_enter(Meter *meter, uint64_t n)
     meter->entered += n;
 }
 
+/* @n frames found the queue full that were not counted as entered. */
+static inline void meter_refused(Meter *meter, uint64_t n)
+{
+    meter->base += n;
+}
+
 /* Forgets the constant: the counters are another interface's. */
 static inline void meter_reset(Meter *meter)
 {

@@ -11,14 +11,13 @@ void pace_init(Pace *pace)
 
 uint64_t pace_room(Pace *pace, const LinkCounters *counters, uint32_t length)
 {
-    uint64_t limit = MAX(length / 2, 1);
     uint64_t left = counters->tx_packets + counters->tx_dropped;
     uint64_t content = meter_sample(&pace->meter, counters);
 
     pace->retry_us = left != pace->left ? RETRY_MIN_US
                                         : MIN(pace->retry_us * 2, RETRY_MAX_US);
     pace->left = left;
-    return content < limit ? limit - content : 0;
+    return pace_share(content, length);
 }
 
 uint64_t pace_retry_us(const Pace *pace)

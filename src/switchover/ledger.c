@@ -52,24 +52,36 @@ static void ledger_forget_marks(Ledger *ledger)
 static void ledger_mark(Ledger *ledger, uint64_t dropped)
 {
     uint64_t end = ledger->meter.entered;
-    uint64_t first = MIN(ledger->sampled, end - MIN(dropped, end));
+    LedgerMark mark = {
+        .first = MIN(ledger->sampled, end - MIN(dropped, end)),
+        .end = end,
+        .dropped = dropped,
+    };
     LedgerMark *last;
 
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
         ledger_forget_marks(ledger);
     }
     last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
-    if (ledger->n_marks > ledger->n_passed &&
-        (ledger->n_marks == LEDGER_MARKS_MAX ||
-         /* A run of nothing but drops goes on. */
-         (last->end == first && last->end - last->first == last->dropped &&
-          end - first == dropped))) {
-        last->end = end;
+    if (ledger->n_marks > 0 && last->end == mark.first) {
+        bool only_drops = end - mark.first == dropped;
+
+        mark.was_full =
+            !last->was_full || last->end - last->first == last->dropped;
+        if (ledger->n_marks > ledger->n_passed && only_drops && mark.was_full &&
+            !last->was_full) {
+            /* A run of drops goes on. */
+            last->end = end;
+            last->dropped += dropped;
+            return;
+        }
+    }
+    if (ledger->n_marks == LEDGER_MARKS_MAX) {
+        last->end = end; /* where exactly gets vague; how many does not */
         last->dropped += dropped;
         return;
     }
-    ledger->marks[ledger->n_marks++] =
-        (LedgerMark){.first = first, .end = end, .dropped = dropped};
+    ledger->marks[ledger->n_marks++] = mark;
 }
 
 /* Finds the frame at position @accepted of those that entered the queue: sets
@@ -142,7 +154,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
         ledger->started = true;
         ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
     }
-    meter_sample(&ledger->meter, counters);
+    ledger->content = meter_sample(&ledger->meter, counters);
     if (counters->tx_dropped > ledger->dropped_last) {
         ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last);
         ledger->dropped_last = counters->tx_dropped;
@@ -218,9 +230,11 @@ void ledger_restart(Ledger *ledger)
     ledger->used_samples = 0;
 }
 
-void ledger_injected(Ledger *ledger, uint64_t n)
+void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)
 {
-    ledger->meter.base += n;
+    ledger->meter.base += accepted + refused;
+    ledger->dropped_start += refused;
+    ledger->dropped_last += refused;
 }
 
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
@@ -228,9 +242,9 @@ bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
     for (unsigned i = 0; i < ledger->n_marks; i++) {
         const LedgerMark *mark = &ledger->marks[i];
 
-        if (number >= mark->end - MIN(mark->dropped, mark->end) &&
-            number < mark->end) {
-            return true;
+        if (number >= mark->first && number < mark->end) {
+            return mark->was_full ? number < mark->first + mark->dropped
+                                  : number >= mark->end - mark->dropped;
         }
     }
     return false;

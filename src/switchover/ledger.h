@@ -47,6 +47,9 @@ typedef struct LedgerSample {
 typedef struct LedgerMark {
     uint64_t first, end;
     uint64_t dropped;
+    /* The queue was full before: then the first of them were dropped, until
+     * there was room; else the last of them, once there was none. */
+    bool was_full;
 } LedgerMark;
 
 typedef struct Ledger {
@@ -55,6 +58,7 @@ typedef struct Ledger {
     uint64_t dropped_start;  /* tx_dropped at the first sample */
     uint64_t dropped_last;   /* at the last */
     uint64_t sampled;        /* entered at the last sample */
+    uint64_t content;        /* of the queue then, our injections included */
     uint64_t accepted;       /* frames taken that were not dropped: the position
                                 in the order of those that entered the queue */
     uint64_t taken;          /* see above: accepted + dropped_before */
@@ -120,11 +124,12 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 /* The VM runs, and what it had swallowed is settled: calibrate anew. */
 void ledger_restart(Ledger *ledger);
 
-/* @n frames were put into the TAP by us. */
-void ledger_injected(Ledger *ledger, uint64_t n);
+/* @accepted frames were put into the TAP by us; @refused more found its queue
+ * full, each of which it has counted as dropped. */
+void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);
 
-/* Was frame @number, at or behind what is taken, dropped by the full queue?
- * Exact for a queue that nobody empties (a stopped VM). */
+/* Was frame @number dropped by the full queue? Exact for a queue that nobody
+ * empties (a stopped VM), and where no two frames came between samples. */
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
 
 #endif

@@ -42,9 +42,11 @@ struct Source {
     uint64_t end_number;  /* first frame after the resume */
     uint32_t stop_swallowed;
     unsigned settling; /* samples left until swallowed frames count as lost */
-    uint32_t settle_least;    /* the fewest swallowed that a sample showed */
-    PacketCursor accounted;   /* up to here frames are delivered or dropped */
-    uint64_t folded;          /* of the ledger, accounted */
+    uint32_t settle_least;  /* the fewest swallowed that a sample showed */
+    PacketCursor accounted; /* up to here frames are delivered or dropped */
+    uint64_t folded;        /* ledger.dropped_before, accounted */
+    uint64_t returned;      /* of these, given back by us: passed already */
+    bool catching_up; /* the queue was full at the resume, and is not empty */
     uint64_t counted_missing; /* records counted as dropped, yet to pass */
     Account account;
     SwitchoverRecord record;
@@ -151,6 +153,10 @@ static void source_captured(void *opaque, Direction direction,
                2 * self->config.send_queue_size) {
         source_rearm(self);
     }
+    if (self->catching_up) {
+        /* The sooner, the better it is known which of them were dropped. */
+        loop_timer_set(&self->sampler, 1);
+    }
 }
 
 static void source_lost(void *opaque, uint64_t n)
@@ -217,8 +223,7 @@ static void source_account_dropped(Source *self, uint64_t packets,
 /* Brings the counters up to what the ledger knows. */
 static void source_advance(Source *self)
 {
-    uint64_t packets = 0, bytes = 0, returned = 0;
-    uint64_t folded = self->ledger.dropped_before - self->folded;
+    uint64_t packets = 0, bytes = 0, dropped;
     PacketRecord *record;
 
     while (self->accounted.number < self->ledger.taken &&
@@ -227,13 +232,15 @@ static void source_advance(Source *self)
         source_account_record(self, record);
         packets++;
         bytes += record->len;
-        /* In the ledger these are dropped; here they were given back. */
-        returned += (record->mark & RECORD_RETURNED) != 0;
+        /* To the ledger these are dropped; here they were given back. */
+        self->returned += (record->mark & RECORD_RETURNED) != 0;
         packet_cursor_advance(&self->accounted);
     }
-    self->folded = self->ledger.dropped_before;
-    if (folded > returned && packets > 0) {
-        source_account_dropped(self, folded - returned, bytes / packets);
+    dropped = self->ledger.dropped_before - self->folded;
+    if (dropped >= self->returned && packets > 0) {
+        source_account_dropped(self, dropped - self->returned, bytes / packets);
+        self->folded = self->ledger.dropped_before;
+        self->returned = 0;
     }
 }
 
@@ -305,7 +312,7 @@ static void source_arm(Source *self)
         return;
     }
     ledger_init(&self->ledger, source_queue(self)->next);
-    self->folded = 0;
+    self->folded = self->returned = 0;
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         self->accounted = packet_queue_head(source_queue(self));
     }
@@ -359,7 +366,7 @@ static void source_rearm(Source *self)
     if (self->record.phase == SWITCHOVER_ARMED) {
         source_forget(self);
         ledger_init(&self->ledger, source_queue(self)->next);
-        self->folded = 0;
+        self->folded = self->returned = 0;
     }
 }
 
@@ -404,6 +411,7 @@ static void source_unaccount(Source *self, uint64_t number)
     counter_sub(&self->account.delivered, packets - unfolded,
                 bytes - dropped_bytes);
     self->folded = self->ledger.dropped_before;
+    self->returned = 0;
     self->accounted = from;
 }
 
@@ -504,7 +512,6 @@ static void source_injected(void *opaque, const PacketRecord *record)
 {
     Source *self = opaque;
 
-    ledger_injected(&self->ledger, 1);
     counter_add(record->mark & RECORD_SHIPPED ? &self->account.reinjected
                                               : &self->account.delivered,
                 1, record->len);
@@ -521,9 +528,29 @@ static void source_refused(void *opaque, const PacketRecord *record,
     }
 }
 
+/* Our own samples tell what the queue holds. */
+static uint64_t source_injector_room(void *opaque)
+{
+    Source *self = opaque;
+
+    source_take_sample(self);
+    return pace_share(self->ledger.content,
+                      tap_queue_length(self->config.tap));
+}
+
+static void source_injector_counted(void *opaque, uint64_t accepted,
+                                    uint64_t refused)
+{
+    Source *self = opaque;
+
+    ledger_injected(&self->ledger, accepted, refused);
+}
+
 static const InjectorHandlers source_injector_handlers = {
     .injected = source_injected,
     .refused = source_refused,
+    .room = source_injector_room,
+    .counted = source_injector_counted,
 };
 
 /* Hands the frames [first, end) that @wanted picks to the injector. */
@@ -572,10 +599,29 @@ static void source_resume(Source *self, int64_t time_us)
         source_return(self, self->stop_number, self->end_number,
                       ledger_was_dropped, RECORD_RETURNED);
     }
+    self->catching_up = true;
     self->settling = SETTLE_SAMPLES;
     self->settle_least = self->stop_swallowed;
     self->sample_us = SAMPLE_US;
     source_schedule(self);
+}
+
+/* The queue that the stop has filled still turns frames away for a moment
+ * after the resume: these are given back, too. */
+static void source_catch_up(Source *self)
+{
+    uint64_t end = source_queue(self)->next;
+
+    if (!self->catching_up || !self->injector) {
+        return;
+    }
+    source_return(self, self->end_number, end, ledger_was_dropped,
+                  RECORD_RETURNED);
+    self->end_number = end;
+    if (ledger_pending(&self->ledger) <
+        tap_queue_length(self->config.tap) / 2) {
+        self->catching_up = false;
+    }
 }
 
 /* What the VMM had swallowed it either delivers after the resume (QEMU's own
@@ -608,11 +654,12 @@ static bool source_settle_swallowed(Source *self)
 
 static void source_settle(Source *self)
 {
+    source_catch_up(self);
     if (!source_settle_swallowed(self)) {
         return;
     }
     source_advance(self);
-    if (self->accounted.number >= self->end_number &&
+    if (!self->catching_up && self->accounted.number >= self->end_number &&
         (!self->injector ||
          packet_queue_count(injector_queue(self->injector)) == 0)) {
         source_phase(self, SWITCHOVER_ARMED);

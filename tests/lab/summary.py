@@ -117,9 +117,10 @@ def unbalanced(results: Sequence[Result]) -> List[str]:
 def sentence(without: Sequence[Result], with_: Sequence[Result]) -> str:
     """What was seen, in one sentence."""
     a, b = add_up(without), add_up(with_)
+    up_to = "up to " if a.runs > 1 else ""
     text = (f"Without tapferry {_losses(a)} while the guest stood still for "
-            f"{a.downtime_ms:.0f} ms; with tapferry {_losses(b)} "
-            f"(downtime {b.downtime_ms:.0f} ms), "
+            f"{up_to}{a.downtime_ms:.0f} ms; with tapferry {_losses(b)} "
+            f"(downtime {up_to}{b.downtime_ms:.0f} ms), "
             f"{_frames(b.carried or 0)} carried across")
     faults = unbalanced(with_)
     text += "; " + "; ".join(faults) if faults else \

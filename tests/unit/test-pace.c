@@ -67,7 +67,7 @@ static void test_no_overflow(void)
     for (unsigned i = 0; i < G_N_ELEMENTS(lengths); i++) {
         for (unsigned j = 0; j < G_N_ELEMENTS(speeds); j++) {
             Tap tap = {.length = lengths[i], .counters.tx_packets = 77};
-            uint64_t share = MIN(MAX(lengths[i] / 2, 1), speeds[j]);
+            uint64_t share = MIN(MAX(lengths[i] / 4, 1), speeds[j]);
 
             /* The guest never waits for us. */
             g_assert_cmpuint(release(&tap, 30000, speeds[j], 0), <=,
@@ -81,7 +81,7 @@ static void test_live_frames(void)
     Tap slow = {.length = 1000}, fast = {.length = 1000};
 
     release(&slow, 100000, 100, 60);
-    release(&fast, 100000, 1000, 450);
+    release(&fast, 100000, 1000, 700);
 }
 
 /* Frames that lay in the queue before we began show once they are taken. */
@@ -91,14 +91,14 @@ static void test_learns_base(void)
     Pace pace;
 
     pace_init(&pace);
-    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 50);
+    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 25);
     tap_take(&tap, 40);
-    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 50);
-    for (unsigned i = 0; i < 30; i++) {
+    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 25);
+    for (unsigned i = 0; i < 15; i++) {
         tap_send(&tap);
     }
-    meter_enter(&pace.meter, 30);
-    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 20);
+    meter_enter(&pace.meter, 15);
+    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 10);
 }
 
 static void test_retry(void)
