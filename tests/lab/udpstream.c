@@ -100,10 +100,9 @@ static int64_t now_ns(void)
 
 static void usage(FILE *to)
 {
-    fprintf(to,
-            "usage: udpstream --server ADDRESS [--port 7] [--rate 1000]\n"
-            "           [--seconds 10] [--frame 64] [--linger 1500]\n"
-            "           [--output FILE]\n");
+    fprintf(to, "usage: udpstream --server ADDRESS [--port 7] [--rate 1000]\n"
+                "           [--seconds 10] [--frame 64] [--linger 1500]\n"
+                "           [--output FILE]\n");
 }
 
 static int64_t parse_number(const char *name, const char *text, int64_t min,
@@ -161,8 +160,7 @@ static Options parse_options(int argc, char **argv)
             options.seconds = parse_number("seconds", optarg, 1, 3600);
             break;
         case 'f':
-            options.frame =
-                parse_number("frame", optarg, FRAME_MIN, FRAME_MAX);
+            options.frame = parse_number("frame", optarg, FRAME_MIN, FRAME_MAX);
             break;
         case 'l':
             options.linger_ms = parse_number("linger", optarg, 0, 60000);
@@ -224,8 +222,7 @@ static void stream_slip(Stream *stream, int64_t *start, int64_t late_ns)
 }
 
 // Send what is due by now, at most a burst of it.
-static void stream_send(Stream *stream, const Options *options,
-                        int64_t *start)
+static void stream_send(Stream *stream, const Options *options, int64_t *start)
 {
     static char datagram[FRAME_MAX];
 
@@ -239,10 +236,9 @@ static void stream_send(Stream *stream, const Options *options,
         }
         Payload payload = {.run = stream->run, .sequence = stream->sent};
         memcpy(datagram, &payload, sizeof(payload));
-        ssize_t len = sendto(stream->fd, datagram,
-                             options->frame - HEADERS_BYTES, 0,
-                             (const struct sockaddr *)&options->server,
-                             sizeof(options->server));
+        ssize_t len = sendto(
+            stream->fd, datagram, options->frame - HEADERS_BYTES, 0,
+            (const struct sockaddr *)&options->server, sizeof(options->server));
         if (len < 0) {
             stream->send_errors++; // the same number is tried again
             return;
@@ -339,8 +335,7 @@ static bool write_datagrams(const Stream *stream, const char *path)
     for (int64_t i = 0; i < stream->sent; i++) {
         const Datagram *datagram = &stream->datagrams[i];
         fprintf(file, "%" PRId64 " %" PRId64 " %" PRId64 " %" PRIu32 "\n", i,
-                datagram->sent_ns, datagram->first_reply_ns,
-                datagram->replies);
+                datagram->sent_ns, datagram->first_reply_ns, datagram->replies);
     }
     if (fclose(file)) {
         perror(path);
@@ -356,15 +351,14 @@ static void print_summary(const Stream *stream)
     for (int64_t i = 0; i < stream->sent; i++) {
         lost += stream->datagrams[i].replies == 0;
     }
-    printf("{\"sent\": %" PRId64 ", \"lost\": %" PRId64
-           ", \"duplicated\": %" PRId64 ", \"reordered\": %" PRId64
-           ", \"longest-gap-ns\": %" PRId64
-           ", \"longest-gap-start-ns\": %" PRId64
-           ", \"send-errors\": %" PRId64 ", \"slipped-ns\": %" PRId64 "}\n",
-           stream->sent, lost, stream->replies - (stream->sent - lost),
-           stream->reordered, stream->longest_gap_ns,
-           stream->longest_gap_start_ns, stream->send_errors,
-           stream->slipped_ns);
+    printf(
+        "{\"sent\": %" PRId64 ", \"lost\": %" PRId64
+        ", \"duplicated\": %" PRId64 ", \"reordered\": %" PRId64
+        ", \"longest-gap-ns\": %" PRId64 ", \"longest-gap-start-ns\": %" PRId64
+        ", \"send-errors\": %" PRId64 ", \"slipped-ns\": %" PRId64 "}\n",
+        stream->sent, lost, stream->replies - (stream->sent - lost),
+        stream->reordered, stream->longest_gap_ns, stream->longest_gap_start_ns,
+        stream->send_errors, stream->slipped_ns);
 }
 
 int main(int argc, char **argv)

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source: where every frame is. */
+#include "switchover/source-internal.h"
+
+/* Where accounting goes on. What was trimmed meanwhile is past it. */
+static PacketCursor *source_accounted(Source *self)
+{
+    if (self->accounted.number < source_queue(self)->head.number) {
+        self->accounted = packet_queue_head(source_queue(self));
+    }
+    return &self->accounted;
+}
+
+/* One frame that the ledger has passed while the VM runs. */
+static void source_account_record(Source *self, const PacketRecord *record)
+{
+    if (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED | RECORD_COUNTED)) {
+        return; /* accounted when it is injected */
+    }
+    if (record->mark & RECORD_SHIPPED) {
+        counter_add(&self->account.reinjected, 1, record->len);
+    } else {
+        counter_add(&self->account.delivered, 1, record->len);
+    }
+}
+
+/* Moves the frames dropped by the full TAP over from delivered. Which they
+ * were is known to within a sample; how many is exact. */
+static void source_account_dropped(Source *self, uint64_t packets,
+                                   uint64_t bytes_per_packet)
+{
+    uint64_t n = MIN(packets, self->account.delivered.packets);
+    uint64_t bytes = MIN(n * bytes_per_packet, self->account.delivered.bytes);
+
+    counter_sub(&self->account.delivered, n, bytes);
+    counter_add(&self->account.dropped[DROP_TAP_FULL], n, bytes);
+}
+
+/* Brings the counters up to what the ledger knows. */
+void source_advance(Source *self)
+{
+    uint64_t packets = 0, bytes = 0, dropped;
+    PacketRecord *record;
+
+    while (self->accounted.number < self->ledger.taken &&
+           (record =
+                packet_queue_at(source_queue(self), source_accounted(self)))) {
+        source_account_record(self, record);
+        packets++;
+        bytes += record->len;
+        /* To the ledger these are dropped; here they were given back. */
+        self->returned += (record->mark & RECORD_RETURNED) != 0;
+        packet_cursor_advance(&self->accounted);
+    }
+    dropped = self->ledger.dropped_before - self->folded;
+    if (dropped >= self->returned && packets > 0) {
+        source_account_dropped(self, dropped - self->returned, bytes / packets);
+        self->folded = self->ledger.dropped_before;
+        self->returned = 0;
+    }
+}
+
+void source_trim(Source *self)
+{
+    uint64_t keep = MIN(self->accounted.number, self->ledger.taken);
+
+    frame_writer_trim(self->writer, keep - MIN(keep, LEDGER_HISTORY));
+}
+
+/* What is still pending when nobody looks any more, the guest will take, but
+ * for what is known to have found the queue full. */
+void source_forget(Source *self)
+{
+    uint64_t dropped = ledger_dropped(&self->ledger) - self->folded;
+    PacketRecord *record;
+
+    while ((record =
+                packet_queue_at(source_queue(self), source_accounted(self)))) {
+        source_account_record(self, record);
+        packet_cursor_advance(&self->accounted);
+    }
+    source_account_dropped(self, dropped, 0);
+    frame_writer_trim(self->writer, UINT64_MAX);
+}
+
+/* Takes back the accounting of frames that the guest did not get after all,
+ * from @number on. */
+void source_unaccount(Source *self, uint64_t number)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self)), from;
+    uint64_t packets = 0, bytes = 0, unfolded, dropped_bytes;
+    PacketRecord *record;
+
+    while (cursor.number < number &&
+           packet_queue_at(source_queue(self), &cursor)) {
+        packet_cursor_advance(&cursor);
+    }
+    from = cursor;
+    while (cursor.number < self->accounted.number &&
+           (record = packet_queue_at(source_queue(self), &cursor))) {
+        packets++;
+        bytes += record->len;
+        packet_cursor_advance(&cursor);
+    }
+    /* What the ledger no longer counts as dropped was not delivered either. */
+    unfolded = MIN(self->folded - self->ledger.dropped_before, packets);
+    dropped_bytes = packets ? bytes / packets * unfolded : 0;
+    counter_sub(&self->account.dropped[DROP_TAP_FULL], unfolded, dropped_bytes);
+    counter_sub(&self->account.delivered, packets - unfolded,
+                bytes - dropped_bytes);
+    self->folded = self->ledger.dropped_before;
+    self->returned = 0;
+    self->accounted = from;
+}
+
+/* Adds the records from @cursor on that carry none of @marks. */
+static void source_sum(const PacketQueue *queue, PacketCursor cursor,
+                       uint32_t marks, Counter *sum)
+{
+    PacketRecord *record;
+
+    while ((record = packet_queue_at(queue, &cursor))) {
+        if (!(record->mark & marks)) {
+            counter_add(sum, 1, record->len);
+        }
+        packet_cursor_advance(&cursor);
+    }
+}
+
+Account source_account(Source *self)
+{
+    Account account = self->account;
+    uint64_t unfolded, bytes;
+
+    if (self->record.phase == SWITCHOVER_SHIPPING) {
+        account.queued = frame_writer_waiting(self->writer);
+        account.queued.packets -= self->counted_missing;
+        return account;
+    }
+    source_sum(source_queue(self), *source_accounted(self),
+               RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |
+                   RECORD_COUNTED,
+               &account.pending);
+    if (self->injector) {
+        const PacketQueue *queue = injector_queue(self->injector);
+
+        source_sum(queue, packet_queue_head(queue), RECORD_SHIPPED,
+                   &account.pending);
+    }
+    if (self->record.phase == SWITCHOVER_ARMED && account.pending.packets) {
+        /* Some of them are known to have found the queue full. */
+        unfolded = ledger_dropped(&self->ledger) - self->folded;
+        unfolded = MIN(unfolded, account.pending.packets);
+        bytes = account.pending.bytes / account.pending.packets * unfolded;
+        counter_sub(&account.pending, unfolded, bytes);
+        counter_add(&account.dropped[DROP_TAP_FULL], unfolded, bytes);
+    }
+    return account;
+}

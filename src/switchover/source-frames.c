@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source: frames in from the capture, and out to the peer. */
+#include "base/log.h"
+#include "switchover/source-internal.h"
+
+/* A gap longer than that is not numbered frame by frame. */
+#define GAP_MAX 65536
+
+/* Captured frames */
+
+/* No room for @packet while shipping. Its number it has in any case. */
+static void source_append_full(Source *self, const Packet *packet)
+{
+    if (self->config.on_full == FULL_BLOCK) {
+        frame_writer_append_always(self->writer, packet);
+        capture_pause(self->capture, true);
+        return;
+    }
+    frame_writer_append_missing(self->writer)->mark = RECORD_COUNTED;
+    counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, packet->len);
+    self->counted_missing++;
+}
+
+/* Frames that were shipped, and are kept in case the VM resumes here, may
+ * take as much memory as those that wait. */
+static void source_limit_memory(Source *self)
+{
+    const PacketQueue *queue = source_queue(self);
+    uint64_t before;
+
+    do {
+        before = queue->head.number;
+        if (packet_queue_size(queue) > 2 * self->config.send_queue_size) {
+            frame_writer_trim(self->writer, before + 1);
+        }
+    } while (queue->head.number != before);
+}
+
+static void source_ship(Source *self)
+{
+    Counter waiting;
+
+    frame_writer_run(self->writer);
+    waiting = frame_writer_waiting(self->writer);
+    if (waiting.packets > self->record.held_most.packets) {
+        self->record.held_most = waiting;
+    }
+    source_limit_memory(self);
+}
+
+/* While the VM runs: history. A guest that takes nothing for long makes it
+ * grow; then frames get a number and no bytes. */
+static void source_remember(Source *self, const Packet *packet)
+{
+    if (packet_queue_size(source_queue(self)) < self->config.send_queue_size) {
+        frame_writer_append_always(self->writer, packet);
+    } else {
+        frame_writer_append_missing(self->writer)->mark = RECORD_NO_ROOM;
+    }
+}
+
+static void source_captured(void *opaque, Direction direction,
+                            const PacketBatch *batch)
+{
+    Source *self = opaque;
+    bool shipping = self->record.phase == SWITCHOVER_SHIPPING;
+    uint32_t longest = 0;
+
+    (void)direction;
+    for (unsigned i = 0; i < batch->n; i++) {
+        const Packet *packet = &batch->packets[i];
+
+        longest = MAX(longest, packet->len);
+        counter_add(&self->account.in_netdev, 1, packet->len);
+        if (!shipping) {
+            source_remember(self, packet);
+        } else if (frame_writer_append(self->writer, packet) !=
+                   FRAME_APPEND_OK) {
+            source_append_full(self, packet);
+        }
+    }
+    ledger_captured(&self->ledger, batch->n, longest);
+    self->sample_us = SOURCE_SAMPLE_US;
+    source_schedule(self);
+    if (shipping) {
+        source_ship(self);
+    } else if (packet_queue_size(source_queue(self)) >
+               2 * self->config.send_queue_size) {
+        source_rearm(self);
+    }
+    if (self->catching_up) {
+        /* The sooner, the better it is known which of them were dropped. */
+        loop_timer_set(&self->sampler, 1);
+    }
+}
+
+static void source_lost(void *opaque, uint64_t n)
+{
+    Source *self = opaque;
+
+    counter_add(&self->account.in_netdev, n, 0);
+    if (n > GAP_MAX) {
+        log_warning("switchover",
+                    "%s: %" G_GUINT64_FORMAT " frames missed at once: what "
+                    "the guest got is told anew from here",
+                    self->config.name, n);
+        counter_add(&self->account.dropped[DROP_RING], n, 0);
+        source_rearm(self);
+        return;
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        frame_writer_append_missing(self->writer);
+    }
+    ledger_captured(&self->ledger, n, 0);
+}
+
+const CaptureHandlers source_capture_handlers = {
+    .packets = source_captured,
+    .lost = source_lost,
+};
+
+static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
+{
+    Source *self = opaque;
+
+    switch (fate) {
+    case FRAME_SENT:
+        record->mark |= RECORD_SHIPPED;
+        counter_add(&self->account.outdev, 1, record->len);
+        switchover_moved(&self->record, record->queued_us);
+        break;
+    case FRAME_UNSENDABLE:
+        counter_add(&self->account.dropped[DROP_OVERSIZE], 1, record->len);
+        break;
+    case FRAME_MISSING:
+        if (record->mark & RECORD_COUNTED) {
+            self->counted_missing--;
+        } else {
+            counter_add(&self->account.dropped[record->mark & RECORD_NO_ROOM
+                                                   ? DROP_QUEUE_FULL
+                                                   : DROP_RING],
+                        1, 0);
+        }
+        break;
+    case FRAME_DROPPED:
+        counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, record->len);
+        break;
+    }
+}
+
+static void source_room(void *opaque)
+{
+    Source *self = opaque;
+
+    if (self->capture) {
+        capture_pause(self->capture, false);
+    }
+}
+
+const FrameWriterHandlers source_writer_handlers = {
+    .done = source_done,
+    .room = source_room,
+};

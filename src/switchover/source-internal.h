@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the source share: source.c (its life, samples, what the VM
+ * does), source-frames.c (frames in and out), source-account.c (the ledger's
+ * counters), source-return.c (giving back when the VM resumes here).
+ */
+#ifndef TF_SWITCHOVER_SOURCE_INTERNAL_H
+#define TF_SWITCHOVER_SOURCE_INTERNAL_H
+
+#include "base/loop.h"
+#include "netdev/injector.h"
+#include "switchover/ledger.h"
+#include "switchover/source.h"
+
+/* How soon a sample follows a capture. */
+#define SOURCE_SAMPLE_US 1000
+
+/* PacketRecord.mark */
+enum {
+    RECORD_SHIPPED = 1 << 0,
+    RECORD_RETURNED = 1 << 1,  /* injected by us, found the queue full */
+    RECORD_SWALLOWED = 1 << 2, /* injected by us, swallowed by the VMM */
+    RECORD_COUNTED = 1 << 3,   /* no bytes, counted as dropped already */
+    RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
+};
+
+struct Source {
+    SourceConfig config;
+    FrameWriter *writer;
+    Capture *capture;   /* NULL: not armed */
+    Injector *injector; /* gives frames back; made when needed */
+    Vm *vm;
+    VmNic *nic;
+    VmListener vm_listener;
+    TapListener tap_listener;
+    LoopTimer sampler;
+    uint64_t sample_us;
+    bool on;
+    Ledger ledger;
+    LedgerSample sample;  /* the last */
+    uint64_t stop_number; /* first frame shipped at the last stop */
+    uint64_t end_number;  /* first frame after the resume */
+    uint32_t stop_swallowed;
+    unsigned settling; /* samples left until swallowed frames count as lost */
+    uint32_t settle_least;  /* the fewest swallowed that a sample showed */
+    PacketCursor accounted; /* up to here frames are delivered or dropped */
+    uint64_t folded;        /* ledger.dropped_before, accounted */
+    uint64_t returned;      /* of these, given back by us: passed already */
+    bool catching_up; /* the queue was full at the resume, and is not empty */
+    uint64_t counted_missing; /* records counted as dropped, yet to pass */
+    Account account;
+    SwitchoverRecord record;
+};
+
+static inline const PacketQueue *source_queue(const Source *self)
+{
+    return frame_writer_queue(self->writer);
+}
+
+/* source.c */
+void source_phase(Source *self, SwitchoverPhase phase);
+/* Takes a sample soon. */
+void source_schedule(Source *self);
+/* Takes one now; false while there is nothing to be sampled. */
+bool source_take_sample(Source *self);
+/* Starts what is known of the guest anew. */
+void source_rearm(Source *self);
+
+/* source-frames.c */
+extern const CaptureHandlers source_capture_handlers;
+extern const FrameWriterHandlers source_writer_handlers;
+
+/* source-account.c */
+/* Brings the counters up to what the ledger knows. */
+void source_advance(Source *self);
+/* Removes records that neither the ledger nor the accounting needs. */
+void source_trim(Source *self);
+/* Accounts all that is remembered, and forgets it. */
+void source_forget(Source *self);
+/* Takes back the accounting of frames that the guest did not get after all,
+ * from @number on. */
+void source_unaccount(Source *self, uint64_t number);
+
+/* source-return.c */
+void source_resume(Source *self, int64_t time_us);
+/* One more sample was taken in the phase returning. */
+void source_settle(Source *self);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The source: the VM resumed here, so it gets back what it would miss. */
+#include "base/log.h"
+#include "switchover/source-internal.h"
+
+/* Samples after a resume until what was swallowed counts as lost. */
+#define SETTLE_SAMPLES 30
+
+static void source_injected(void *opaque, const PacketRecord *record)
+{
+    Source *self = opaque;
+
+    counter_add(record->mark & RECORD_SHIPPED ? &self->account.reinjected
+                                              : &self->account.delivered,
+                1, record->len);
+}
+
+static void source_refused(void *opaque, const PacketRecord *record,
+                           InjectResult why)
+{
+    Source *self = opaque;
+
+    (void)why;
+    if (!(record->mark & RECORD_SHIPPED)) {
+        counter_add(&self->account.dropped[DROP_INJECT], 1, record->len);
+    }
+}
+
+/* Our own samples tell what the queue holds. */
+static uint64_t source_injector_room(void *opaque)
+{
+    Source *self = opaque;
+
+    source_take_sample(self);
+    return pace_share(self->ledger.content, tap_queue_length(self->config.tap));
+}
+
+static void source_injector_counted(void *opaque, uint64_t accepted,
+                                    uint64_t refused)
+{
+    Source *self = opaque;
+
+    ledger_injected(&self->ledger, accepted, refused);
+}
+
+static const InjectorHandlers source_injector_handlers = {
+    .injected = source_injected,
+    .refused = source_refused,
+    .room = source_injector_room,
+    .counted = source_injector_counted,
+};
+
+/* Hands the frames [first, end) that @wanted picks to the injector. */
+static void source_return(Source *self, uint64_t first, uint64_t end,
+                          bool (*wanted)(const Ledger *, uint64_t), int mark)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    PacketRecord *record;
+
+    while (cursor.number < end &&
+           (record = packet_queue_at(source_queue(self), &cursor))) {
+        if (cursor.number >= first && record->len > 0 &&
+            (!wanted || wanted(&self->ledger, cursor.number))) {
+            Packet packet = packet_record_view(record);
+
+            record->mark |= (uint32_t)mark;
+            injector_append(self->injector, &packet)->mark = record->mark;
+        }
+        packet_cursor_advance(&cursor);
+    }
+    injector_run(self->injector);
+}
+
+void source_resume(Source *self, int64_t time_us)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (self->record.phase != SWITCHOVER_SHIPPING) {
+        return;
+    }
+    capture_pause(self->capture, false);
+    source_take_sample(self);
+    frame_writer_stop(self->writer);
+    self->end_number = source_queue(self)->next;
+    self->record.resume_us = time_us;
+    source_phase(self, SWITCHOVER_RETURNING);
+    if (!self->injector) {
+        self->injector = injector_new(self->config.tap,
+                                      &source_injector_handlers, self, &error);
+    }
+    if (!self->injector) {
+        log_error("switchover", "%s: frames can not be given back: %s",
+                  self->config.name, error->message);
+    } else {
+        injector_set_gate(self->injector, true);
+        source_return(self, self->stop_number, self->end_number,
+                      ledger_was_dropped, RECORD_RETURNED);
+    }
+    self->catching_up = true;
+    self->settling = SETTLE_SAMPLES;
+    self->settle_least = self->stop_swallowed;
+    self->sample_us = SOURCE_SAMPLE_US;
+    source_schedule(self);
+}
+
+/* The queue that the stop has filled still turns frames away for a moment
+ * after the resume: these are given back, too. */
+static void source_catch_up(Source *self)
+{
+    uint64_t end = source_queue(self)->next;
+
+    if (!self->catching_up || !self->injector) {
+        return;
+    }
+    source_return(self, self->end_number, end, ledger_was_dropped,
+                  RECORD_RETURNED);
+    self->end_number = end;
+    if (ledger_pending(&self->ledger) <
+        tap_queue_length(self->config.tap) / 2) {
+        self->catching_up = false;
+    }
+}
+
+/* What the VMM had swallowed it either delivers after the resume (QEMU's own
+ * queue) or never (vhost): the used index tells. */
+static bool source_settle_swallowed(Source *self)
+{
+    uint32_t swallowed;
+
+    if (self->settling == 0) {
+        return true;
+    }
+    self->settling--;
+    if (!ledger_swallowed(&self->ledger, &self->sample, &swallowed)) {
+        self->settle_least = 0;
+    } else if (self->sample.used_stable) {
+        self->settle_least = MIN(self->settle_least, swallowed);
+    }
+    if (self->settle_least > 0 && self->settling > 0) {
+        return false;
+    }
+    if (self->settle_least > 0 && self->injector) {
+        source_return(self, self->stop_number,
+                      self->stop_number + self->settle_least, NULL,
+                      RECORD_SWALLOWED);
+    }
+    self->settling = 0;
+    ledger_restart(&self->ledger);
+    return true;
+}
+
+void source_settle(Source *self)
+{
+    source_catch_up(self);
+    if (!source_settle_swallowed(self)) {
+        return;
+    }
+    source_advance(self);
+    if (!self->catching_up && self->accounted.number >= self->end_number &&
+        (!self->injector ||
+         packet_queue_count(injector_queue(self->injector)) == 0)) {
+        source_phase(self, SWITCHOVER_ARMED);
+    }
+}
