@@ -17,7 +17,8 @@ typedef struct Command {
     /* @args has passed the check and is borrowed. Returns what the command
      * returns, owned; NULL means an error. */
     json_t *(*run)(json_t *args, PropertySyntax syntax, GError **errp);
-    const char *doc; /* one sentence */
+    const char *doc;     /* one sentence */
+    const char *returns; /* "any", "[any]", "str"; NULL for nothing */
 } Command;
 
 /* The tables, each ended by a row without a name. */

@@ -5,6 +5,7 @@
 #include "monitor/hmp.h"
 #include "monitor/qmp-session.h"
 #include "monitor/run-state.h"
+#include "monitor/schema.h"
 
 static json_t *query_version(json_t *args, PropertySyntax syntax, GError **errp)
 {
@@ -23,6 +24,12 @@ static json_t *query_commands(json_t *args, PropertySyntax syntax,
 
     command_foreach(query_commands_add, list);
     return list;
+}
+
+static json_t *query_qmp_schema(json_t *args, PropertySyntax syntax,
+                                GError **errp)
+{
+    return schema_qmp();
 }
 
 static json_t *query_status(json_t *args, PropertySyntax syntax, GError **errp)
@@ -84,14 +91,19 @@ const Command monitor_commands[] = {
     /* The session itself runs this one, and only once. */
     {"qmp_capabilities", qmp_capabilities_args, false, NULL,
      "Begin a QMP session"},
-    {"query-version", NULL, false, query_version, "The program's version"},
-    {"query-commands", NULL, false, query_commands, "List the commands"},
-    {"query-status", NULL, false, query_status, "The daemon's run state"},
+    {"query-version", NULL, false, query_version, "The program's version",
+     "any"},
+    {"query-commands", NULL, false, query_commands, "List the commands",
+     "[any]"},
+    {"query-qmp-schema", NULL, false, query_qmp_schema,
+     "Commands, events and their types, for programs", "[any]"},
+    {"query-status", NULL, false, query_status, "The daemon's run state",
+     "any"},
     {"stop", NULL, false, stop,
      "Stop: netdevs without a VM of their own count as stopped"},
     {"cont", NULL, false, cont, "Resume"},
     {"quit", NULL, false, quit, "End the daemon"},
     {"human-monitor-command", human_monitor_command_args, false,
-     human_monitor_command, "Execute a command of the human monitor"},
+     human_monitor_command, "Execute a command of the human monitor", "str"},
     {.name = NULL},
 };

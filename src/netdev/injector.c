@@ -128,7 +128,9 @@ PacketRecord *injector_append(Injector *self, const Packet *packet)
     return packet_queue_append(&self->queue, packet);
 }
 
-/* How many frames may go into the TAP now. */
+/* How many frames may go into the TAP now. A few are sent without a capture
+ * of the live frames: then the TAP's content may be more than it seems, and
+ * the kernel says so. */
 static uint64_t injector_room(Injector *self)
 {
     LinkCounters counters;
@@ -136,10 +138,9 @@ static uint64_t injector_room(Injector *self)
     if (self->handlers->room) {
         return self->handlers->room(self->opaque);
     }
-    if (!self->live && packet_queue_count(&self->queue) <= SMALL_BURST) {
-        return SMALL_BURST; /* a full queue still answers ENOBUFS */
+    if (packet_queue_count(&self->queue) > SMALL_BURST) {
+        injector_start_live(self);
     }
-    injector_start_live(self);
     if (!tap_read_counters(self->tap, &counters)) {
         return 0;
     }

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
@@ -89,31 +88,28 @@ bool link_read_counters(int ifindex, LinkCounters *counters)
     return link_ask(nlh, link_got_stats, counters);
 }
 
-uint32_t link_read_txqueuelen(const char *ifname)
-{
-    struct ifreq ifr = {0};
-    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int rc;
-
-    g_strlcpy(ifr.ifr_name, ifname, sizeof(ifr.ifr_name));
-    rc = ioctl(fd, SIOCGIFTXQLEN, &ifr);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return rc < 0 || ifr.ifr_qlen < 0 ? 0 : (uint32_t)ifr.ifr_qlen;
-}
-
 typedef struct LinkNews {
     const char *ifname; /* of the message */
     int ifindex;
     bool deleted;
     unsigned flags;
+    uint32_t txqueuelen;
 } LinkNews;
+
+static LinkState link_news_state(const LinkNews *news)
+{
+    return (LinkState){
+        .ifindex = news->ifindex,
+        .up = news->flags & IFF_UP,
+        .carrier = news->flags & IFF_LOWER_UP,
+        .txqueuelen = news->txqueuelen,
+    };
+}
 
 static bool link_state_equal(const LinkState *a, const LinkState *b)
 {
     return a->ifindex == b->ifindex && a->up == b->up &&
-           a->carrier == b->carrier;
+           a->carrier == b->carrier && a->txqueuelen == b->txqueuelen;
 }
 
 /* What @news means for the interface that @watch is after. */
@@ -123,9 +119,7 @@ static void link_watch_apply(LinkWatch *watch, const LinkNews *news)
     bool named = strcmp(watch->ifname, news->ifname) == 0;
 
     if (named && !news->deleted) {
-        watch->state.ifindex = news->ifindex;
-        watch->state.up = news->flags & IFF_UP;
-        watch->state.carrier = news->flags & IFF_LOWER_UP;
+        watch->state = link_news_state(news);
     } else if (news->ifindex == watch->state.ifindex) {
         /* Deleted, renamed, or moved to another namespace. */
         watch->state = (LinkState){0};
@@ -148,6 +142,8 @@ static int link_parse(const struct nlmsghdr *nlh, void *opaque)
     {
         if (mnl_attr_get_type(attr) == IFLA_IFNAME) {
             news->ifname = mnl_attr_get_str(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
+            news->txqueuelen = mnl_attr_get_u32(attr);
         }
     }
     return MNL_CB_OK;
@@ -157,9 +153,12 @@ static int link_got_event(const struct nlmsghdr *nlh, void *opaque)
 {
     LinkNews news = {0};
     g_autoptr(GPtrArray) watches = g_ptr_array_copy(link_watches, NULL, NULL);
+    const struct ifinfomsg *message = mnl_nlmsg_get_payload(nlh);
 
     (void)opaque;
-    if (nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) {
+    /* A bridge tells of its ports in messages of the same types. */
+    if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
+        message->ifi_family != AF_UNSPEC) {
         return MNL_CB_OK;
     }
     link_parse(nlh, &news);
@@ -176,11 +175,7 @@ static int link_got_link(const struct nlmsghdr *nlh, void *opaque)
     LinkNews news = {0};
 
     link_parse(nlh, &news);
-    *(LinkState *)opaque = (LinkState){
-        .ifindex = news.ifindex,
-        .up = news.flags & IFF_UP,
-        .carrier = news.flags & IFF_LOWER_UP,
-    };
+    *(LinkState *)opaque = link_news_state(&news);
     return MNL_CB_OK;
 }
 

@@ -25,13 +25,11 @@ typedef struct LinkCounters {
 /* Costs one system call pair, some 10 us. False if it is gone. */
 bool link_read_counters(int ifindex, LinkCounters *counters);
 
-/* Length of the transmit queue, in packets; 0 if it is gone. */
-uint32_t link_read_txqueuelen(const char *ifname);
-
 typedef struct LinkState {
-    int ifindex;  /* 0: there is none of that name */
-    bool up;      /* IFF_UP: it takes frames */
-    bool carrier; /* IFF_LOWER_UP: somebody has the other end open */
+    int ifindex;         /* 0: there is none of that name */
+    bool up;             /* IFF_UP: it takes frames */
+    bool carrier;        /* IFF_LOWER_UP: somebody has the other end open */
+    uint32_t txqueuelen; /* packets */
 } LinkState;
 
 typedef struct LinkWatch {

@@ -47,7 +47,7 @@ bool tap_read_counters(const Tap *self, LinkCounters *counters)
 
 uint32_t tap_queue_length(const Tap *self)
 {
-    return MAX(link_read_txqueuelen(self->ifname), 1);
+    return MAX(self->link.state.txqueuelen, 1);
 }
 
 Capture *tap_add_capture(Tap *self, unsigned directions,

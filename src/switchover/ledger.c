@@ -34,11 +34,9 @@ void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
     }
 }
 
-/* Forgets the older half of the marks that were passed. */
-static void ledger_forget_marks(Ledger *ledger)
+/* Forgets the first @n marks, which were passed. */
+static void ledger_forget_marks(Ledger *ledger, unsigned n)
 {
-    unsigned n = ledger->n_passed / 2;
-
     for (unsigned i = 0; i < n; i++) {
         ledger->dropped_forgotten += ledger->marks[i].dropped;
     }
@@ -60,7 +58,7 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
     LedgerMark *last;
 
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
-        ledger_forget_marks(ledger);
+        ledger_forget_marks(ledger, ledger->n_passed / 2);
     }
     last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
     if (ledger->n_marks > 0 && last->end == mark.first) {
@@ -228,6 +226,11 @@ void ledger_restart(Ledger *ledger)
 {
     ledger->frozen = false;
     ledger->used_samples = 0;
+}
+
+void ledger_forget_passed(Ledger *ledger)
+{
+    ledger_forget_marks(ledger, ledger->n_passed);
 }
 
 void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)

@@ -124,6 +124,9 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 /* The VM runs, and what it had swallowed is settled: calibrate anew. */
 void ledger_restart(Ledger *ledger);
 
+/* Everything before @taken is settled: a stop will not go back to it. */
+void ledger_forget_passed(Ledger *ledger);
+
 /* @accepted frames were put into the TAP by us; @refused more found its queue
  * full, each of which it has counted as dropped. */
 void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);

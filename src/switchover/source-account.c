@@ -127,33 +127,41 @@ static void source_sum(const PacketQueue *queue, PacketCursor cursor,
     }
 }
 
+/* Some of what is pending is known to have found the queue full. */
+static void source_show_dropped(const Source *self, Account *account)
+{
+    uint64_t n = ledger_dropped(&self->ledger) - self->ledger.dropped_before;
+    uint64_t bytes;
+
+    if (account->pending.packets > 0) {
+        n = MIN(n, account->pending.packets);
+        bytes = account->pending.bytes / account->pending.packets * n;
+        counter_sub(&account->pending, n, bytes);
+        counter_add(&account->dropped[DROP_TAP_FULL], n, bytes);
+    }
+}
+
 Account source_account(Source *self)
 {
     Account account = self->account;
-    uint64_t unfolded, bytes;
 
     if (self->record.phase == SWITCHOVER_SHIPPING) {
         account.queued = frame_writer_waiting(self->writer);
         account.queued.packets -= self->counted_missing;
-        return account;
+    } else {
+        source_sum(source_queue(self), *source_accounted(self),
+                   RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |
+                       RECORD_COUNTED,
+                   &account.pending);
     }
-    source_sum(source_queue(self), *source_accounted(self),
-               RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |
-                   RECORD_COUNTED,
-               &account.pending);
+    if (self->record.phase == SWITCHOVER_ARMED) {
+        source_show_dropped(self, &account);
+    }
     if (self->injector) {
         const PacketQueue *queue = injector_queue(self->injector);
 
         source_sum(queue, packet_queue_head(queue), RECORD_SHIPPED,
                    &account.pending);
-    }
-    if (self->record.phase == SWITCHOVER_ARMED && account.pending.packets) {
-        /* Some of them are known to have found the queue full. */
-        unfolded = ledger_dropped(&self->ledger) - self->folded;
-        unfolded = MIN(unfolded, account.pending.packets);
-        bytes = account.pending.bytes / account.pending.packets * unfolded;
-        counter_sub(&account.pending, unfolded, bytes);
-        counter_add(&account.dropped[DROP_TAP_FULL], unfolded, bytes);
     }
     return account;
 }

@@ -159,6 +159,7 @@ void source_settle(Source *self)
     if (!self->catching_up && self->accounted.number >= self->end_number &&
         (!self->injector ||
          packet_queue_count(injector_queue(self->injector)) == 0)) {
+        ledger_forget_passed(&self->ledger);
         source_phase(self, SWITCHOVER_ARMED);
     }
 }

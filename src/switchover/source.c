@@ -147,11 +147,14 @@ static uint32_t source_overlap(const Source *self)
 static void source_stop(Source *self, int64_t time_us)
 {
     LedgerMethod method;
-    uint64_t number, oldest;
+    uint64_t number;
 
     source_arm(self);
     if (!self->capture) {
         return;
+    }
+    if (self->injector) {
+        injector_set_gate(self->injector, false);
     }
     source_take_sample(self);
     source_advance(self);
@@ -161,8 +164,9 @@ static void source_stop(Source *self, int64_t time_us)
     }
     number = ledger_stop(&self->ledger, &self->sample, source_overlap(self),
                          self->config.overlap != PROP_AUTO, &method);
-    oldest = source_queue(self)->head.number;
-    number = MAX(number, oldest);
+    /* What an earlier stop shipped, and was given back since, is settled. */
+    number =
+        MAX(number, MAX(source_queue(self)->head.number, self->end_number));
     source_unaccount(self, number);
     self->stop_number = number;
     self->record.stop_us = time_us;
