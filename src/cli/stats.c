@@ -33,14 +33,12 @@ static void stats_foreach(json_t *stats, StatsCounter *func, void *opaque)
     json_t *entry, *counter;
     size_t i, j;
 
-    json_array_foreach(stats, i, entry)
-    {
+    json_array_foreach (stats, i, entry) {
         func(entry, "tx", stats_integer(entry, "packets-tx"),
              stats_integer(entry, "bytes-tx"), opaque);
         func(entry, "rx", stats_integer(entry, "packets-rx"),
              stats_integer(entry, "bytes-rx"), opaque);
-        json_array_foreach(json_object_get(entry, "counters"), j, counter)
-        {
+        json_array_foreach (json_object_get(entry, "counters"), j, counter) {
             func(entry, stats_string(counter, "name"),
                  stats_integer(counter, "packets"),
                  stats_integer(counter, "bytes"), opaque);
@@ -93,8 +91,7 @@ static void stats_print_kv(json_t *stats)
     json_t *entry;
     size_t i;
 
-    json_array_foreach(stats, i, entry)
-    {
+    json_array_foreach (stats, i, entry) {
         const char *name = stats_string(entry, "name");
 
         printf("%s.netdev=%s\n", name, stats_string(entry, "netdev"));

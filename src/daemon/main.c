@@ -81,8 +81,7 @@ static bool main_read_config(const char *path, GError **errp)
                             "commands",
                             path);
     }
-    json_array_foreach(list, i, request)
-    {
+    json_array_foreach (list, i, request) {
         if (!main_execute(request, i + 1, path, errp)) {
             return false;
         }

@@ -43,6 +43,7 @@ typedef struct Redirector {
     char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
     /* state */
     Tap *in_tap;
+    Netdev *foreign;     /* in_netdev or out_netdev if it is not our own */
     FrameReader *reader; /* indev */
     FrameWriter *writer; /* outdev; with capture=undelivered the source's */
     Capture *capture;    /* in_netdev with capture=all */
@@ -313,8 +314,9 @@ static bool redirector_check(const Redirector *self, GError **errp)
     return true;
 }
 
-/* The tap that property @name calls @id. */
-static Tap *redirector_find_tap(const char *name, const char *id, GError **errp)
+/* The tap that property @name calls @id. Another one than our own is held. */
+static Tap *redirector_find_tap(Redirector *self, const char *name,
+                                const char *id, GError **errp)
 {
     Netdev *netdev = netdev_find(id);
     Tap *tap = netdev ? tap_from_netdev(netdev) : NULL;
@@ -326,6 +328,11 @@ static Tap *redirector_find_tap(const char *name, const char *id, GError **errp)
                             : "Parameter '%s' expects the id of a "
                               "netdev; there is no '%s'",
                      name, id);
+        return NULL;
+    }
+    if (netdev != self->filter.netdev) {
+        netdev->object.users++;
+        self->foreign = netdev;
     }
     return tap;
 }
@@ -377,7 +384,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
 {
     SinkConfig config = {
         .name = self->filter.object.id,
-        .tap = redirector_find_tap("out_netdev", self->out_netdev, errp),
+        .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
         .when_stopped = self->enable_when_stopped,
         .hold_size = self->hold_size,
         .room = redirector_sink_room,
@@ -391,7 +398,8 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
 static bool redirector_open(Redirector *self, GError **errp)
 {
     if (self->in_netdev) {
-        self->in_tap = redirector_find_tap("in_netdev", self->in_netdev, errp);
+        self->in_tap =
+            redirector_find_tap(self, "in_netdev", self->in_netdev, errp);
         if (!self->in_tap) {
             return false;
         }
@@ -449,6 +457,9 @@ static void redirector_cleanup(Filter *filter)
     source_free(self->source);
     sink_free(self->sink);
     frame_writer_free(self->writer);
+    if (self->foreign) {
+        self->foreign->object.users--;
+    }
 }
 
 /* Statistics */

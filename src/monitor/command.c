@@ -58,8 +58,7 @@ bool command_check(const Command *command, json_t *args, PropertySyntax syntax,
             return tf_error_set(errp, "Parameter '%s' is missing", row->name);
         }
     }
-    json_object_foreach(args, key, value)
-    {
+    json_object_foreach (args, key, value) {
         if (!command->open && !command_has_arg(command, key)) {
             return tf_error_set(errp, "Parameter '%s' is unexpected", key);
         }

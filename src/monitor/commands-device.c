@@ -32,8 +32,7 @@ static json_t *chardev_add_nested(const char *id, json_t *backend,
                      json_is_string(type) ? "object" : "string");
         return NULL;
     }
-    json_object_foreach(backend, key, value)
-    {
+    json_object_foreach (backend, key, value) {
         if (value != type && value != data) {
             tf_error_set(errp, "Parameter 'backend.%s' is unexpected", key);
             return NULL;

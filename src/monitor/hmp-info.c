@@ -47,8 +47,7 @@ static void info_chardev(GString *out, char **argv)
     json_t *entry;
     size_t i;
 
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         g_string_append_printf(out, "%s: filename=%s\n",
                                info_string(entry, "label"),
                                info_string(entry, "filename"));
@@ -70,8 +69,7 @@ static void info_netfilter_stats(GString *out, char **argv)
     json_t *entry, *counter;
     size_t i, j;
 
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         g_string_append_printf(
             out, "%s: netdev=%s type=%s\n", info_string(entry, "name"),
             info_string(entry, "netdev"), info_string(entry, "type"));
@@ -79,8 +77,7 @@ static void info_netfilter_stats(GString *out, char **argv)
                      info_integer(entry, "bytes-tx"));
         info_counter(out, "rx", info_integer(entry, "packets-rx"),
                      info_integer(entry, "bytes-rx"));
-        json_array_foreach(json_object_get(entry, "counters"), j, counter)
-        {
+        json_array_foreach (json_object_get(entry, "counters"), j, counter) {
             info_counter(out, info_string(counter, "name"),
                          info_integer(counter, "packets"),
                          info_integer(counter, "bytes"));
@@ -192,8 +189,7 @@ static void info_facts(GString *out, int indent, json_t *object)
     const char *key;
     json_t *value;
 
-    json_object_foreach(object, key, value)
-    {
+    json_object_foreach (object, key, value) {
         if (json_is_object(value)) {
             g_string_append_printf(out, "%*s%s:\n", indent, "", key);
             info_facts(out, indent + 2, value);
@@ -219,8 +215,7 @@ static void info_switchover(GString *out, char **argv)
     json_t *entry;
     size_t i;
 
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         g_autofree char *name = g_strdup(info_string(entry, "name"));
 
         g_string_append_printf(out, "%s:\n", name);

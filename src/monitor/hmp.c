@@ -105,8 +105,7 @@ static void hmp_qom_list(GString *out, char **argv)
         return;
     }
     list = hmp_call(out, "qom-list", json_pack("{s:s}", "path", argv[0]));
-    json_array_foreach(list, i, entry)
-    {
+    json_array_foreach (list, i, entry) {
         g_string_append_printf(
             out, "%s (%s)\n", json_string_value(json_object_get(entry, "name")),
             json_string_value(json_object_get(entry, "type")));

@@ -82,8 +82,7 @@ static bool qmp_session_parse(const QmpSession *session, json_t *value,
     const char *key;
     json_t *member;
 
-    json_object_foreach(value, key, member)
-    {
+    json_object_foreach (value, key, member) {
         bool oob = session->oob && strcmp(key, "exec-oob") == 0;
 
         if (oob || strcmp(key, "execute") == 0) {
@@ -135,8 +134,7 @@ static bool qmp_session_negotiate(QmpSession *session, json_t *args,
     if (!command_check(command, args, PROP_SYNTAX_JSON, errp)) {
         return false;
     }
-    json_array_foreach(json_object_get(args, "enable"), i, word)
-    {
+    json_array_foreach (json_object_get(args, "enable"), i, word) {
         if (!json_is_string(word)) {
             return tf_error_set(errp,
                                 "Invalid parameter type for 'enable[%zu]', "

@@ -105,8 +105,7 @@ static bool schema_has_member(json_t *members, const char *name)
     json_t *member;
     size_t i;
 
-    json_array_foreach(members, i, member)
-    {
+    json_array_foreach (members, i, member) {
         if (strcmp(json_string_value(json_object_get(member, "name")), name) ==
             0) {
             return true;

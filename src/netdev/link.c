@@ -60,8 +60,7 @@ static int link_got_stats(const struct nlmsghdr *nlh, void *opaque)
     struct rtnl_link_stats64 stats;
     struct nlattr *attr;
 
-    mnl_attr_for_each(attr, nlh, sizeof(struct if_stats_msg))
-    {
+    mnl_attr_for_each (attr, nlh, sizeof(struct if_stats_msg)) {
         if (mnl_attr_get_type(attr) == IFLA_STATS_LINK_64 &&
             mnl_attr_get_payload_len(attr) >= sizeof(stats.rx_packets) * 8) {
             memset(&stats, 0, sizeof(stats));
@@ -138,8 +137,7 @@ static int link_parse(const struct nlmsghdr *nlh, void *opaque)
     news->ifindex = message->ifi_index;
     news->flags = message->ifi_flags;
     news->deleted = nlh->nlmsg_type == RTM_DELLINK;
-    mnl_attr_for_each(attr, nlh, sizeof(*message))
-    {
+    mnl_attr_for_each (attr, nlh, sizeof(*message)) {
         if (mnl_attr_get_type(attr) == IFLA_IFNAME) {
             news->ifname = mnl_attr_get_str(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {

@@ -23,7 +23,16 @@ typedef struct Meter {
     uint64_t entered;
     uint64_t base; /* left - entered when the queue was empty */
     bool primed;   /* there was a sample */
+    /* Samples in a row in which more had left than entered, and the least
+     * that it was. */
+    unsigned excess_samples;
+    uint64_t excess;
 } Meter;
+
+/* A ring hands frames out in the order in which their slots were taken: one
+ * that another processor is still writing hides those behind it, which may
+ * have left already. That lasts microseconds. */
+#define METER_EXCESS_SAMPLES 3
 
 static inline void meter_enter(Meter *meter, uint64_t n)
 {
@@ -42,20 +51,43 @@ static inline void meter_reset(Meter *meter)
     meter->primed = false;
 }
 
+/* True if the constant is in doubt: more samples will tell. */
+static inline bool meter_is_in_doubt(const Meter *meter)
+{
+    return meter->excess_samples > 0;
+}
+
 /*
  * Takes a sample and returns the queue's content. The counters must have been
  * read no later than the last frame was entered: what is counted as left must
- * have been seen to enter.
+ * have been seen to enter. More than that, sample after sample, is what lay in
+ * the queue before, or what somebody else has put there unseen.
  */
 static inline uint64_t meter_sample(Meter *meter, const LinkCounters *counters)
 {
     uint64_t left = counters->tx_packets + counters->tx_dropped;
+    uint64_t seen = meter->entered + meter->base;
 
-    if (!meter->primed || left > meter->entered + meter->base) {
+    if (!meter->primed) {
         meter->base = left - meter->entered;
         meter->primed = true;
+        meter->excess_samples = 0;
+        return 0;
     }
-    return meter->entered + meter->base - left;
+    if (left <= seen) {
+        meter->excess_samples = 0;
+        return seen - left;
+    }
+    meter->excess = meter->excess_samples++ > 0
+                        ? MIN(meter->excess, left - seen)
+                        : left - seen;
+    if (meter->excess_samples == METER_EXCESS_SAMPLES) {
+        meter->base += meter->excess;
+        /* What is more than the least begins a row of its own. */
+        meter->excess = left - seen - meter->excess;
+        meter->excess_samples = meter->excess > 0;
+    }
+    return 0;
 }
 
 #endif

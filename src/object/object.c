@@ -117,8 +117,7 @@ static void object_flatten(const ObjectClass *class, json_t *props,
     const char *key;
     json_t *value;
 
-    json_object_foreach(props, key, value)
-    {
+    json_object_foreach (props, key, value) {
         g_autofree char *name = g_strconcat(prefix, key, NULL);
 
         if (json_is_object(value) && depth < OBJECT_FLATTEN_MAX &&

@@ -146,13 +146,20 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
 void ledger_sample(Ledger *ledger, const LedgerSample *sample)
 {
     const LinkCounters *counters = &sample->counters;
-    uint64_t accepted;
+    bool first = !ledger->started;
+    uint64_t accepted, base;
 
-    if (!ledger->started) {
+    if (first) {
         ledger->started = true;
         ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
     }
+    base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
+    if (!first && ledger->meter.base != base) {
+        /* Frames that we took for ours were others': take that back. */
+        ledger_locate(ledger, ledger->accepted - MIN(ledger->meter.base - base,
+                                                     ledger->accepted));
+    }
     if (counters->tx_dropped > ledger->dropped_last) {
         ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last);
         ledger->dropped_last = counters->tx_dropped;
@@ -160,6 +167,9 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     ledger->sampled = ledger->meter.entered;
     accepted =
         counters->tx_packets + ledger->dropped_start - ledger->meter.base;
+    /* Not more than was seen to enter, see meter_sample(). */
+    accepted = MIN(accepted, ledger->meter.entered + ledger->dropped_start -
+                                 ledger->dropped_last);
     /* Our own injections make it dip; what is taken stays taken. */
     if ((int64_t)(accepted - ledger->accepted) > 0) {
         ledger_locate(ledger, accepted);
@@ -187,7 +197,7 @@ uint64_t ledger_pending(const Ledger *ledger)
 
 bool ledger_wants_sample(const Ledger *ledger, bool used_known)
 {
-    return ledger_pending(ledger) > 0 ||
+    return ledger_pending(ledger) > 0 || meter_is_in_doubt(&ledger->meter) ||
            (used_known && !ledger->frozen &&
             (ledger->used_samples < LEDGER_USED_WINDOW ||
              ledger->used_offset_last != ledger_used_offset(ledger)));

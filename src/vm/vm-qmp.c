@@ -151,8 +151,7 @@ static void nic_got_status(void *opaque, json_t *result)
         nic_failed(self, "the VMM does not answer x-query-virtio-status");
         return;
     }
-    json_array_foreach(features, i, feature)
-    {
+    json_array_foreach (features, i, feature) {
         if (g_str_has_prefix(json_string_value(feature),
                              "VIRTIO_F_RING_PACKED")) {
             nic_failed(self, "a packed ring has no used index");
@@ -213,8 +212,7 @@ static void nic_got_devices(void *opaque, json_t *result)
     json_t *entry;
 
     g_ptr_array_set_size(self->paths, 0);
-    json_array_foreach(result, i, entry)
-    {
+    json_array_foreach (result, i, entry) {
         const char *name = json_string_value(json_object_get(entry, "name"));
         const char *path = json_string_value(json_object_get(entry, "path"));
 
@@ -378,8 +376,7 @@ static void vm_qmp_got_capabilities(void *opaque, json_t *result)
     json_t *entry;
 
     self->migration_events = false;
-    json_array_foreach(result, i, entry)
-    {
+    json_array_foreach (result, i, entry) {
         const char *name =
             json_string_value(json_object_get(entry, "capability"));
 

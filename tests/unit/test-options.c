@@ -205,10 +205,8 @@ static void test_schema(void)
 
     g_assert_nonnull(schema);
     filters = json_object_get(json_object_get(schema, "types"), "objects");
-    json_array_foreach(filters, i, type)
-    {
-        json_array_foreach(json_object_get(type, "properties"), j, row)
-        {
+    json_array_foreach (filters, i, type) {
+        json_array_foreach (json_object_get(type, "properties"), j, row) {
             /* Every property says what it is for. */
             g_test_message("%s.%s",
                            json_string_value(json_object_get(type, "name")),
