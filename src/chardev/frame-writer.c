@@ -21,6 +21,7 @@ struct FrameWriter {
     Chardev *chardev;
     bool shipping;
     bool closing; /* shipping ends behind the frame under way */
+    bool running; /* frame_writer_run() is under way */
     bool starved; /* somebody was told FRAME_APPEND_FULL */
     PacketQueue queue;
     PacketCursor next;      /* the next to send */
@@ -199,6 +200,9 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
         return FRAME_APPEND_DISCONNECTED;
     }
     if (frame_writer_is_full(self)) {
+        frame_writer_run(self); /* this batch has not been offered yet */
+    }
+    if (frame_writer_is_full(self)) {
         if (self->config.policy != FULL_DROP_OLDEST) {
             self->starved = true;
             return FRAME_APPEND_FULL;
@@ -331,9 +335,10 @@ void frame_writer_run(FrameWriter *self)
     bool more = false;
     ssize_t sent;
 
-    if (!self->chardev) {
-        return; /* it is being claimed */
+    if (!self->chardev || self->running) {
+        return; /* it is being claimed, or a handler came back to us */
     }
+    self->running = true;
     while (frame_writer_connected(self) && (more = writer_prepare(self)) &&
            turn < TURN_BYTES) {
         sent = writer_send_run(self);
@@ -342,6 +347,7 @@ void frame_writer_run(FrameWriter *self)
         }
         turn += (size_t)sent;
     }
+    self->running = false;
     if (frame_writer_connected(self)) {
         chardev_want_write(self->chardev, more);
     }

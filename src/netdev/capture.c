@@ -34,7 +34,8 @@ struct Capture {
     int fd;
     LoopWatch watch;
     bool paused;
-    bool detached; /* by a handler, while frames are handed out */
+    bool was_paused; /* so the ring may have been full */
+    bool detached;   /* by a handler, while frames are handed out */
     bool draining;
     uint8_t *ring;
     unsigned slot;  /* the next to be read */
@@ -351,14 +352,19 @@ static void capture_ready(void *opaque, uint32_t events)
         /* The interface went down or away: netlink tells what follows. */
         getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     }
-    if (!self->paused) {
-        capture_read(self, WAKEUP_BUDGET);
+    if (self->paused || capture_read(self, WAKEUP_BUDGET)) {
+        return;
+    }
+    if (self->was_paused && self->fd >= 0) {
+        self->was_paused = false;
+        capture_report_lost(self);
     }
 }
 
 void capture_pause(Capture *self, bool paused)
 {
     self->paused = paused;
+    self->was_paused = true;
     if (self->fd >= 0 && self->watch.fd >= 0) {
         loop_watch_modify(&self->watch, paused ? 0 : EPOLLIN);
     }

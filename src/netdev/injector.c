@@ -5,6 +5,8 @@
 
 /* So few are sent without counting the live frames first. */
 #define SMALL_BURST 64
+/* When to ask an owner again that had no room. */
+#define OWNER_RETRY_US 1000
 /* How long the live frames are counted on behind the last of a backlog. */
 #define LIVE_LINGER_US 1000000
 /* Frames a round, so that a backlog does not starve the rest. */
@@ -165,8 +167,18 @@ static void injector_count(Injector *self)
     }
 }
 
-/* Injects up to one batch; true to go on. */
-static bool injector_batch(Injector *self, uint64_t room)
+/* Entries of the TAP's queue that a frame may become: a TAP without the
+ * guest's TSO takes a super-frame in segments. */
+static uint64_t injector_cost(const Packet *packet)
+{
+    return packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE
+               ? 1
+               : packet->len / MAX(packet->vnet.gso_size, 1) + 1;
+}
+
+/* Injects up to one batch into *@room entries, at least one frame; true to go
+ * on. */
+static bool injector_batch(Injector *self, uint64_t *room)
 {
     Packet packets[PACKET_BATCH_MAX];
     PacketCursor cursor = packet_queue_head(&self->queue);
@@ -174,9 +186,15 @@ static bool injector_batch(Injector *self, uint64_t room)
     InjectResult result;
     unsigned n = 0, done;
 
-    while (n < MIN(room, PACKET_BATCH_MAX) &&
+    while (n<PACKET_BATCH_MAX && * room> 0 &&
            (record = packet_queue_at(&self->queue, &cursor))) {
-        packets[n++] = packet_record_view(record);
+        Packet packet = packet_record_view(record);
+
+        if (n > 0 && injector_cost(&packet) > *room) {
+            break;
+        }
+        packets[n++] = packet;
+        *room -= MIN(*room, injector_cost(&packet));
         packet_cursor_advance(&cursor);
     }
     result = inject_packets(self->inject, packets, n, &done);
@@ -215,16 +233,17 @@ void injector_run(Injector *self)
     while (going && room > 0 && budget > 0 &&
            packet_queue_count(&self->queue) > 0) {
         before = self->queue.head.number;
-        going = injector_batch(self, room);
-        room -= MIN(room, self->queue.head.number - before);
+        going = injector_batch(self, &room);
         budget -= MIN(budget, self->queue.head.number - before);
         if (room == 0) {
             room = injector_room(self);
         }
     }
     if (packet_queue_count(&self->queue) > 0) {
-        loop_timer_set(&self->timer,
-                       budget == 0 ? 1 : pace_retry_us(&self->pace));
+        loop_timer_set(&self->timer, budget == 0 ? 1
+                                     : self->handlers->room
+                                         ? OWNER_RETRY_US
+                                         : pace_retry_us(&self->pace));
     } else if (self->live) {
         loop_timer_set(&self->timer, LIVE_LINGER_US);
     }

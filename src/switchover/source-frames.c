@@ -112,6 +112,9 @@ static void source_lost(void *opaque, uint64_t n)
         frame_writer_append_missing(self->writer);
     }
     ledger_captured(&self->ledger, n, 0);
+    if (self->record.phase == SWITCHOVER_SHIPPING) {
+        source_ship(self);
+    }
 }
 
 const CaptureHandlers source_capture_handlers = {
