@@ -197,6 +197,9 @@ int main(int argc, char **argv)
     Options options;
     int status = 0;
 
+    if (g_getenv("TAPFERRY_DEBUG")) {
+        log_set_level(LOG_LEVEL_DEBUG);
+    }
     process_raise_limits();
     options_init(&options);
     if (!options_parse(&options, argc, argv, &error)) {

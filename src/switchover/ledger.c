@@ -232,10 +232,15 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     return ledger->taken;
 }
 
+void ledger_new_index(Ledger *ledger)
+{
+    ledger->used_samples = 0;
+}
+
 void ledger_restart(Ledger *ledger)
 {
     ledger->frozen = false;
-    ledger->used_samples = 0;
+    ledger_new_index(ledger);
 }
 
 void ledger_forget_passed(Ledger *ledger)

@@ -124,6 +124,9 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 /* The VM runs, and what it had swallowed is settled: calibrate anew. */
 void ledger_restart(Ledger *ledger);
 
+/* The used index is another queue's from now on. */
+void ledger_new_index(Ledger *ledger);
+
 /* Everything before @taken is settled: a stop will not go back to it. */
 void ledger_forget_passed(Ledger *ledger);
 

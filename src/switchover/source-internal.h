@@ -31,6 +31,7 @@ struct Source {
     Injector *injector; /* gives frames back; made when needed */
     Vm *vm;
     VmNic *nic;
+    unsigned nic_epoch; /* of the used index that the ledger knows */
     VmListener vm_listener;
     TapListener tap_listener;
     LoopTimer sampler;

@@ -30,9 +30,13 @@ bool source_take_sample(Source *self)
         return false;
     }
     sample->time_us = g_get_monotonic_time();
-    sample->used_known = self->nic && vm_nic_used(self->nic, &sample->used);
+    sample->used_known = vm_nic_used(self->nic, &sample->used);
     if (!tap_read_counters(self->config.tap, &sample->counters)) {
         return false;
+    }
+    if (self->nic->epoch != self->nic_epoch) {
+        self->nic_epoch = self->nic->epoch;
+        ledger_new_index(&self->ledger);
     }
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
     capture_drain(self->capture);

@@ -19,13 +19,15 @@
  */
 #include "base/address.h"
 #include "base/log.h"
+#include "base/loop.h"
 #include "vm/guest-memory.h"
 #include "vm/qmp-client.h"
 #include "vm/vm.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* A guest that boots sets its queue up soon; a VMM that lacks the commands
  * never will: ask seldom then. */
@@ -39,6 +41,8 @@ typedef struct VmQmp {
     char *device;
     QmpClient *client;
     pid_t peer;            /* the VMM's process, 0 if not known */
+    int peer_fd;           /* its pidfd, -1: none */
+    LoopWatch exit;        /* becomes readable when it ends */
     bool migration_events; /* MIGRATION events come: the VMM has them on */
     GPtrArray *nics;       /* NicLookup */
 } VmQmp;
@@ -279,6 +283,7 @@ static void nic_start(NicLookup *self)
 /* What was known of the NIC is void: a guest reset, another process. */
 static void nic_forget(NicLookup *self)
 {
+    self->nic->epoch++;
     self->used_address = 0;
     guest_memory_close(&self->memory);
 }
@@ -338,8 +343,15 @@ static bool vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
     NicLookup *lookup = nic->provider;
 
     (void)vm;
-    return lookup->used_address &&
-           guest_memory_read16(&lookup->memory, lookup->used_address, used);
+    if (!lookup->used_address) {
+        return false;
+    }
+    if (!guest_memory_read16(&lookup->memory, lookup->used_address, used)) {
+        nic_forget(lookup); /* the process is gone, or the device is */
+        nic_start(lookup);
+        return false;
+    }
+    return true;
 }
 
 /* Run state and migration */
@@ -407,29 +419,59 @@ static void vm_qmp_got_status(void *opaque, json_t *result)
     vm_qmp_find_nics(self);
 }
 
+static void vm_qmp_drop_peer(VmQmp *self)
+{
+    loop_watch_remove(&self->exit);
+    if (self->peer_fd >= 0) {
+        close(self->peer_fd);
+        self->peer_fd = -1;
+    }
+    vm_qmp_forget_nics(self);
+    self->peer = 0;
+}
+
+static void vm_qmp_exited(void *opaque, uint32_t events)
+{
+    VmQmp *self = opaque;
+
+    (void)events;
+    log_info("vm-qmp", "%s: process %d has ended", self->vm.object.id,
+             (int)self->peer);
+    vm_qmp_drop_peer(self);
+    vm_set_gone(&self->vm, g_get_real_time());
+}
+
+/* The process behind the monitor: its memory is read, its end is noticed. */
+static void vm_qmp_set_peer(VmQmp *self, pid_t pid)
+{
+    if (pid == self->peer) {
+        return;
+    }
+    vm_qmp_drop_peer(self);
+    self->peer = pid;
+    self->peer_fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    if (self->peer_fd >= 0) {
+        loop_watch_add(&self->exit, self->peer_fd, EPOLLIN, vm_qmp_exited,
+                       self);
+    }
+}
+
 static void vm_qmp_ready(void *opaque)
 {
     VmQmp *self = opaque;
 
-    self->peer =
-        self->pid ? (pid_t)self->pid : qmp_client_peer_pid(self->client);
+    vm_qmp_set_peer(self, self->pid ? (pid_t)self->pid
+                                    : qmp_client_peer_pid(self->client));
     qmp_client_call(self->client, "query-status", NULL, vm_qmp_got_status,
                     self);
     qmp_client_call(self->client, "query-migrate-capabilities", NULL,
                     vm_qmp_got_capabilities, self);
 }
 
+/* A monitor that went away says nothing about the VM; its process does. */
 static void vm_qmp_lost(void *opaque)
 {
-    VmQmp *self = opaque;
-    pid_t pid = self->peer;
-
-    /* A monitor that went away says nothing about the VM, unless the process
-     * behind it went away as well. */
-    if (pid > 0 && kill(pid, 0) < 0 && errno == ESRCH) {
-        vm_qmp_forget_nics(self);
-        vm_set_gone(&self->vm, g_get_real_time());
-    }
+    (void)opaque;
 }
 
 static void vm_qmp_event(void *opaque, const char *name, json_t *data,
@@ -471,6 +513,8 @@ static bool vm_qmp_complete(Object *obj, GError **errp)
         return false;
     }
     self->nics = g_ptr_array_new();
+    self->peer_fd = -1;
+    self->exit = LOOP_WATCH_INIT;
     self->client = qmp_client_new(&address, obj->id, &vm_qmp_handlers, self);
     return true;
 }
@@ -479,6 +523,9 @@ static void vm_qmp_finalize(Object *obj)
 {
     VmQmp *self = (VmQmp *)obj;
 
+    if (self->nics) {
+        vm_qmp_drop_peer(self);
+    }
     qmp_client_free(self->client);
     g_clear_pointer(&self->nics, g_ptr_array_unref);
     g_clear_pointer(&self->vm.listeners, g_ptr_array_unref);

@@ -58,6 +58,8 @@ struct VmNic {
     Vm *vm;
     char *ifname;   /* the TAP's name, owned */
     void *provider; /* the provider's own */
+    unsigned epoch; /* changes when the used index becomes another one's:
+                       what was learned of the old one is void */
 };
 
 extern const ObjectClass vm_class; /* the abstract base */
