@@ -140,6 +140,11 @@ FrameReader *frame_reader_new(const char *chardev, bool vnet,
 void frame_reader_free(FrameReader *self)
 {
     if (self) {
+        if (self->chardev && self->framer.end > self->framer.start) {
+            /* In the middle of a frame: whoever uses the chardev next would
+             * take its bytes for frames. */
+            chardev_disconnect(self->chardev);
+        }
         chardev_release(self->chardev);
         framer_free(&self->framer);
         g_free(self);

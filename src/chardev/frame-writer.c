@@ -29,6 +29,7 @@ struct FrameWriter {
     size_t partial;         /* bytes of @next's wire form already sent */
     GByteArray *spill;      /* wire form of a frame that goes out in segments */
     bool spilling;          /* @next is in @spill */
+    GByteArray *rest;       /* of a frame that left the queue half sent */
     uint8_t *scratch;
 };
 
@@ -45,6 +46,7 @@ static void writer_closed(void *opaque)
     FrameWriter *self = opaque;
 
     self->partial = 0;
+    g_byte_array_set_size(self->rest, 0);
     if (self->closing) {
         self->closing = false;
         self->shipping = false;
@@ -86,6 +88,7 @@ FrameWriter *frame_writer_new(const FrameWriterConfig *config,
     self->shipping = config->shipping;
     packet_queue_init(&self->queue);
     self->spill = g_byte_array_new();
+    self->rest = g_byte_array_new();
     self->chardev =
         chardev_claim(config->chardev, &writer_chardev_handlers, self, errp);
     if (!self->chardev) {
@@ -101,9 +104,15 @@ void frame_writer_free(FrameWriter *self)
     if (!self) {
         return;
     }
+    if (self->chardev && (self->partial > 0 || self->rest->len > 0)) {
+        /* The peer waits for the rest of a frame: whoever uses the chardev
+         * next is to begin with a frame of its own. */
+        chardev_disconnect(self->chardev);
+    }
     chardev_release(self->chardev);
     packet_queue_free(&self->queue);
     g_byte_array_unref(self->spill);
+    g_byte_array_unref(self->rest);
     g_free(self->scratch);
     g_free(self);
 }
@@ -194,6 +203,21 @@ PacketRecord *frame_writer_append_missing(FrameWriter *self)
     return packet_queue_append_missing(&self->queue);
 }
 
+/* Takes the frame that is half sent out of the queue, so that those behind it
+ * can be dropped. It counts as sent: the peer is owed the rest in any case. */
+static void writer_detach(FrameWriter *self)
+{
+    PacketRecord *record = packet_queue_at(&self->queue, &self->next);
+    size_t prefix = writer_prefix(self);
+    const uint8_t *bytes =
+        self->spilling ? self->spill->data : record->data - prefix;
+    size_t len = self->spilling ? self->spill->len : record->len + prefix;
+
+    g_byte_array_append(self->rest, bytes + self->partial,
+                        (guint)(len - self->partial));
+    writer_pass(self, FRAME_SENT);
+}
+
 FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
 {
     if (!frame_writer_connected(self) && !self->config.queue_without_peer) {
@@ -207,7 +231,10 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
             self->starved = true;
             return FRAME_APPEND_FULL;
         }
-        while (frame_writer_is_full(self) && self->partial == 0 &&
+        if (self->partial > 0) {
+            writer_detach(self);
+        }
+        while (frame_writer_is_full(self) &&
                self->next.number < self->queue.next) {
             writer_pass(self, FRAME_DROPPED);
         }
@@ -329,23 +356,41 @@ static bool writer_prepare(FrameWriter *self)
     return false;
 }
 
-void frame_writer_run(FrameWriter *self)
+/* Sends what is left of a frame that has left the queue; true if that is all
+ * out. */
+static bool writer_send_rest(FrameWriter *self)
 {
-    size_t turn = 0;
-    bool more = false;
+    struct iovec iov = {self->rest->data, self->rest->len};
     ssize_t sent;
 
-    if (!self->chardev || self->running) {
-        return; /* it is being claimed, or a handler came back to us */
+    if (self->rest->len == 0) {
+        return true;
+    }
+    sent = chardev_writev(self->chardev, &iov, 1);
+    if (sent > 0) {
+        g_byte_array_remove_range(self->rest, 0, (guint)sent);
+    }
+    return self->rest->len == 0;
+}
+
+void frame_writer_run(FrameWriter *self)
+{
+    bool connected = frame_writer_connected(self), more;
+    size_t turn = 0;
+    ssize_t sent;
+
+    if (!connected || self->running) {
+        return; /* no peer, or a handler came back to us */
     }
     self->running = true;
-    while (frame_writer_connected(self) && (more = writer_prepare(self)) &&
-           turn < TURN_BYTES) {
+    more = !writer_send_rest(self);
+    while (!more && (more = writer_prepare(self)) && turn < TURN_BYTES) {
         sent = writer_send_run(self);
         if (sent <= 0) {
             break; /* EAGAIN: later; else closed() is on its way */
         }
         turn += (size_t)sent;
+        more = false;
     }
     self->running = false;
     if (frame_writer_connected(self)) {
