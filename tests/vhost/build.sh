@@ -25,6 +25,7 @@
 # package is not to be had), 1 anything else.
 
 set -euo pipefail
+PATH=$PATH:/usr/sbin:/sbin
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 tests=$(dirname "$here")
