@@ -145,7 +145,9 @@ static bool filter_changed(Object *obj, const Property *row, GError **errp)
             return false;
         }
         if (self->on != before) {
-            filter_get_class(self)->status_changed(self);
+            if (filter_get_class(self)->status_changed) {
+                filter_get_class(self)->status_changed(self);
+            }
             filter_update_netdev(self->netdev);
         }
     }

@@ -49,7 +49,7 @@ struct FilterClass {
                       const Packet *packet);
     /* All frames of a batch were seen: send what was gathered. */
     void (*batch_end)(Filter *filter);
-    /* The property status was switched. */
+    /* The property status was switched. NULL: nothing to do. */
     void (*status_changed)(Filter *filter);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
      * packet(). */

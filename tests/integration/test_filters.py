@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The filters on real TAPs: mirror, redirector, buffer, dump, and bpf."""
+
+import os
+import struct
+import sys
+from pathlib import Path
+from typing import Iterator
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+# pylint: disable=wrong-import-position
+from lib.filters import Host, QmpFailure, frame  # noqa: E402
+
+
+@pytest.fixture(name="host")
+def fixture_host() -> Iterator[Host]:
+    """A host of its own for every test."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    host = Host()
+    try:
+        yield host
+    finally:
+        host.close()
+
+
+# filter-mirror
+
+def test_mirror_copies_and_lets_pass(host: Host) -> None:
+    """Upstream's flow: a copy on the chardev; the guest has the frame."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0", queue="tx")
+    peer = host.peer("c0")
+    assert daemon.counters("f0") == {
+        "packets-tx": 0, "bytes-tx": 0, "packets-rx": 0, "bytes-rx": 0,
+        "dropped-queue-full": 0, "dropped-oversize": 0,
+        "dropped-disconnected": 0}
+    sent = [frame(i, 60 + i) for i in range(100)]
+    tap.send(*sent)
+    assert peer.receive(100) == sent
+    assert tap.guest_wait(100) == sent
+    tap.guest_send(frame(7))
+    assert peer.is_silent()
+    counters = daemon.counters("f0")
+    assert counters["packets-tx"] == 100 and counters["packets-rx"] == 0
+    assert counters["bytes-tx"] == sum(map(len, sent))
+
+
+def test_mirror_both_ways_with_headers(host: Host) -> None:
+    """queue=all copies both directions; a super-frame keeps its header."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0", vnet_hdr_support=True)
+    peer = host.peer("c0")
+    tap.send(frame(1))
+    assert peer.receive(1, vnet=True)[0] == bytes(12) + frame(1)
+    tap.guest_send(frame(2))
+    assert peer.receive(1, vnet=True)[0] == bytes(12) + frame(2)
+    counters = daemon.counters("f0")
+    assert (counters["packets-tx"], counters["packets-rx"]) == (1, 1)
+
+
+def test_mirror_counts_what_nobody_takes(host: Host) -> None:
+    """Without a peer, and with one that does not read, the chain goes on."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0",
+               **{"send-queue-size": 4096})
+    tap.send(frame(1))
+    daemon.wait_counter("f0", "dropped-disconnected", 1)
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+    count = 800
+    got = []
+    for i in range(count):
+        tap.send(frame(i, 1500))
+        got += tap.guest_receive()
+    got += tap.guest_wait(count + 1 - len(got))
+    assert got[1:] == [frame(i, 1500) for i in range(count)]
+    daemon.wait_counter("f0", "packets-tx", count + 1)
+    dropped = daemon.counters("f0")["dropped-queue-full"]
+    assert 0 < dropped < count
+    arrived = peer.receive(count - dropped)
+    numbers = [struct.unpack_from(">I", each, 14)[0] for each in arrived]
+    assert numbers == sorted(set(numbers)) and numbers[:3] == [0, 1, 2]
+    assert peer.is_silent(0.1)
+
+
+def test_mirror_drops_the_oldest(host: Host) -> None:
+    """on-full=drop-oldest: the last frames are those that arrive."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0",
+               **{"send-queue-size": 8192, "on-full": "drop-oldest"})
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+    for i in range(800):
+        tap.send(frame(i, 1500))
+        tap.guest_receive()
+    daemon.wait_counter("f0", "packets-tx", 800)
+    dropped = daemon.counters("f0")["dropped-queue-full"]
+    assert dropped > 0
+    arrived = peer.receive(800 - dropped)
+    assert arrived[-1] == frame(799, 1500)
+
+
+@pytest.mark.parametrize("properties, kind, text", [
+    ({}, "GenericError", "Parameter 'outdev' is missing"),
+    ({"outdev": "nope"}, "DeviceNotFound", "Device 'nope' not found"),
+    ({"outdev": ""}, "DeviceNotFound", "Device '' not found"),
+    ({"outdev": "c0", "queue": "up"}, "GenericError", "queue"),
+    ({"outdev": "c0", "on-full": "shrug"}, "GenericError", "on-full"),
+])
+def test_mirror_refuses(host: Host, properties, kind, text) -> None:
+    """QEMU's errors; a failed object-add leaves no trace."""
+    host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    with pytest.raises(QmpFailure, match=text) as failure:
+        daemon.add("filter-mirror", "f0", **properties)
+    assert failure.value.kind == kind
+    daemon.add("filter-mirror", "f0", outdev="c0")
+    with pytest.raises(QmpFailure, match="Device 'c0' is in use"):
+        daemon.add("filter-mirror", "f1", outdev="c0")
+    daemon.execute("object-del", id="f0")
+    daemon.add("filter-mirror", "f1", outdev="c0")
+
+
+# filter-redirector in the chain: upstream's flows
+
+def test_redirector_tx(host: Host) -> None:
+    """f0 ships, a link brings it back, f1 takes it in, f2 ships it."""
+    tap = host.tap()
+    daemon = host.daemon(
+        *host.chardev("s0"), *host.chardev("s1"),
+        "-chardev", f"socket,id=link,path={host.path('s0')}")
+    daemon.add("filter-redirector", "f0", queue="tx", outdev="s0")
+    daemon.add("filter-redirector", "f1", queue="tx", indev="link")
+    daemon.add("filter-redirector", "f2", queue="tx", outdev="s1")
+    peer = host.peer("s1")
+    daemon.execute("query-status")
+    tap.send(frame(1))
+    assert peer.receive() == [frame(1)]
+    assert daemon.counters("f1")["indev"] == 1
+    assert tap.guest_wait(1) == [frame(1)]
+
+
+def test_redirector_indev_reaches_the_guest(host: Host) -> None:
+    """A frame from indev is injected; status off holds it in the socket."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("s0"))
+    daemon.add("filter-redirector", "f0", queue="tx", indev="s0",
+               status="off")
+    peer = host.peer("s0")
+    peer.send(frame(1))
+    assert tap.guest_receive(0.3) == []
+    daemon.set("f0", "status", "on")
+    assert tap.guest_wait(1) == [frame(1)]
+    daemon.set("f0", "status", "off")
+    peer.send(frame(2))
+    assert tap.guest_receive(0.3) == []
+    daemon.set("f0", "status", "on")
+    assert tap.guest_wait(1) == [frame(2)]
+    peer.close()
+    daemon.execute("query-status")
+    host.peer("s0").send(frame(3))
+    assert tap.guest_wait(1) == [frame(3)]
+
+
+def test_redirector_stats(host: Host) -> None:
+    """outdev counts frames, not the framing."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("s0"))
+    daemon.add("filter-redirector", "rd0", queue="tx", outdev="s0")
+    assert daemon.counters("rd0")["outdev"] == 0
+    peer = host.peer("s0")
+    daemon.execute("query-status")
+    tap.send(frame(1, 80))
+    assert peer.receive() == [frame(1, 80)]
+    entry, = daemon.execute("query-netfilter-stats", name="rd0")
+    assert [each["name"] for each in entry["counters"]][:4] == [
+        "indev", "outdev", "in_netdev", "out_netdev"]
+    assert entry["counters"][1] == {"name": "outdev", "packets": 1,
+                                    "bytes": 80}
+    assert (entry["packets-tx"], entry["bytes-tx"]) == (1, 80)
+    with pytest.raises(QmpFailure) as failure:
+        daemon.execute("query-netfilter-stats", name="nonexistent")
+    assert failure.value.kind == "GenericError"
