@@ -127,31 +127,44 @@ static void filter_finalize(Object *obj)
     if (!self->netdev) {
         return;
     }
-    if (g_ptr_array_remove(self->netdev->filters, self)) {
+    if (g_ptr_array_find(self->netdev->filters, self, NULL)) {
+        if (filter_get_class(self)->leave) {
+            filter_get_class(self)->leave(self);
+        }
+        g_ptr_array_remove(self->netdev->filters, self);
         filter_update_netdev(self->netdev);
     }
     filter_get_class(self)->cleanup(self);
 }
 
+static bool filter_switch(Filter *self, GError **errp)
+{
+    const FilterClass *class = filter_get_class(self);
+    bool before = self->on;
+
+    if (!filter_parse_status(self, errp)) {
+        g_free(self->status);
+        self->status = g_strdup(before ? "on" : "off");
+        return false;
+    }
+    if (self->on != before) {
+        if (class->status_changed) {
+            class->status_changed(self);
+        }
+        filter_update_netdev(self->netdev);
+    }
+    return true;
+}
+
 static bool filter_changed(Object *obj, const Property *row, GError **errp)
 {
     Filter *self = (Filter *)obj;
-    bool before = self->on;
+    const FilterClass *class = filter_get_class(self);
 
     if (strcmp(row->name, "status") == 0) {
-        if (!filter_parse_status(self, errp)) {
-            g_free(self->status);
-            self->status = g_strdup(before ? "on" : "off");
-            return false;
-        }
-        if (self->on != before) {
-            if (filter_get_class(self)->status_changed) {
-                filter_get_class(self)->status_changed(self);
-            }
-            filter_update_netdev(self->netdev);
-        }
+        return filter_switch(self, errp);
     }
-    return true;
+    return !class->property_changed || class->property_changed(self, row, errp);
 }
 
 /* Statistics */

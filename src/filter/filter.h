@@ -42,6 +42,9 @@ struct FilterClass {
     unsigned drop_causes; /* bits 1 << DropCause: those that can occur */
     /* The filter knows its netdev; check and open the rest. */
     bool (*setup)(Filter *filter, GError **errp);
+    /* It is about to be taken out of the chain: the last moment to let go
+     * what it holds. NULL: nothing. */
+    void (*leave)(Filter *filter);
     /* Undoes setup(), also a failed one. */
     void (*cleanup)(Filter *filter);
     /* One frame travelling in @direction. NULL: every frame passes by. */
@@ -51,6 +54,10 @@ struct FilterClass {
     void (*batch_end)(Filter *filter);
     /* The property status was switched. NULL: nothing to do. */
     void (*status_changed)(Filter *filter);
+    /* One of its own properties was set; false and an error: @row has its old
+     * value again. NULL: the field is all there is. */
+    bool (*property_changed)(Filter *filter, const Property *row,
+                             GError **errp);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
      * packet(). */
     bool (*observes)(const Filter *filter);

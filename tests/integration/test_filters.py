@@ -189,3 +189,112 @@ def test_redirector_stats(host: Host) -> None:
     with pytest.raises(QmpFailure) as failure:
         daemon.execute("query-netfilter-stats", name="nonexistent")
     assert failure.value.kind == "GenericError"
+
+
+# filter-buffer
+
+def test_buffer_changes_interval(host: Host) -> None:
+    """Upstream's flow: what is held for long goes on when the interval is
+    made short; the guest has had the frame from the kernel, once."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-buffer", "b0", queue="tx", interval=1000000000)
+    daemon.add("filter-redirector", "r0", queue="tx", outdev="c0")
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+    tap.send(frame(1))
+    assert tap.guest_wait(1) == [frame(1)]
+    assert peer.is_silent()
+    daemon.set("b0", "interval", 1000)
+    assert daemon.get("b0", "interval") == 1000
+    assert peer.receive() == [frame(1)]
+    tap.send(*(frame(i, 100) for i in range(200)))
+    assert peer.receive(200) == [frame(i, 100) for i in range(200)]
+    counters = daemon.counters("b0")
+    assert counters["packets-tx"] == 201
+    assert counters["dropped-queue-full"] == 0
+    assert daemon.counters("r0")["packets-tx"] == 201
+
+
+def test_buffer_does_not_inject_copies(host: Host) -> None:
+    """A released copy ends at the guest's end: the guest had the frame."""
+    tap = host.tap()
+    daemon = host.daemon()
+    daemon.add("filter-buffer", "b0", interval=1000)
+    tap.send(*(frame(i) for i in range(50)))
+    tap.guest_send(frame(99))
+    assert tap.guest_wait(50) == [frame(i) for i in range(50)]
+    daemon.wait_counter("b0", "packets-tx", 50)
+    daemon.wait_counter("b0", "packets-rx", 1)
+    assert tap.guest_receive(0.2) == []
+
+
+@pytest.mark.parametrize("how", ["interval", "status", "object-del"])
+def test_buffer_behind_indev(host: Host, how: str) -> None:
+    """Frames from indev are held, and injected when they are let go."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-redirector", "r0", queue="tx", indev="c0")
+    daemon.add("filter-buffer", "b0", queue="tx", interval=1000000000)
+    host.peer("c0").send(*(frame(i) for i in range(300)))
+    daemon.wait_counter("b0", "packets-tx", 300)
+    assert tap.guest_receive(0.2) == []
+    if how == "object-del":
+        daemon.execute("object-del", id="b0")
+    else:
+        daemon.set("b0", how, {"interval": 1000, "status": "off"}[how])
+    assert tap.guest_wait(300) == [frame(i) for i in range(300)]
+
+
+def test_buffer_clock_is_the_vms(host: Host) -> None:
+    """While the VM is stopped nothing is released."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-buffer", "b0", queue="tx", interval=50000)
+    daemon.add("filter-mirror", "m0", queue="tx", outdev="c0")
+    peer = host.peer("c0")
+    daemon.execute("stop")
+    tap.send(frame(1))
+    assert peer.is_silent()
+    daemon.execute("cont")
+    assert peer.receive() == [frame(1)]
+
+
+def test_filters_come_and_go_with_the_netdev(host: Host) -> None:
+    """Upstream's add and remove flows: one filter, two, netdev_del, again."""
+    host.tap()
+    daemon = host.daemon()
+    for names in (["b0"], ["b0", "b1"]):
+        for name in names:
+            daemon.add("filter-buffer", name, queue="rx", interval=1000)
+        for name in names:
+            daemon.execute("object-del", id=name)
+        for name in names:
+            daemon.add("filter-buffer", name, queue="rx", interval=1000)
+        daemon.execute("netdev_del", id="n0")
+        with pytest.raises(QmpFailure):
+            daemon.execute("object-del", id="b0")
+        daemon.execute("netdev_add", type="tap", id="n0", ifname="tap0")
+
+
+@pytest.mark.parametrize("value, text", [
+    (None, "Parameter 'interval' is missing"),
+    (0, "Property 'filter-buffer.interval' requires a positive value"),
+    (1 << 32, "Parameter 'interval' expects uint32_t"),
+    (-1, "Parameter 'interval' expects uint32_t"),
+    ("10", "Parameter 'interval' expects uint64"),
+])
+def test_buffer_refuses(host: Host, value, text) -> None:
+    """QEMU's words."""
+    host.tap()
+    daemon = host.daemon()
+    properties = {} if value is None else {"interval": value}
+    with pytest.raises(QmpFailure) as failure:
+        daemon.add("filter-buffer", "b0", **properties)
+    assert (failure.value.kind, failure.value.text) == ("GenericError", text)
+    daemon.add("filter-buffer", "b0", interval=1000)
+    if value is not None:
+        with pytest.raises(QmpFailure) as failure:
+            daemon.set("b0", "interval", value)
+        assert failure.value.text == text
+    assert daemon.get("b0", "interval") == 1000
