@@ -167,6 +167,23 @@ static bool filter_changed(Object *obj, const Property *row, GError **errp)
     return !class->property_changed || class->property_changed(self, row, errp);
 }
 
+void filter_reopen_all(void)
+{
+    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+
+        for (guint j = 0; j < filters->len; j++) {
+            Filter *filter = filters->pdata[j];
+
+            if (filter_get_class(filter)->reopen) {
+                filter_get_class(filter)->reopen(filter);
+            }
+        }
+    }
+}
+
 /* Statistics */
 
 void filter_stats_add(json_t *counters, const char *name, Counter counter)

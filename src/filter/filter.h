@@ -58,6 +58,8 @@ struct FilterClass {
      * value again. NULL: the field is all there is. */
     bool (*property_changed)(Filter *filter, const Property *row,
                              GError **errp);
+    /* SIGHUP: its files may have been moved. NULL: it has none. */
+    void (*reopen)(Filter *filter);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
      * packet(). */
     bool (*observes)(const Filter *filter);
@@ -104,6 +106,9 @@ json_t *filter_stats(Filter *filter);
 /* The entries of all filters, in netdev then chain order, or of @name only;
  * NULL and an error for a name that is no filter's. */
 json_t *filter_stats_all(const char *name, GError **errp);
+
+/* Has all filters open their files again (SIGHUP after a rotation). */
+void filter_reopen_all(void);
 
 /* The entries of query-switchover. */
 json_t *filter_switchover_all(void);

@@ -3,7 +3,9 @@
 
 import os
 import struct
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Iterator
 
@@ -12,7 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
-from lib.filters import Host, QmpFailure, frame  # noqa: E402
+from lib.filters import (  # noqa: E402
+    Host, QmpFailure, capture_lines, frame, wait_until)
 
 
 @pytest.fixture(name="host")
@@ -298,3 +301,193 @@ def test_buffer_refuses(host: Host, value, text) -> None:
             daemon.set("b0", "interval", value)
         assert failure.value.text == text
     assert daemon.get("b0", "interval") == 1000
+
+
+# filter-dump
+
+def capinfos(path: Path) -> str:
+    """What capinfos says of a file; it must not complain."""
+    done = subprocess.run(["capinfos", str(path)], text=True, check=False,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def frames_in(path: Path) -> list:
+    """The numbers of the frames in a capture file."""
+    return [int(data[:8], 16) for data, in capture_lines(path, "data.data")]
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_dump(host: Host, form: str) -> None:
+    """Both directions, in order, with wall-clock times; the guest has all."""
+    tap = host.tap()
+    daemon = host.daemon()
+    path = host.path("dump")
+    before = time.time()
+    daemon.add("filter-dump", "d0", file=str(path), format=form)
+    tap.send(*(frame(i, 60 + i) for i in range(200)))
+    assert len(tap.guest_wait(200)) == 200
+    daemon.wait_counter("d0", "packets-tx", 200)
+    tap.guest_send(frame(200))
+    daemon.wait_counter("d0", "packets-rx", 1)
+    # A second later all of it is in the file.
+    wait_until(lambda: frames_in(path) == list(range(201)), "the flush")
+    daemon.execute("object-del", id="d0")
+    lines = capture_lines(path, "frame.len", "frame.time_epoch",
+                          "frame.packet_flags_direction")
+    assert [int(line[0]) for line in lines] == [
+        *(60 + i for i in range(200)), 64]
+    times = [float(line[1]) for line in lines]
+    assert times == sorted(times)
+    assert before - 0.1 < times[0] and times[-1] < time.time() + 0.1
+    about = capinfos(path)
+    if form == "pcapng":
+        assert [int(line[2], 0) for line in lines] == [2] * 200 + [1]
+        assert "tapferryd" in about and "tap0" in about
+        assert "Linux" in about and "nanoseconds" in about
+    else:
+        assert path.read_bytes()[:24] == struct.pack(
+            "=IHHIIII", 0xa1b2c3d4, 2, 4, 0, 0, 65536, 1)
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_dump_maxlen(host: Host, form: str) -> None:
+    """maxlen cuts, and may be changed while it dumps."""
+    tap = host.tap()
+    daemon = host.daemon()
+    path = host.path("dump")
+    daemon.add("filter-dump", "d0", file=str(path), maxlen=100, format=form)
+    for number, maxlen in enumerate((100, 1000, 50)):
+        daemon.set("d0", "maxlen", maxlen)
+        tap.send(frame(number, 1400))
+        daemon.wait_counter("d0", "packets-tx", number + 1)
+    daemon.execute("object-del", id="d0")
+    assert capture_lines(path, "frame.cap_len", "frame.len") == [
+        ["100", "1400"], ["1000", "1400"], ["50", "1400"]]
+    capinfos(path)
+
+
+def test_dump_follows_its_name(host: Host) -> None:
+    """SIGHUP begins a new file if the old one was moved; qom-set file
+    moves it to another one."""
+    tap = host.tap()
+    daemon = host.daemon()
+    path, moved, other = host.path("d"), host.path("m"), host.path("o")
+    daemon.add("filter-dump", "d0", file=str(path))
+    tap.send(frame(0))
+    daemon.wait_counter("d0", "packets-tx", 1)
+    daemon.hang_up()
+    assert frames_in(path) == [0]
+    path.rename(moved)
+    daemon.hang_up()
+    tap.send(frame(1))
+    daemon.wait_counter("d0", "packets-tx", 2)
+    with pytest.raises(QmpFailure, match="net dump: can't open /nope/x"):
+        daemon.set("d0", "file", "/nope/x")
+    assert daemon.get("d0", "file") == str(path)
+    daemon.set("d0", "file", str(other))
+    tap.send(frame(2))
+    daemon.wait_counter("d0", "packets-tx", 3)
+    daemon.set("d0", "status", "off")
+    assert [frames_in(each) for each in (moved, path, other)] == [
+        [0], [1], [2]]
+
+
+def test_dump_rotates(host: Host) -> None:
+    """rotate-size and rotate-keep; every file is whole."""
+    tap = host.tap()
+    daemon = host.daemon()
+    path = host.path("dump")
+    daemon.add("filter-dump", "d0", file=str(path), format="pcapng",
+               **{"rotate-size": 10000, "rotate-keep": 2})
+    for i in range(30):
+        tap.send(frame(i, 1000))
+    daemon.wait_counter("d0", "packets-tx", 30)
+    daemon.execute("object-del", id="d0")
+    assert [frames_in(host.path(name)) for name in (
+        "dump.2", "dump.1", "dump")] == [
+            list(range(9, 18)), list(range(18, 27)), list(range(27, 30))]
+    assert not host.path("dump.3").exists()
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_dump_survives_a_full_disk(host: Host, form: str) -> None:
+    """No half record; what was not written is counted; it goes on."""
+    tap = host.tap()
+    disk = host.path("disk")
+    disk.mkdir()
+    host.run("mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(disk))
+    try:
+        daemon = host.daemon()
+        path = disk / "dump"
+        daemon.add("filter-dump", "d0", file=str(path), format=form)
+        for i in range(600):
+            tap.send(frame(i, 1000))
+            tap.guest_receive()
+        daemon.wait_counter("d0", "packets-tx", 600)
+        dropped = daemon.counters("d0")["dropped-queue-full"]
+        assert 200 < dropped < 400
+        assert 50 < len(frames_in(path)) < 66
+        host.run("mount", "-o", "remount,size=8m", str(disk))
+        wait_until(lambda: frames_in(path) == list(range(600 - dropped)),
+                   "the rest")
+        tap.send(frame(9999))
+        daemon.wait_counter("d0", "packets-tx", 601)
+        daemon.execute("object-del", id="d0")
+        assert frames_in(path)[-1] == 9999
+        assert daemon.log.count("can not write") == 1
+        assert daemon.log.count("writing again") == 1
+    finally:
+        host.run("umount", "-l", str(disk))
+
+
+def test_dump_into_a_pipe(host: Host) -> None:
+    """A named pipe: no reader is an error, a reader gets it live."""
+    tap = host.tap()
+    daemon = host.daemon()
+    path = host.path("fifo")
+    os.mkfifo(path)
+    with pytest.raises(QmpFailure, match="net dump: can't open"):
+        daemon.add("filter-dump", "d0", file=str(path))
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    daemon.add("filter-dump", "d0", file=str(path))
+    tap.send(frame(5))
+
+    def read() -> bytes:
+        try:
+            return os.read(reader, 4096)
+        except BlockingIOError:
+            return b""
+
+    data = wait_until(read, "the header")
+    while len(data) < 24 + 16 + 64:
+        data += wait_until(read, "the frame")
+    assert data[40:] == frame(5)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("properties, text", [
+    ({}, "Parameter 'file' is missing"),
+    ({"file": ""}, "net dump: can't open : No such file or directory"),
+    ({"file": "/nope/x"},
+     "net dump: can't open /nope/x: No such file or directory"),
+    ({"file": "x", "maxlen": 0},
+     "Property 'filter-dump.maxlen' doesn't take value '0'"),
+    ({"file": "x", "maxlen": 1 << 32}, "Parameter 'maxlen' expects uint32_t"),
+    ({"file": "/dev/full"},
+     "net dump: can't write to /dev/full: No space left on device"),
+    ({"file": "x", "format": "pcapx"},
+     "Parameter 'format' does not accept value 'pcapx'"),
+])
+def test_dump_refuses(host: Host, properties, text) -> None:
+    """QEMU's words where QEMU has such an error."""
+    host.tap()
+    daemon = host.daemon()
+    with pytest.raises(QmpFailure) as failure:
+        daemon.add("filter-dump", "d0", **properties)
+    assert (failure.value.kind, failure.value.text) == ("GenericError", text)
+    daemon.add("filter-dump", "d0", file=str(host.path("good")))
+    with pytest.raises(QmpFailure):
+        daemon.set("d0", "maxlen", 0)
+    assert daemon.get("d0", "maxlen") == 65536
