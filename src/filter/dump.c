@@ -47,6 +47,8 @@ static void dump_describe(void *opaque, PcapHeader *header)
     Tap *tap = tap_from_netdev(self->filter.netdev);
 
     header->snaplen = self->maxlen;
+    header->filter =
+        self->filter.match ? match_expression(self->filter.match) : NULL;
     header->ifname = tap ? tap_ifname(tap) : self->filter.netdev_id;
 }
 

@@ -96,6 +96,37 @@ static bool filter_parse_status(Filter *self, GError **errp)
     return true;
 }
 
+/* Sets @match to what bpf says. */
+static bool filter_make_match(const Filter *self, Match **match, GError **errp)
+{
+    const FilterClass *class = filter_get_class(self);
+
+    if (!self->bpf || !self->bpf[0]) {
+        *match = NULL;
+        return true;
+    }
+    if (class->can_match && !class->can_match(self, errp)) {
+        return false;
+    }
+    *match = match_new(self->bpf, errp);
+    return *match != NULL;
+}
+
+/* Puts bpf into force. A bad expression leaves what was. */
+static bool filter_set_match(Filter *self, GError **errp)
+{
+    Match *match;
+
+    if (!filter_make_match(self, &match, errp)) {
+        g_free(self->bpf);
+        self->bpf = g_strdup(self->match ? match_expression(self->match) : "");
+        return false;
+    }
+    match_free(self->match);
+    self->match = match;
+    return true;
+}
+
 static bool filter_complete(Object *obj, GError **errp)
 {
     Filter *self = (Filter *)obj;
@@ -110,6 +141,7 @@ static bool filter_complete(Object *obj, GError **errp)
                             "Parameter 'netdev' expects a network backend id");
     }
     if (!filter_find_place(self, &index, errp) ||
+        !filter_set_match(self, errp) ||
         !filter_get_class(self)->setup(self, errp)) {
         return false;
     }
@@ -135,6 +167,7 @@ static void filter_finalize(Object *obj)
         filter_update_netdev(self->netdev);
     }
     filter_get_class(self)->cleanup(self);
+    match_free(self->match);
 }
 
 static bool filter_switch(Filter *self, GError **errp)
@@ -163,6 +196,9 @@ static bool filter_changed(Object *obj, const Property *row, GError **errp)
 
     if (strcmp(row->name, "status") == 0) {
         return filter_switch(self, errp);
+    }
+    if (strcmp(row->name, "bpf") == 0) {
+        return filter_set_match(self, errp);
     }
     return !class->property_changed || class->property_changed(self, row, errp);
 }
@@ -302,6 +338,10 @@ static const Property filter_props[] = {
      .values = insert_words,
      .since = "0.1",
      .doc = "with position=id=ID: before or behind it"},
+    {.name = "bpf",
+     PROP_FIELD_STRING(Filter, bpf),
+     .since = "0.1",
+     .doc = "a pcap-filter expression; frames that do not match pass by"},
     PROP_END,
 };
 

@@ -12,6 +12,7 @@
 #ifndef TF_FILTER_FILTER_H
 #define TF_FILTER_FILTER_H
 
+#include "filter/match.h"
 #include "netdev/netdev.h"
 #include "object/object.h"
 #include "packet/drop.h"
@@ -58,6 +59,8 @@ struct FilterClass {
      * value again. NULL: the field is all there is. */
     bool (*property_changed)(Filter *filter, const Property *row,
                              GError **errp);
+    /* Can it leave frames out (bpf)? Else an error. NULL: yes. */
+    bool (*can_match)(const Filter *filter, GError **errp);
     /* SIGHUP: its files may have been moved. NULL: it has none. */
     void (*reopen)(Filter *filter);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
@@ -77,9 +80,11 @@ struct Filter {
     char *status;
     char *position;
     int insert;
+    char *bpf;
     /* state */
     Netdev *netdev;
     bool on;
+    Match *match; /* what it is meant for; NULL: every frame */
     Counter seen[DIRECTION__MAX];
     Counter dropped[DROP__MAX];
 };
@@ -95,6 +100,13 @@ static inline void filter_drop(Filter *filter, DropCause cause,
                                uint64_t packets, uint64_t bytes)
 {
     counter_add(&filter->dropped[cause], packets, bytes);
+}
+
+/* Is the filter meant for @packet (property bpf)? The chain asks for what
+ * travels in it; the filter asks for what it takes from elsewhere. */
+static inline bool filter_matches(const Filter *filter, const Packet *packet)
+{
+    return !filter->match || match_packet(filter->match, packet);
 }
 
 /* Appends {"name", "packets", "bytes"} to @counters. */

@@ -120,36 +120,53 @@ static bool redirector_observes(const Filter *filter)
 
 /* in_netdev with capture=all */
 
+/* Ships a captured frame. True if it is to go on down the chain instead. */
+static bool redirector_take(Redirector *self, Direction direction,
+                            const Packet *packet)
+{
+    Verdict verdict;
+
+    if (!filter_matches(&self->filter, packet)) {
+        return false;
+    }
+    counter_add(&self->account.in_netdev, 1, packet->len);
+    counter_add(&self->filter.seen[direction], 1, packet->len);
+    if (!self->out.writer) {
+        return true;
+    }
+    verdict = redirector_ship(self, packet);
+    if (verdict >= VERDICT_DROP) {
+        filter_drop(&self->filter, (DropCause)(verdict - VERDICT_DROP), 1,
+                    packet->len);
+    }
+    return false;
+}
+
 static void redirector_captured(void *opaque, Direction direction,
                                 const PacketBatch *batch)
 {
     Redirector *self = opaque;
-    PacketBatch onward = *batch;
+    PacketBatch onward;
 
     if (!redirector_may_run(self)) {
         return;
     }
+    onward.n = 0;
     for (unsigned i = 0; i < batch->n; i++) {
-        const Packet *packet = &batch->packets[i];
-        Verdict verdict;
+        if (redirector_take(self, direction, &batch->packets[i])) {
+            Packet *packet = &onward.packets[onward.n++];
 
-        counter_add(&self->account.in_netdev, 1, packet->len);
-        counter_add(&self->filter.seen[direction], 1, packet->len);
-        if (self->out.writer) {
-            verdict = redirector_ship(self, packet);
-            if (verdict >= VERDICT_DROP) {
-                filter_drop(&self->filter, (DropCause)(verdict - VERDICT_DROP),
-                            1, packet->len);
-            }
-        } else if (tap_netdev(self->in_tap) != self->filter.netdev) {
+            *packet = batch->packets[i];
             /* On its own netdev the kernel delivers it; on another one this
              * is where it comes from. */
-            onward.packets[i].origin = ORIGIN_INJECTED;
+            if (tap_netdev(self->in_tap) != self->filter.netdev) {
+                packet->origin = ORIGIN_INJECTED;
+            }
         }
     }
     if (self->out.writer) {
         outdev_run(&self->out);
-    } else {
+    } else if (onward.n > 0) {
         chain_resume(&self->filter, direction, &onward);
     }
 }
@@ -389,6 +406,14 @@ static bool redirector_open(Redirector *self, GError **errp)
     return true;
 }
 
+/* What the guest got is told by counting every frame. */
+static bool redirector_can_match(const Filter *filter, GError **errp)
+{
+    return ((const Redirector *)filter)->capture_mode != CAPTURE_UNDELIVERED ||
+           tf_error_set(errp, "'bpf' can not be used with "
+                              "'capture=undelivered'");
+}
+
 static bool redirector_setup(Filter *filter, GError **errp)
 {
     Redirector *self = (Redirector *)filter;
@@ -611,6 +636,7 @@ const FilterClass filter_redirector_class = {
     .packet = redirector_packet,
     .batch_end = redirector_batch_end,
     .status_changed = redirector_status_changed,
+    .can_match = redirector_can_match,
     .observes = redirector_observes,
     .stats = redirector_stats,
     .switchover = redirector_switchover,

@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
 from lib.filters import (  # noqa: E402
-    Host, QmpFailure, capture_lines, frame, wait_until)
+    Host, QmpFailure, capture_lines, frame, udp, wait_until)
 
 
 @pytest.fixture(name="host")
@@ -491,3 +491,103 @@ def test_dump_refuses(host: Host, properties, text) -> None:
     with pytest.raises(QmpFailure):
         daemon.set("d0", "maxlen", 0)
     assert daemon.get("d0", "maxlen") == 65536
+
+
+# bpf, which every filter has
+
+def test_bpf_on_a_mirror(host: Host) -> None:
+    """What does not match is neither copied nor counted; it may be set and
+    taken away at any time."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0", bpf="udp port 53")
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+    tap.send(udp(52), udp(53), frame(1), udp(54), udp(53, b"again"))
+    assert peer.receive(2) == [udp(53), udp(53, b"again")]
+    assert len(tap.guest_wait(5)) == 5
+    assert daemon.counters("f0")["packets-tx"] == 2
+    assert daemon.counters("f0")["bytes-tx"] == \
+        len(udp(53)) + len(udp(53, b"again"))
+    daemon.set("f0", "bpf", "ether proto 0x88b5")
+    tap.send(udp(53), frame(2))
+    assert peer.receive() == [frame(2)]
+    with pytest.raises(QmpFailure, match="syntax error") as failure:
+        daemon.set("f0", "bpf", "udp port port")
+    assert failure.value.kind == "GenericError"
+    assert daemon.get("f0", "bpf") == "ether proto 0x88b5"
+    tap.send(udp(53), frame(3))
+    assert peer.receive() == [frame(3)]
+    daemon.set("f0", "bpf", "")
+    tap.send(udp(53), frame(4))
+    assert peer.receive(2) == [udp(53), frame(4)]
+
+
+def test_bpf_sees_vlan_tags(host: Host) -> None:
+    """Tags are in band, where the expression looks for them."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0", queue="tx",
+               bpf="vlan 7 and udp port 53")
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+
+    def tagged(vlan: int, port: int) -> bytes:
+        plain = udp(port)
+        return plain[:12] + struct.pack(">HH", 0x8100, vlan) + plain[12:]
+
+    tap.send(tagged(8, 53), tagged(7, 52), udp(53), tagged(7, 53))
+    assert peer.receive() == [tagged(7, 53)]
+    assert peer.is_silent()
+
+
+def test_bpf_on_every_filter(host: Host) -> None:
+    """A redirector takes only what matches, from the chain and from an
+    interface; a buffer holds it, a dump writes it."""
+    tap = host.tap()
+    path = host.path("dump")
+    daemon = host.daemon(*host.chardev("c0"), *host.chardev("c1"),
+                         *host.chardev("c2"))
+    daemon.add("filter-dump", "d0", queue="tx", file=str(path),
+               format="pcapng", bpf="udp port 3")
+    daemon.add("filter-buffer", "b0", queue="tx", interval=1000000000,
+               bpf="udp port 2")
+    daemon.add("filter-redirector", "r0", queue="tx", outdev="c0",
+               bpf="udp port 1")
+    daemon.add("filter-mirror", "m0", queue="tx", outdev="c1")
+    daemon.add("filter-redirector", "r1", in_netdev="n0", outdev="c2",
+               bpf="udp port 4")
+    chain, rest, captured = map(host.peer, ("c0", "c1", "c2"))
+    daemon.execute("query-status")
+    tap.send(*(udp(port) for port in range(1, 6)))
+    assert chain.receive() == [udp(1)]
+    assert rest.receive(3) == [udp(port) for port in (3, 4, 5)]
+    assert captured.receive() == [udp(4)]
+    daemon.set("b0", "status", "off")
+    assert rest.receive() == [udp(2)]
+    for name in ("d0", "b0", "r0"):
+        assert daemon.counters(name)["packets-tx"] == 1
+    ledger = daemon.counters("r1")
+    assert (ledger["in_netdev"], ledger["outdev"]) == (1, 1)
+    daemon.execute("object-del", id="d0")
+    assert capture_lines(path, "udp.dstport") == [["3"]]
+    assert "udp port 3" in capinfos(path)
+
+
+def test_bpf_refuses(host: Host) -> None:
+    """pcap's message; the failed object-add leaves no trace."""
+    host.tap()
+    daemon = host.daemon(*host.chardev("c0"))
+    for bad in ("udp prot 53", "(" * 3000, "\u00e4"):
+        with pytest.raises(QmpFailure) as failure:
+            daemon.add("filter-mirror", "f0", outdev="c0", bpf=bad)
+        assert failure.value.kind == "GenericError"
+        assert failure.value.text.startswith("Parameter 'bpf': ")
+    with pytest.raises(QmpFailure, match="capture=undelivered"):
+        daemon.add("filter-redirector", "f0", in_netdev="n0", outdev="c0",
+                   capture="undelivered", bpf="udp")
+    daemon.add("filter-redirector", "f0", in_netdev="n0", outdev="c0",
+               capture="undelivered")
+    with pytest.raises(QmpFailure, match="capture=undelivered"):
+        daemon.set("f0", "bpf", "udp")
+    assert daemon.get("f0", "bpf") == ""
