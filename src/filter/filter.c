@@ -130,6 +130,7 @@ static bool filter_set_match(Filter *self, GError **errp)
 static bool filter_complete(Object *obj, GError **errp)
 {
     Filter *self = (Filter *)obj;
+    const FilterClass *class = filter_get_class(self);
     int index = -1;
 
     if (!filter_parse_status(self, errp)) {
@@ -142,7 +143,7 @@ static bool filter_complete(Object *obj, GError **errp)
     }
     if (!filter_find_place(self, &index, errp) ||
         !filter_set_match(self, errp) ||
-        !filter_get_class(self)->setup(self, errp)) {
+        (class->setup && !class->setup(self, errp))) {
         return false;
     }
     /* What it is placed by may not have been moved by setup(). */
@@ -166,7 +167,9 @@ static void filter_finalize(Object *obj)
         g_ptr_array_remove(self->netdev->filters, self);
         filter_update_netdev(self->netdev);
     }
-    filter_get_class(self)->cleanup(self);
+    if (filter_get_class(self)->cleanup) {
+        filter_get_class(self)->cleanup(self);
+    }
     match_free(self->match);
 }
 

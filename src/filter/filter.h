@@ -41,12 +41,13 @@ typedef enum FilterQueue {
 struct FilterClass {
     ObjectClass object;
     unsigned drop_causes; /* bits 1 << DropCause: those that can occur */
-    /* The filter knows its netdev; check and open the rest. */
+    /* The filter knows its netdev; check and open the rest. NULL: there is
+     * nothing more. */
     bool (*setup)(Filter *filter, GError **errp);
     /* It is about to be taken out of the chain: the last moment to let go
      * what it holds. NULL: nothing. */
     void (*leave)(Filter *filter);
-    /* Undoes setup(), also a failed one. */
+    /* Undoes setup(), also a failed one. NULL: nothing. */
     void (*cleanup)(Filter *filter);
     /* One frame travelling in @direction. NULL: every frame passes by. */
     Verdict (*packet)(Filter *filter, Direction direction,
