@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Dict, Iterator, List
 
 import pytest
 
@@ -118,7 +118,8 @@ def test_mirror_drops_the_oldest(host: Host) -> None:
     ({"outdev": "c0", "queue": "up"}, "GenericError", "queue"),
     ({"outdev": "c0", "on-full": "shrug"}, "GenericError", "on-full"),
 ])
-def test_mirror_refuses(host: Host, properties, kind, text) -> None:
+def test_mirror_refuses(host: Host, properties: Dict[str, Any], kind: str,
+                        text: str) -> None:
     """QEMU's errors; a failed object-add leaves no trace."""
     host.tap()
     daemon = host.daemon(*host.chardev("c0"))
@@ -287,7 +288,7 @@ def test_filters_come_and_go_with_the_netdev(host: Host) -> None:
     (-1, "Parameter 'interval' expects uint32_t"),
     ("10", "Parameter 'interval' expects uint64"),
 ])
-def test_buffer_refuses(host: Host, value, text) -> None:
+def test_buffer_refuses(host: Host, value: Any, text: str) -> None:
     """QEMU's words."""
     host.tap()
     daemon = host.daemon()
@@ -313,7 +314,7 @@ def capinfos(path: Path) -> str:
     return done.stdout
 
 
-def frames_in(path: Path) -> list:
+def frames_in(path: Path) -> List[int]:
     """The numbers of the frames in a capture file."""
     return [int(data[:8], 16) for data, in capture_lines(path, "data.data")]
 
@@ -480,7 +481,8 @@ def test_dump_into_a_pipe(host: Host) -> None:
     ({"file": "x", "format": "pcapx"},
      "Parameter 'format' does not accept value 'pcapx'"),
 ])
-def test_dump_refuses(host: Host, properties, text) -> None:
+def test_dump_refuses(host: Host, properties: Dict[str, Any],
+                      text: str) -> None:
     """QEMU's words where QEMU has such an error."""
     host.tap()
     daemon = host.daemon()
