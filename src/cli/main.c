@@ -3,8 +3,8 @@
 #include "cli/cli.h"
 
 #include "base/error.h"
+#include "base/version.h"
 #include "cli/client.h"
-#include "monitor/version.h"
 
 #include <locale.h>
 #include <stdio.h>

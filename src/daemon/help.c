@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/help.h"
 
+#include "base/version.h"
 #include "daemon/options.h"
 #include "monitor/command.h"
 #include "monitor/hmp.h"
 #include "monitor/qom.h"
-#include "monitor/version.h"
 
 #include <stdlib.h>
 

@@ -7,6 +7,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "filter/filter.h"
 #include "monitor/command.h"
 #include "monitor/run-state.h"
 #include "monitor/server.h"
@@ -111,6 +112,7 @@ static gboolean main_terminate(gpointer user_data)
 static gboolean main_reopen(gpointer user_data)
 {
     log_reopen();
+    filter_reopen_all();
     return G_SOURCE_CONTINUE;
 }
 
@@ -129,6 +131,7 @@ static void main_catch_early(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGINT, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file at its limit is a failed write */
     signal(SIGHUP, SIG_IGN);
 }
 

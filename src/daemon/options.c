@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "daemon/options.h"
 
+#include "base/version.h"
 #include "daemon/help.h"
 #include "filter/filter.h"
 #include "monitor/server.h"
-#include "monitor/version.h"
 #include "object/keyval.h"
 
 #include <string.h>

@@ -26,8 +26,13 @@ static void chain_filter(Filter *filter, Direction direction,
     }
     for (unsigned i = 0; i < batch->n; i++) {
         const Packet *packet = &batch->packets[i];
-        Verdict verdict = class->packet(filter, direction, packet);
+        Verdict verdict;
 
+        if (!filter_matches(filter, packet)) {
+            batch->packets[kept++] = *packet;
+            continue;
+        }
+        verdict = class->packet(filter, direction, packet);
         if (verdict == VERDICT_PASS) {
             batch->packets[kept++] = *packet;
         } else if (verdict >= VERDICT_DROP) {

@@ -3,9 +3,9 @@
  * The chain: the filters of a netdev, and the only code that walks them.
  *
  * tx (toward the guest) goes head to tail, rx tail to head. For each filter
- * that is on and takes the direction the chain counts the packet and asks for
- * its verdict; what passes all filters is delivered by the netdev.
- * Main thread only.
+ * that is on, takes the direction and is meant for the packet the chain counts
+ * it and asks for the verdict; what passes all filters is delivered by the
+ * netdev. Main thread only.
  */
 #ifndef TF_FILTER_CHAIN_H
 #define TF_FILTER_CHAIN_H

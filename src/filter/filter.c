@@ -96,9 +96,41 @@ static bool filter_parse_status(Filter *self, GError **errp)
     return true;
 }
 
+/* Sets @match to what bpf says. */
+static bool filter_make_match(const Filter *self, Match **match, GError **errp)
+{
+    const FilterClass *class = filter_get_class(self);
+
+    if (!self->bpf || !self->bpf[0]) {
+        *match = NULL;
+        return true;
+    }
+    if (class->can_match && !class->can_match(self, errp)) {
+        return false;
+    }
+    *match = match_new(self->bpf, errp);
+    return *match != NULL;
+}
+
+/* Puts bpf into force. A bad expression leaves what was. */
+static bool filter_set_match(Filter *self, GError **errp)
+{
+    Match *match;
+
+    if (!filter_make_match(self, &match, errp)) {
+        g_free(self->bpf);
+        self->bpf = g_strdup(self->match ? match_expression(self->match) : "");
+        return false;
+    }
+    match_free(self->match);
+    self->match = match;
+    return true;
+}
+
 static bool filter_complete(Object *obj, GError **errp)
 {
     Filter *self = (Filter *)obj;
+    const FilterClass *class = filter_get_class(self);
     int index = -1;
 
     if (!filter_parse_status(self, errp)) {
@@ -110,7 +142,8 @@ static bool filter_complete(Object *obj, GError **errp)
                             "Parameter 'netdev' expects a network backend id");
     }
     if (!filter_find_place(self, &index, errp) ||
-        !filter_get_class(self)->setup(self, errp)) {
+        !filter_set_match(self, errp) ||
+        (class->setup && !class->setup(self, errp))) {
         return false;
     }
     /* What it is placed by may not have been moved by setup(). */
@@ -127,29 +160,67 @@ static void filter_finalize(Object *obj)
     if (!self->netdev) {
         return;
     }
-    if (g_ptr_array_remove(self->netdev->filters, self)) {
+    if (g_ptr_array_find(self->netdev->filters, self, NULL)) {
+        if (filter_get_class(self)->leave) {
+            filter_get_class(self)->leave(self);
+        }
+        g_ptr_array_remove(self->netdev->filters, self);
         filter_update_netdev(self->netdev);
     }
-    filter_get_class(self)->cleanup(self);
+    if (filter_get_class(self)->cleanup) {
+        filter_get_class(self)->cleanup(self);
+    }
+    match_free(self->match);
+}
+
+static bool filter_switch(Filter *self, GError **errp)
+{
+    const FilterClass *class = filter_get_class(self);
+    bool before = self->on;
+
+    if (!filter_parse_status(self, errp)) {
+        g_free(self->status);
+        self->status = g_strdup(before ? "on" : "off");
+        return false;
+    }
+    if (self->on != before) {
+        if (class->status_changed) {
+            class->status_changed(self);
+        }
+        filter_update_netdev(self->netdev);
+    }
+    return true;
 }
 
 static bool filter_changed(Object *obj, const Property *row, GError **errp)
 {
     Filter *self = (Filter *)obj;
-    bool before = self->on;
+    const FilterClass *class = filter_get_class(self);
 
     if (strcmp(row->name, "status") == 0) {
-        if (!filter_parse_status(self, errp)) {
-            g_free(self->status);
-            self->status = g_strdup(before ? "on" : "off");
-            return false;
-        }
-        if (self->on != before) {
-            filter_get_class(self)->status_changed(self);
-            filter_update_netdev(self->netdev);
+        return filter_switch(self, errp);
+    }
+    if (strcmp(row->name, "bpf") == 0) {
+        return filter_set_match(self, errp);
+    }
+    return !class->property_changed || class->property_changed(self, row, errp);
+}
+
+void filter_reopen_all(void)
+{
+    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+
+        for (guint j = 0; j < filters->len; j++) {
+            Filter *filter = filters->pdata[j];
+
+            if (filter_get_class(filter)->reopen) {
+                filter_get_class(filter)->reopen(filter);
+            }
         }
     }
-    return true;
 }
 
 /* Statistics */
@@ -270,6 +341,10 @@ static const Property filter_props[] = {
      .values = insert_words,
      .since = "0.1",
      .doc = "with position=id=ID: before or behind it"},
+    {.name = "bpf",
+     PROP_FIELD_STRING(Filter, bpf),
+     .since = "0.1",
+     .doc = "a pcap-filter expression; frames that do not match pass by"},
     PROP_END,
 };
 

@@ -12,6 +12,7 @@
 #ifndef TF_FILTER_FILTER_H
 #define TF_FILTER_FILTER_H
 
+#include "filter/match.h"
 #include "netdev/netdev.h"
 #include "object/object.h"
 #include "packet/drop.h"
@@ -40,17 +41,29 @@ typedef enum FilterQueue {
 struct FilterClass {
     ObjectClass object;
     unsigned drop_causes; /* bits 1 << DropCause: those that can occur */
-    /* The filter knows its netdev; check and open the rest. */
+    /* The filter knows its netdev; check and open the rest. NULL: there is
+     * nothing more. */
     bool (*setup)(Filter *filter, GError **errp);
-    /* Undoes setup(), also a failed one. */
+    /* It is about to be taken out of the chain: the last moment to let go
+     * what it holds. NULL: nothing. */
+    void (*leave)(Filter *filter);
+    /* Undoes setup(), also a failed one. NULL: nothing. */
     void (*cleanup)(Filter *filter);
     /* One frame travelling in @direction. NULL: every frame passes by. */
     Verdict (*packet)(Filter *filter, Direction direction,
                       const Packet *packet);
     /* All frames of a batch were seen: send what was gathered. */
     void (*batch_end)(Filter *filter);
-    /* The property status was switched. */
+    /* The property status was switched. NULL: nothing to do. */
     void (*status_changed)(Filter *filter);
+    /* One of its own properties was set; false and an error: @row has its old
+     * value again. NULL: the field is all there is. */
+    bool (*property_changed)(Filter *filter, const Property *row,
+                             GError **errp);
+    /* Can it leave frames out (bpf)? Else an error. NULL: yes. */
+    bool (*can_match)(const Filter *filter, GError **errp);
+    /* SIGHUP: its files may have been moved. NULL: it has none. */
+    void (*reopen)(Filter *filter);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
      * packet(). */
     bool (*observes)(const Filter *filter);
@@ -68,9 +81,11 @@ struct Filter {
     char *status;
     char *position;
     int insert;
+    char *bpf;
     /* state */
     Netdev *netdev;
     bool on;
+    Match *match; /* what it is meant for; NULL: every frame */
     Counter seen[DIRECTION__MAX];
     Counter dropped[DROP__MAX];
 };
@@ -88,6 +103,13 @@ static inline void filter_drop(Filter *filter, DropCause cause,
     counter_add(&filter->dropped[cause], packets, bytes);
 }
 
+/* Is the filter meant for @packet (property bpf)? The chain asks for what
+ * travels in it; the filter asks for what it takes from elsewhere. */
+static inline bool filter_matches(const Filter *filter, const Packet *packet)
+{
+    return !filter->match || match_packet(filter->match, packet);
+}
+
 /* Appends {"name", "packets", "bytes"} to @counters. */
 void filter_stats_add(json_t *counters, const char *name, Counter counter);
 
@@ -97,6 +119,9 @@ json_t *filter_stats(Filter *filter);
 /* The entries of all filters, in netdev then chain order, or of @name only;
  * NULL and an error for a name that is no filter's. */
 json_t *filter_stats_all(const char *name, GError **errp);
+
+/* Has all filters open their files again (SIGHUP after a rotation). */
+void filter_reopen_all(void);
 
 /* The entries of query-switchover. */
 json_t *filter_switchover_all(void);

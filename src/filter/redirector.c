@@ -14,9 +14,8 @@
  */
 #include "base/log.h"
 #include "chardev/frame-reader.h"
-#include "chardev/frame-writer.h"
 #include "filter/chain.h"
-#include "filter/filter.h"
+#include "filter/outdev.h"
 #include "netdev/tap.h"
 #include "switchover/ledger.h"
 #include "switchover/sink.h"
@@ -45,7 +44,7 @@ typedef struct Redirector {
     Tap *in_tap;
     Netdev *foreign;     /* in_netdev or out_netdev if it is not our own */
     FrameReader *reader; /* indev */
-    FrameWriter *writer; /* outdev; with capture=undelivered the source's */
+    Outdev out;          /* outdev; with capture=undelivered the source's */
     Capture *capture;    /* in_netdev with capture=all */
     Source *source;      /* in_netdev with capture=undelivered */
     Sink *sink;          /* out_netdev */
@@ -65,53 +64,27 @@ static bool redirector_may_run(const Redirector *self)
 
 /* outdev */
 
-static void redirector_sent(void *opaque, PacketRecord *record, FrameFate fate)
+static void redirector_room(Filter *filter)
 {
-    Redirector *self = opaque;
-
-    if (fate == FRAME_SENT) {
-        counter_add(&self->account.outdev, 1, record->len);
-    } else {
-        filter_drop(&self->filter,
-                    fate == FRAME_UNSENDABLE ? DROP_OVERSIZE : DROP_QUEUE_FULL,
-                    1, record->len);
-    }
-}
-
-static void redirector_room(void *opaque)
-{
-    Redirector *self = opaque;
+    Redirector *self = (Redirector *)filter;
 
     if (self->capture) {
         capture_pause(self->capture, false);
     }
 }
 
-static const FrameWriterHandlers redirector_writer_handlers = {
-    .done = redirector_sent,
-    .room = redirector_room,
-};
-
 static Verdict redirector_ship(Redirector *self, const Packet *packet)
 {
-    if (packet->len == 0) {
-        return VERDICT_CONSUMED;
-    }
-    switch (frame_writer_append(self->writer, packet)) {
-    case FRAME_APPEND_OK:
-        return VERDICT_CONSUMED;
-    case FRAME_APPEND_DISCONNECTED:
-        return VERDICT_DROP_CAUSE(DROP_DISCONNECTED);
-    case FRAME_APPEND_FULL:
-        break;
-    }
-    if (self->policy == FULL_BLOCK && self->capture) {
+    Verdict verdict = outdev_append(&self->out, packet);
+
+    if (verdict == VERDICT_DROP_CAUSE(DROP_QUEUE_FULL) &&
+        self->policy == FULL_BLOCK && self->capture) {
         /* The ring waits from here on; this frame is still taken. */
         capture_pause(self->capture, true);
-        frame_writer_append_always(self->writer, packet);
+        frame_writer_append_always(self->out.writer, packet);
         return VERDICT_CONSUMED;
     }
-    return VERDICT_DROP_CAUSE(DROP_QUEUE_FULL);
+    return verdict;
 }
 
 /* The chain */
@@ -122,7 +95,7 @@ static Verdict redirector_packet(Filter *filter, Direction direction,
     Redirector *self = (Redirector *)filter;
 
     (void)direction;
-    if (!self->writer || self->in_tap || !redirector_may_run(self)) {
+    if (!self->out.writer || self->in_tap || !redirector_may_run(self)) {
         return VERDICT_PASS;
     }
     return redirector_ship(self, packet);
@@ -132,8 +105,8 @@ static void redirector_batch_end(Filter *filter)
 {
     Redirector *self = (Redirector *)filter;
 
-    if (self->writer) {
-        frame_writer_run(self->writer);
+    if (self->out.writer) {
+        outdev_run(&self->out);
     }
 }
 
@@ -142,41 +115,58 @@ static bool redirector_observes(const Filter *filter)
 {
     const Redirector *self = (const Redirector *)filter;
 
-    return self->writer && !self->in_tap;
+    return self->out.writer && !self->in_tap;
 }
 
 /* in_netdev with capture=all */
+
+/* Ships a captured frame. True if it is to go on down the chain instead. */
+static bool redirector_take(Redirector *self, Direction direction,
+                            const Packet *packet)
+{
+    Verdict verdict;
+
+    if (!filter_matches(&self->filter, packet)) {
+        return false;
+    }
+    counter_add(&self->account.in_netdev, 1, packet->len);
+    counter_add(&self->filter.seen[direction], 1, packet->len);
+    if (!self->out.writer) {
+        return true;
+    }
+    verdict = redirector_ship(self, packet);
+    if (verdict >= VERDICT_DROP) {
+        filter_drop(&self->filter, (DropCause)(verdict - VERDICT_DROP), 1,
+                    packet->len);
+    }
+    return false;
+}
 
 static void redirector_captured(void *opaque, Direction direction,
                                 const PacketBatch *batch)
 {
     Redirector *self = opaque;
-    PacketBatch onward = *batch;
+    PacketBatch onward;
 
     if (!redirector_may_run(self)) {
         return;
     }
+    onward.n = 0;
     for (unsigned i = 0; i < batch->n; i++) {
-        const Packet *packet = &batch->packets[i];
-        Verdict verdict;
+        if (redirector_take(self, direction, &batch->packets[i])) {
+            Packet *packet = &onward.packets[onward.n++];
 
-        counter_add(&self->account.in_netdev, 1, packet->len);
-        counter_add(&self->filter.seen[direction], 1, packet->len);
-        if (self->writer) {
-            verdict = redirector_ship(self, packet);
-            if (verdict >= VERDICT_DROP) {
-                filter_drop(&self->filter, (DropCause)(verdict - VERDICT_DROP),
-                            1, packet->len);
-            }
-        } else if (tap_netdev(self->in_tap) != self->filter.netdev) {
+            *packet = batch->packets[i];
             /* On its own netdev the kernel delivers it; on another one this
              * is where it comes from. */
-            onward.packets[i].origin = ORIGIN_INJECTED;
+            if (tap_netdev(self->in_tap) != self->filter.netdev) {
+                packet->origin = ORIGIN_INJECTED;
+            }
         }
     }
-    if (self->writer) {
-        frame_writer_run(self->writer);
-    } else {
+    if (self->out.writer) {
+        outdev_run(&self->out);
+    } else if (onward.n > 0) {
         chain_resume(&self->filter, direction, &onward);
     }
 }
@@ -337,17 +327,6 @@ static Tap *redirector_find_tap(Redirector *self, const char *name,
     return tap;
 }
 
-static FullPolicy redirector_policy(const Redirector *self)
-{
-    if (!self->on_full) {
-        return self->capture_mode == CAPTURE_UNDELIVERED ? FULL_BLOCK
-                                                         : FULL_DROP_NEWEST;
-    }
-    return !strcmp(self->on_full, "block")         ? FULL_BLOCK
-           : !strcmp(self->on_full, "drop-oldest") ? FULL_DROP_OLDEST
-                                                   : FULL_DROP_NEWEST;
-}
-
 static bool redirector_open_source(Redirector *self, GError **errp)
 {
     SourceConfig config = {
@@ -365,19 +344,17 @@ static bool redirector_open_source(Redirector *self, GError **errp)
     return self->source != NULL;
 }
 
-static bool redirector_open_writer(Redirector *self, GError **errp)
+static bool redirector_open_outdev(Redirector *self, GError **errp)
 {
-    FrameWriterConfig config = {
+    OutdevConfig config = {
         .chardev = self->outdev,
         .vnet = self->vnet_hdr_support,
         .limit = self->send_queue_size,
         .policy = self->policy,
-        .shipping = true,
     };
 
-    self->writer =
-        frame_writer_new(&config, &redirector_writer_handlers, self, errp);
-    return self->writer != NULL;
+    self->out.room = redirector_room;
+    return outdev_open(&self->out, &self->filter, &config, errp);
 }
 
 static bool redirector_open_sink(Redirector *self, GError **errp)
@@ -418,7 +395,7 @@ static bool redirector_open(Redirector *self, GError **errp)
     if (self->capture_mode == CAPTURE_UNDELIVERED) {
         return redirector_open_source(self, errp);
     }
-    if (self->outdev && !redirector_open_writer(self, errp)) {
+    if (self->outdev && !redirector_open_outdev(self, errp)) {
         return false;
     }
     if (self->in_tap) {
@@ -429,11 +406,22 @@ static bool redirector_open(Redirector *self, GError **errp)
     return true;
 }
 
+/* What the guest got is told by counting every frame. */
+static bool redirector_can_match(const Filter *filter, GError **errp)
+{
+    return ((const Redirector *)filter)->capture_mode != CAPTURE_UNDELIVERED ||
+           tf_error_set(errp, "'bpf' can not be used with "
+                              "'capture=undelivered'");
+}
+
 static bool redirector_setup(Filter *filter, GError **errp)
 {
     Redirector *self = (Redirector *)filter;
 
-    self->policy = redirector_policy(self);
+    self->policy = outdev_parse_policy(self->on_full,
+                                       self->capture_mode == CAPTURE_UNDELIVERED
+                                           ? FULL_BLOCK
+                                           : FULL_DROP_NEWEST);
     if (!redirector_check(self, errp) || !redirector_open(self, errp)) {
         return false;
     }
@@ -456,7 +444,7 @@ static void redirector_cleanup(Filter *filter)
     frame_reader_free(self->reader);
     source_free(self->source);
     sink_free(self->sink);
-    frame_writer_free(self->writer);
+    outdev_close(&self->out);
     if (self->foreign) {
         self->foreign->object.users--;
     }
@@ -472,8 +460,9 @@ static Account redirector_account(Redirector *self)
         account = source_account(self->source);
         account.indev = self->account.indev;
     }
-    if (self->writer) {
-        account.queued = frame_writer_waiting(self->writer);
+    if (self->out.writer) {
+        account.outdev = self->out.sent;
+        account.queued = frame_writer_waiting(self->out.writer);
     }
     if (self->sink) {
         sink_add_account(self->sink, &account);
@@ -551,8 +540,6 @@ static json_t *redirector_switchover(Filter *filter)
 
 static const char *const capture_words[] = {"all", "undelivered", NULL};
 static const char *const arm_words[] = {"auto", "always", NULL};
-static const char *const on_full_words[] = {"block", "drop-oldest",
-                                            "drop-newest", NULL};
 
 static const Property redirector_props[] = {
     {.name = "indev",
@@ -626,7 +613,7 @@ static const Property redirector_props[] = {
     {.name = "on-full",
      PROP_FIELD_STRING(Redirector, on_full),
      .flags = PROP_FIXED,
-     .values = on_full_words,
+     .values = outdev_on_full_words,
      .since = "0.1",
      .doc = "what to do when send-queue-size is reached: block (default with "
             "capture=undelivered), drop-oldest, drop-newest (default)"},
@@ -649,6 +636,7 @@ const FilterClass filter_redirector_class = {
     .packet = redirector_packet,
     .batch_end = redirector_batch_end,
     .status_changed = redirector_status_changed,
+    .can_match = redirector_can_match,
     .observes = redirector_observes,
     .stats = redirector_stats,
     .switchover = redirector_switchover,

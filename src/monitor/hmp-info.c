@@ -2,9 +2,9 @@
 /* The subcommands of the human monitor's "info". */
 #include "monitor/hmp.h"
 
+#include "base/version.h"
 #include "monitor/command.h"
 #include "monitor/qom.h"
-#include "monitor/version.h"
 #include "netdev/netdev.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include "monitor/hmp.h"
 
 #include "base/error.h"
+#include "base/version.h"
 #include "monitor/command.h"
-#include "monitor/version.h"
 #include "object/keyval.h"
 
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include "monitor/qmp-session.h"
 
 #include "base/error.h"
+#include "base/version.h"
 #include "monitor/command.h"
-#include "monitor/version.h"
 #include "wire/json-framer.h"
 
 #include <stdlib.h>

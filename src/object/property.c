@@ -139,6 +139,9 @@ static bool property_check_range(const Property *row, const char *label,
                                  uint64_t number, GError **errp)
 {
     if (number == 0 && row->min == 1) {
+        if (row->zero_error) {
+            return tf_error_set(errp, "%s", row->zero_error);
+        }
         return tf_error_set(errp, "Parameter '%s' requires a positive value",
                             label);
     }

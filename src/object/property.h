@@ -47,6 +47,8 @@ typedef struct Property {
     const char *enum_name;     /* QAPI name of an enum's type */
     const char *const *values; /* words allowed (enum, string); ends in NULL */
     uint64_t min, max;         /* numbers; max 0 means the type's own limit */
+    const char *zero_error;    /* with min 1: the words that refuse a zero, if
+                                  QEMU has its own */
     const char *json;          /* dotted name in nested JSON, if another one
                                   (chardev-add: "addr.data.host" for host) */
     size_t given; /* PROP_GIVEN(): a bool that property_set() makes true, for

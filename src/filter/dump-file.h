@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A capture file on disk: buffered, rotated, and whole at every moment.
+ *
+ * Frames gather in a buffer that is written when it is full, or a second
+ * after the first of them. When the file system takes no more, what it took of
+ * a unit is cut off again, the rest stays in the buffer, and frames that find
+ * that full are refused; the file goes on once there is room. Nothing waits
+ * for anything longer than for a write(2).
+ *
+ * Owned by a filter-dump. Main thread only.
+ */
+#ifndef TF_FILTER_DUMP_FILE_H
+#define TF_FILTER_DUMP_FILE_H
+
+#include "wire/pcap.h"
+
+typedef struct DumpFile DumpFile;
+
+typedef struct DumpFileHandlers {
+    /* A new file begins: fills what the owner knows of @header (format is
+     * set). Strings are borrowed during the call that begins the file. */
+    void (*describe)(void *opaque, PcapHeader *header);
+    /* @packets frames of together @bytes were taken, and are lost. */
+    void (*lost)(void *opaque, uint64_t packets, uint64_t bytes);
+} DumpFileHandlers;
+
+typedef struct DumpFileConfig {
+    const char *path;
+    PcapFormat format;
+    uint64_t rotate_size;     /* bytes; 0: not by size */
+    uint32_t rotate_interval; /* seconds; 0: not by time */
+    uint32_t rotate_keep;     /* how many old files stay: PATH.1, PATH.2, … */
+} DumpFileConfig;
+
+/* Makes the file, empty but for its header; errors in QEMU's words. */
+DumpFile *dump_file_new(const DumpFileConfig *config,
+                        const DumpFileHandlers *handlers, void *opaque,
+                        GError **errp);
+/* Writes what can be written. Harmless with NULL. */
+void dump_file_free(DumpFile *file);
+
+/* False: there is no room, the frame is not taken. */
+bool dump_file_append(DumpFile *file, const PcapFrame *frame);
+
+/* Writes what waits. */
+void dump_file_flush(DumpFile *file);
+
+/* Begins anew under its name, if that is another file by now, or none. */
+void dump_file_reopen(DumpFile *file);
+
+/* Frames may be longer from now on. */
+void dump_file_set_snaplen(DumpFile *file, uint32_t snaplen);
+
+const char *dump_file_path(const DumpFile *file);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The outdev of a filter: a bounded queue of frames on their way to a
+ * chardev, what to do when it is full, and the account of both.
+ *
+ * The filter embeds an Outdev and owns it. outdev_append() answers with the
+ * verdict on the frame; what is lost later on its way (it had to make room,
+ * or can't be made into plain frames) is counted as the filter's drop here.
+ * Main thread only.
+ */
+#ifndef TF_FILTER_OUTDEV_H
+#define TF_FILTER_OUTDEV_H
+
+#include "chardev/frame-writer.h"
+#include "filter/filter.h"
+
+/* The drops that can occur here, for FilterClass.drop_causes. */
+#define OUTDEV_DROP_CAUSES                                                     \
+    ((1u << DROP_QUEUE_FULL) | (1u << DROP_OVERSIZE) |                         \
+     (1u << DROP_DISCONNECTED))
+
+typedef struct OutdevConfig {
+    const char *chardev; /* id */
+    bool vnet;           /* virtio-net headers on the wire */
+    uint64_t limit;      /* bytes that may wait */
+    FullPolicy policy;
+} OutdevConfig;
+
+typedef struct Outdev {
+    Filter *filter;
+    FrameWriter *writer; /* NULL: not open */
+    Counter sent;        /* the kernel has taken the last byte */
+    /* There is room again after a verdict of DROP_QUEUE_FULL; NULL: nobody
+     * waits. */
+    void (*room)(Filter *filter);
+} Outdev;
+
+/* The words of the property "on-full". */
+extern const char *const outdev_on_full_words[];
+
+/* The policy that @word names; NULL: @fallback. */
+FullPolicy outdev_parse_policy(const char *word, FullPolicy fallback);
+
+bool outdev_open(Outdev *outdev, Filter *filter, const OutdevConfig *config,
+                 GError **errp);
+/* Harmless if not open. */
+void outdev_close(Outdev *outdev);
+
+/* VERDICT_CONSUMED: a copy is on its way. Empty frames are not sent. */
+Verdict outdev_append(Outdev *outdev, const Packet *packet);
+
+/* Sends what can be sent now. */
+void outdev_run(Outdev *outdev);
+
+#endif
