@@ -21,7 +21,8 @@ static void chain_filter(Filter *filter, Direction direction,
     const FilterClass *class = filter_get_class(filter);
     unsigned kept = 0;
 
-    if (!filter->on || !class->packet || !chain_takes(filter, direction)) {
+    if (!filter->on || filter->aside || !class->packet ||
+        !chain_takes(filter, direction)) {
         return;
     }
     for (unsigned i = 0; i < batch->n; i++) {

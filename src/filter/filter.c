@@ -28,7 +28,7 @@ static bool filter_observes(const Filter *self)
 {
     const FilterClass *class = filter_get_class(self);
 
-    return self->on && class->packet &&
+    return self->on && !self->aside && class->packet &&
            (!class->observes || class->observes(self));
 }
 

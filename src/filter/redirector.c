@@ -95,7 +95,7 @@ static Verdict redirector_packet(Filter *filter, Direction direction,
     Redirector *self = (Redirector *)filter;
 
     (void)direction;
-    if (!self->out.writer || self->in_tap || !redirector_may_run(self)) {
+    if (!self->out.writer || !redirector_may_run(self)) {
         return VERDICT_PASS;
     }
     return redirector_ship(self, packet);
@@ -110,12 +110,9 @@ static void redirector_batch_end(Filter *filter)
     }
 }
 
-/* With in_netdev it sees what it captures, not what passes in the chain. */
 static bool redirector_observes(const Filter *filter)
 {
-    const Redirector *self = (const Redirector *)filter;
-
-    return self->out.writer && !self->in_tap;
+    return ((const Redirector *)filter)->out.writer;
 }
 
 /* in_netdev with capture=all */
@@ -380,6 +377,7 @@ static bool redirector_open(Redirector *self, GError **errp)
         if (!self->in_tap) {
             return false;
         }
+        self->filter.aside = true;
     }
     if (self->out_netdev && !redirector_open_sink(self, errp)) {
         return false;
