@@ -6,6 +6,34 @@ Netdev *netdev_find(const char *id)
     return (Netdev *)object_find(OBJECT_KIND_NETDEV, id);
 }
 
+void netdev_receive(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch)
+{
+    if (netdev->chain) {
+        netdev->chain(netdev, direction, batch);
+    } else {
+        netdev_deliver(netdev, direction, batch);
+    }
+}
+
+void netdev_deliver(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch)
+{
+    const NetdevClass *class = netdev_get_class(netdev);
+    bool to_nic = direction == DIRECTION_TX && !class->has_guest;
+
+    for (unsigned i = 0; i < batch->n; i++) {
+        if (to_nic) {
+            counter_add(&netdev->dropped, 1, batch->packets[i].len);
+        } else {
+            class->deliver(netdev, direction, &batch->packets[i]);
+        }
+    }
+    if (!to_nic && class->flush) {
+        class->flush(netdev);
+    }
+}
+
 static bool netdev_find_vm(Netdev *self, GError **errp)
 {
     Object *vm;

@@ -16,10 +16,11 @@ typedef struct Filter Filter;
 
 struct NetdevClass {
     ObjectClass object;
+    bool has_guest; /* it leads to a guest's NIC by itself */
     bool (*open)(Netdev *netdev, GError **errp);
     void (*close)(Netdev *netdev);
-    /* A frame came out of the chain's end: toward the guest (tx) or toward
-     * the network (rx). */
+    /* A frame came out of the chain's end: toward the network (rx), or, if
+     * has_guest, toward the guest (tx). */
     void (*deliver)(Netdev *netdev, Direction direction, const Packet *packet);
     /* All frames of a batch were delivered. */
     void (*flush)(Netdev *netdev);
@@ -41,9 +42,19 @@ struct Netdev {
     GPtrArray *filters;     /* the chain, head first; borrowed Filter * */
     Vm *vm;                 /* never NULL: the daemon's own unless named */
     Counter dropped;        /* came out of an end that leads nowhere */
+    Counter unsent;         /* the network end could not take it */
+    Counter malformed;      /* came from the network and can't be a frame */
 };
 
 extern const ObjectClass netdev_class; /* the abstract base */
+
+/* Frames enter @netdev's chain: from its network (tx) or from its NIC (rx). */
+void netdev_receive(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch);
+
+/* For the chain: frames came out of its end. */
+void netdev_deliver(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch);
 
 /* The netdev @id, or NULL. */
 Netdev *netdev_find(const char *id);
