@@ -47,6 +47,7 @@ class Program:
             list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, pass_fds=pass_fds)
         assert self._process.stdout
+        self.pid = self._process.pid
         self._buffer = b""
         self.events: List[Dict[str, Any]] = []
         self._read(TIMEOUT)
@@ -69,7 +70,7 @@ class Program:
         message: Dict[str, Any] = json.loads(line)
         return message
 
-    def execute(self, name: str, **arguments: Any) -> Any:
+    def execute(self, name: str, /, **arguments: Any) -> Any:
         """Execute a command; an underscore in an argument's name stands for
         a dash where the command is not netdev_add."""
         if name not in ("netdev_add", "object-add"):
@@ -156,8 +157,10 @@ class Program:
 class Daemon(Program):
     """The daemon under test."""
 
-    def __init__(self, *arguments: str, pass_fds: Sequence[int] = ()) -> None:
-        super().__init__([tapferryd(), *arguments, "-qmp", "stdio"], pass_fds)
+    def __init__(self, *arguments: str, pass_fds: Sequence[int] = (),
+                 inside: Sequence[str] = ()) -> None:
+        super().__init__([*inside, tapferryd(), *arguments, "-qmp", "stdio"],
+                         pass_fds)
 
 
 class Qemu(Program):

@@ -2,16 +2,17 @@
 """Socket netdevs from the outside: what goes in comes out, whole and in
 order, whoever is at the other end."""
 
+import os
 import random
-import socket
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any, Dict, List
 
 import pytest
 
 from netdevs import (Daemon, Failure, Pair, Wire, connect, encode, free_port,
-                     listener)
+                     listener, wait_until)
 
 
 def unix(path: Path, **more: Any) -> Dict[str, Any]:
@@ -189,6 +190,32 @@ def test_stream_random_cuts(tmp_path: Path, seed: int) -> None:
         assert got == frames
 
 
+def test_stream_slow_peer(tmp_path: Path) -> None:
+    """Who does not read costs bounded memory, and what he gets is whole."""
+    path = tmp_path / "u"
+    pair = Pair()
+    with Daemon("-netdev", "stream,id=b,peer=t,addr.type=fd,"
+                f"addr.str={pair.fd}", "-netdev",
+                f"stream,id=t,server=on,addr.type=unix,addr.path={path}",
+                pass_fds=[pair.fd]) as daemon:
+        pair.passed()
+        wire = connect(path)
+        daemon.wait_event("NETDEV_STREAM_CONNECTED", **{"netdev-id": "t"})
+        n, size = 1000, 60000
+        for i in range(n):
+            pair.wire.send(struct.pack(">I", i) * (size // 4))
+        daemon.execute("query-status")
+        numbers = []
+        while not wire.is_silent(1):
+            frame = wire.receive()
+            assert len(frame) == size and frame == frame[:4] * (size // 4)
+            numbers.append(struct.unpack(">I", frame[:4])[0])
+        assert numbers == sorted(set(numbers))
+        dropped = daemon.execute("qom-get", path="/netdevs/t",
+                                 property="dropped-network-packets")
+        assert len(numbers) + dropped == n and dropped > 0
+
+
 REFUSED: List[Any] = [
     ({}, "Parameter 'addr' is missing"),
     ({"addr": {"type": "inet"}}, "Parameter 'addr.host' is missing"),
@@ -223,3 +250,181 @@ def test_stream_refused(arguments: Dict[str, Any], text: str) -> None:
         assert failure.value.text.startswith(text)
         with pytest.raises(Failure):
             daemon.execute("netdev_del", id="t")
+
+
+# peer
+
+class Two:
+    """A daemon with two stream netdevs, a and b, on socket pairs."""
+
+    def __init__(self, peer_a: str = "", peer_b: str = "") -> None:
+        self.pairs = {"a": Pair(), "b": Pair()}
+        self.peers = {"a": peer_a, "b": peer_b}
+        self.wires = {name: pair.wire for name, pair in self.pairs.items()}
+        fds = [pair.fd for pair in self.pairs.values()]
+        self.daemon = Daemon(pass_fds=fds)
+        for pair in self.pairs.values():
+            pair.passed()
+
+    def add(self, name: str) -> None:
+        """Make one of them."""
+        more = {"peer": self.peers[name]} if self.peers[name] else {}
+        self.daemon.execute(
+            "netdev_add", type="stream", id=name,
+            addr={"type": "fd", "str": str(self.pairs[name].fd)}, **more)
+
+    def dropped(self, name: str) -> int:
+        """Frames that reached the NIC end and had nowhere to go."""
+        count: int = self.daemon.execute("qom-get", path=f"/netdevs/{name}",
+                                         property="dropped-nic-packets")
+        return count
+
+    def check(self) -> None:
+        """Frames go from a to b and from b to a."""
+        for one, other in (("a", "b"), ("b", "a")):
+            frames = [one.encode() * size for size in (1, 60, 1514, 65535)]
+            self.wires[one].send(*frames)
+            assert [self.wires[other].receive() for _ in frames] == frames
+
+
+@pytest.mark.parametrize("order", ["ab", "ba"])
+@pytest.mark.parametrize("peers", [("b", ""), ("", "a"), ("b", "a")])
+def test_peer(order: str, peers: Any) -> None:
+    """Either names the other, or both, and either comes first."""
+    two = Two(*peers)
+    with two.daemon:
+        for name in order:
+            two.add(name)
+        two.check()
+        assert two.dropped("a") == two.dropped("b") == 0
+
+
+def test_no_peer() -> None:
+    """Frames that reach the NIC end without a peer are counted."""
+    two = Two()
+    with two.daemon:
+        two.add("a")
+        two.wires["a"].send(*[b"x" * 60] * 5)
+        wait_until(lambda: two.dropped("a") == 5,
+                   lambda: str(two.dropped("a")))
+
+
+def test_peer_comes_and_goes(tmp_path: Path) -> None:
+    """Deletion of one unwires, its return wires again."""
+    two = Two("b")
+    path = tmp_path / "u"
+    with two.daemon as daemon:
+        two.add("a")
+        two.add("b")
+        two.check()
+        daemon.execute("netdev_del", id="b")
+        two.wires["a"].send(b"x" * 60)
+        wait_until(lambda: two.dropped("a") == 1,
+                   lambda: str(two.dropped("a")))
+        daemon.execute("netdev_add", type="stream", id="b", server=True,
+                       addr=unix(path))
+        two.wires["b"] = connect(path)
+        daemon.wait_event("NETDEV_STREAM_CONNECTED",
+                          **{"netdev-id": "b",
+                             "addr": unix(path)})
+        two.check()
+        daemon.execute("netdev_del", id="a")
+        two.wires["b"].send(b"x" * 60)
+        wait_until(lambda: two.dropped("b") == 1,
+                   lambda: str(two.dropped("b")))
+
+
+def test_peer_filters() -> None:
+    """A frame passes the one's filters as tx, the other's as rx."""
+    two = Two("b")
+    with two.daemon as daemon:
+        two.add("a")
+        two.add("b")
+        for name in "ab":
+            # Without a peer of its own the chardev takes nothing: with
+            # queue=rx nothing else is touched.
+            path = f"/nowhere-{name}"
+            daemon.execute("chardev-add", id=f"c{name}", backend={
+                "type": "socket", "data": {"server": True, "wait": False,
+                                           "addr": {"type": "unix", "data": {
+                                               "path": path,
+                                               "abstract": True}}}})
+        daemon.execute("object-add", qom_type="filter-redirector", id="fb",
+                       netdev="b", queue="rx", outdev="cb")
+        two.wires["b"].send(b"y" * 70)
+        assert two.wires["a"].receive() == b"y" * 70
+        two.wires["a"].send(b"x" * 60)
+        wait_until(lambda: daemon.counter("fb", "packets-rx") == 1,
+                   lambda: "no packet")
+        assert daemon.counter("fb", "dropped-disconnected") == 1
+        assert daemon.counter("fb", "packets-tx") == 0
+        daemon.execute("object-del", id="fb")
+        daemon.execute("object-add", qom_type="filter-redirector", id="fa",
+                       netdev="a", queue="tx", outdev="ca")
+        two.wires["a"].send(b"x" * 60)
+        wait_until(lambda: daemon.counter("fa", "packets-tx") == 1,
+                   lambda: "no packet")
+        assert two.wires["b"].is_silent(0.1)
+
+
+def in_namespace() -> List[str]:
+    """Runs a program in a network of its own with a veth pair v0, v1."""
+    script = ("ip link add v0 type veth peer name v1 && ip link set v0 up && "
+              "ip link set v1 up && exec \"$@\"")
+    return ["unshare", "--net", "sh", "-c", script, "sh"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+def test_peer_of_tap() -> None:
+    """The peer of a tap gets copies of what goes to the guest; what it sends
+    has no way out at the tap's network end and is counted."""
+    pair = Pair()
+    send = ("import socket; s = socket.socket(socket.AF_PACKET, "
+            "socket.SOCK_RAW); s.bind(('v0', 0)); "
+            "[s.send(b'\\x02' * 12 + b'\\x88\\xb5' + bytes([i]) * 100) "
+            "for i in range(5)]")
+    with Daemon("-netdev", "tap,id=t,ifname=v0,peer=s", "-netdev",
+                f"stream,id=s,addr.type=fd,addr.str={pair.fd}",
+                pass_fds=[pair.fd], inside=in_namespace()) as daemon:
+        pair.passed()
+        subprocess.run(["nsenter", "-t", str(daemon.pid), "--net",
+                        "/usr/bin/python3", "-c", send], check=True)
+        ours: List[bytes] = []
+        while len(ours) < 5:
+            frame = pair.wire.receive()
+            if frame[12:14] == b"\x88\xb5":
+                ours.append(frame)
+        assert [frame[14:] for frame in ours] == \
+            [bytes([i]) * 100 for i in range(5)]
+        pair.wire.send(*[b"x" * 60] * 3)
+        wait_until(lambda: daemon.execute(
+            "qom-get", path="/netdevs/t",
+            property="dropped-nic-packets") == 3, lambda: "not dropped")
+
+
+def test_peer_refused() -> None:
+    """Itself, or one that has another."""
+    with Daemon() as daemon:
+        def add(name: str, peer: str = "") -> str:
+            more = {"peer": peer} if peer else {}
+            try:
+                daemon.execute("netdev_add", type="stream", id=name,
+                               server=True, addr=unix(Path(name),
+                                                      abstract=True), **more)
+            except Failure as failure:
+                assert failure.kind == "GenericError"
+                return failure.text
+            return ""
+
+        assert add("a", "a") == "netdev 'a' can not be its own peer"
+        assert not add("a", "b")
+        assert add("c", "b") == "netdev 'b' already has the peer 'a'"
+        assert add("c", "a") == "netdev 'a' has 'b' as its peer, not 'c'"
+        assert add("b", "c") == "netdev 'a' waits for 'b' as its peer"
+        assert not add("b")
+        assert add("c", "b") == "netdev 'b' already has the peer 'a'"
+        assert add("c", "a") == "netdev 'a' already has the peer 'b'"
+        assert not add("c")
+        with pytest.raises(Failure):
+            daemon.execute("netdev_add", type="stream", id="d", addr=inet(1),
+                           **{"dropped-nic-packets": 5})
