@@ -4,6 +4,7 @@ order, whoever is at the other end."""
 
 import os
 import random
+import socket
 import struct
 import subprocess
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any, Dict, List
 
 import pytest
 
-from netdevs import (Daemon, Failure, Pair, Wire, connect, encode, free_port,
-                     listener, wait_until)
+from netdevs import (Daemon, Failure, Pair, Program, Qemu, Wire, connect,
+                     encode, free_port, listener, qemu, wait_until)
 
 
 def unix(path: Path, **more: Any) -> Dict[str, Any]:
@@ -428,3 +429,218 @@ def test_peer_refused() -> None:
         with pytest.raises(Failure):
             daemon.execute("netdev_add", type="stream", id="d", addr=inet(1),
                            **{"dropped-nic-packets": 5})
+
+
+# netdev socket
+
+def test_socket_info() -> None:
+    """Texts as QEMU 7.2 has them."""
+    stream, dgram = Pair(), Pair(socket.SOCK_DGRAM)
+    port = free_port()
+    with Daemon(pass_fds=[stream.fd, dgram.fd]) as daemon:
+        def add(name: str, **arguments: str) -> None:
+            daemon.execute("netdev_add", type="socket", id=name, **arguments)
+
+        add("s1", fd=str(stream.fd))
+        daemon.wait_info("s1", f"type=socket,socket: fd={stream.fd}")
+        add("s2", fd=str(dgram.fd))
+        daemon.wait_info("s2", f"type=socket,socket: fd={dgram.fd} unix")
+        add("s3", listen=f"127.0.0.1:{port}")
+        daemon.wait_info("s3", "type=socket,")
+        add("s4", connect=f"127.0.0.1:{port}")
+        daemon.wait_info("s4", "type=socket,socket: connect to "
+                         f"127.0.0.1:{port}")
+        assert daemon.info("s3").startswith(
+            "s3: index=0,type=socket,socket: connection from 127.0.0.1:")
+        daemon.execute("netdev_del", id="s4")
+        daemon.wait_info("s3", "type=socket,")
+        add("s5", mcast="230.0.0.1:1234", localaddr="127.0.0.1")
+        daemon.wait_info("s5", "type=socket,socket: mcast=230.0.0.1:1234")
+        add("s6", udp="127.0.0.1:1235",
+            localaddr=f"127.0.0.1:{free_port(socket.SOCK_DGRAM)}")
+        daemon.wait_info("s6", "type=socket,socket: udp=127.0.0.1:1235")
+        assert not daemon.events
+
+
+ONE_OF = "exactly one of listen=, connect=, mcast= or udp= is required"
+NO_PORT = "doesn't contain ':' separating host from port"
+
+SOCKET_REFUSED: List[Any] = [
+    ({}, ONE_OF), ({"listen": ":1", "connect": ":2"}, ONE_OF),
+    ({"localaddr": "127.0.0.1:1"}, ONE_OF),
+    ({"listen": "x"}, f"host address 'x' {NO_PORT}"),
+    ({"connect": "127.0.0.1"}, f"host address '127.0.0.1' {NO_PORT}"),
+    ({"mcast": "230.0.0.1"}, f"host address '230.0.0.1' {NO_PORT}"),
+    ({"mcast": "127.0.0.1:1"}, "specified mcastaddr 127.0.0.1"),
+    ({"udp": "127.0.0.1:1"}, "localaddr= is mandatory with udp="),
+    ({"listen": ":1", "localaddr": "127.0.0.1:1"},
+     "localaddr= is only valid with mcast= or udp="),
+    ({"fd": "nosuch"}, "File descriptor named 'nosuch' has not been found"),
+    ({"fd": "99"}, "s: Can't use file descriptor 99: Bad file descriptor"),
+    ({"fd": "0"}, "can't get socket option SO_TYPE"),
+    ({"fd": 5}, "Invalid parameter type for 'fd', expected: string"),
+    ({"udp": "127.0.0.1:1", "localaddr": "192.0.2.1:1"},
+     "can't bind ip=192.0.2.1 to socket: "),
+]
+
+
+@pytest.mark.parametrize("arguments, text", SOCKET_REFUSED)
+def test_socket_refused(arguments: Dict[str, Any], text: str) -> None:
+    """What can't be is refused and leaves no trace."""
+    with Daemon() as daemon:
+        with pytest.raises(Failure) as failure:
+            daemon.execute("netdev_add", type="socket", id="s", **arguments)
+        assert text in failure.value.text
+        with pytest.raises(Failure):
+            daemon.execute("netdev_del", id="s")
+
+
+def test_socket_datagrams(tmp_path: Path) -> None:
+    """A frame is a datagram, on an inherited socket and on UDP."""
+    pair = Pair(socket.SOCK_DGRAM)
+    with Daemon(pass_fds=[pair.fd]) as daemon:
+        daemon.execute("netdev_add", type="socket", id="s", fd=str(pair.fd))
+        pair.passed()
+        echo(daemon, "s", tmp_path)
+        for size in (1, 14, 60, 1514, 65535):
+            pair.end.send(b"x" * size)
+            assert pair.end.recv(100000) == b"x" * size
+        pair.end.send(b"")
+        # A receiver that does not read: all that is owed comes later.
+        for i in range(200):
+            pair.end.send(struct.pack(">I", i) * 100)
+        got = [struct.unpack(">I", pair.end.recv(1000)[:4])[0]
+               for _ in range(200)]
+        assert got == list(range(200))
+
+        ours = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        ours.bind(("127.0.0.1", 0))
+        ours.settimeout(20)
+        port = free_port(socket.SOCK_DGRAM)
+        daemon.execute("netdev_add", type="socket", id="u",
+                       udp=f"127.0.0.1:{ours.getsockname()[1]}",
+                       localaddr=f"127.0.0.1:{port}")
+        echo(daemon, "u", tmp_path)
+        for size in (1, 60, 1514, 65507):
+            ours.sendto(b"y" * size, ("127.0.0.1", port))
+            assert ours.recv(100000) == b"y" * size
+        ours.close()
+
+
+def test_socket_to_stream(tmp_path: Path) -> None:
+    """A socket netdev wired to a stream netdev."""
+    pair = Pair()
+    path = tmp_path / "u"
+    with Daemon("-netdev", f"socket,id=a,fd={pair.fd},peer=b", "-netdev",
+                f"stream,id=b,server=on,addr.type=unix,addr.path={path}",
+                pass_fds=[pair.fd]) as daemon:
+        pair.passed()
+        wire = connect(path)
+        daemon.wait_event("NETDEV_STREAM_CONNECTED")
+        check_carries(pair.wire, wire, 1)
+        check_carries(wire, pair.wire, 2)
+
+
+def check_carries(one: Wire, other: Wire, seed: int,
+                  largest: int = 65535) -> None:
+    """What goes in at one end, cut anywhere, comes out at the other."""
+    rng = random.Random(seed)
+    for size in sizes(rng):
+        frame = rng.randbytes(min(size, largest))
+        data = encode([frame])
+        cut = rng.randrange(len(data))
+        one.socket.sendall(data[:cut])
+        one.socket.sendall(data[cut:])
+        assert other.receive() == frame, size
+
+
+# QEMU at the other end
+
+needs_qemu = pytest.mark.skipif(not qemu(), reason="there is no QEMU here")
+
+
+def hub(netdevs: int) -> List[str]:
+    """Joins the netdevs q0, q1, ... of a QEMU."""
+    return [word for i in range(netdevs) for word in (
+        "-netdev", f"hubport,id=h{i},hubid=0,netdev=q{i}")]
+
+
+def wire_to_hub(daemon: Program, tmp_path: Path, name: str, **arguments: Any
+                ) -> Wire:
+    """A netdev of ours to the QEMU; the test's end is its peer."""
+    daemon.execute("netdev_add", id=name, peer=f"w{name}", **arguments)
+    daemon.execute("netdev_add", type="stream", id=f"w{name}", server=True,
+                   addr=unix(tmp_path / f"w{name}"))
+    wire = connect(tmp_path / f"w{name}")
+    daemon.wait_event("NETDEV_STREAM_CONNECTED",
+                      **{"netdev-id": f"w{name}"})
+    return wire
+
+
+@needs_qemu
+def test_qemu_connects(tmp_path: Path) -> None:
+    """QEMU is the client, by both of its netdevs."""
+    port = free_port()
+    path = tmp_path / "s"
+    with Daemon() as daemon:
+        wires = [
+            wire_to_hub(daemon, tmp_path, "a", type="socket",
+                        listen=f"127.0.0.1:{port}"),
+            wire_to_hub(daemon, tmp_path, "b", type="stream", server=True,
+                        addr=unix(path))]
+        with Qemu("-netdev", f"socket,id=q0,connect=127.0.0.1:{port}",
+                  "-netdev", "stream,id=q1,server=off,addr.type=unix,"
+                  f"addr.path={path}", *hub(2)):
+            daemon.wait_event("NETDEV_STREAM_CONNECTED",
+                              **{"netdev-id": "b"})
+            wait_until(lambda: "connection from" in daemon.info("a"),
+                       lambda: daemon.info("a"))
+            check_carries(wires[0], wires[1], 3)
+            check_carries(wires[1], wires[0], 4)
+        daemon.wait_event("NETDEV_STREAM_DISCONNECTED",
+                          **{"netdev-id": "b"})
+        daemon.wait_info("a", "type=socket,")
+
+
+@needs_qemu
+def test_qemu_listens(tmp_path: Path) -> None:
+    """QEMU is the server; we connect again when it comes back."""
+    port = free_port()
+    path = tmp_path / "s"
+    arguments = ["-netdev", f"socket,id=q0,listen=127.0.0.1:{port}",
+                 "-netdev", "stream,id=q1,server=on,addr.type=unix,"
+                 f"addr.path={path}", *hub(2)]
+    with Daemon() as daemon:
+        wires = [
+            wire_to_hub(daemon, tmp_path, "a", type="stream",
+                        addr=inet(port), **{"reconnect-ms": 50}),
+            wire_to_hub(daemon, tmp_path, "b", type="stream",
+                        addr=unix(path), **{"reconnect-ms": 50})]
+        for seed in (5, 6):
+            with Qemu(*arguments):
+                for name in "ab":
+                    daemon.wait_event("NETDEV_STREAM_CONNECTED",
+                                      **{"netdev-id": name})
+                check_carries(wires[0], wires[1], seed)
+                check_carries(wires[1], wires[0], seed)
+            for name in "ab":
+                daemon.wait_event("NETDEV_STREAM_DISCONNECTED",
+                                  **{"netdev-id": name})
+
+
+@needs_qemu
+def test_qemu_udp(tmp_path: Path) -> None:
+    """Datagrams to QEMU's older netdev and back."""
+    ports = [free_port(socket.SOCK_DGRAM) for _ in range(4)]
+    with Qemu("-netdev", f"socket,id=q0,udp=127.0.0.1:{ports[0]},"
+              f"localaddr=127.0.0.1:{ports[1]}",
+              "-netdev", f"socket,id=q1,udp=127.0.0.1:{ports[2]},"
+              f"localaddr=127.0.0.1:{ports[3]}", *hub(2)), \
+            Daemon() as daemon:
+        wires = [
+            wire_to_hub(daemon, tmp_path, name, type="socket",
+                        udp=f"127.0.0.1:{ports[i + 1]}",
+                        localaddr=f"127.0.0.1:{ports[i]}")
+            for name, i in (("a", 0), ("b", 2))]
+        check_carries(wires[0], wires[1], 7, 65507)
+        check_carries(wires[1], wires[0], 8, 65507)
