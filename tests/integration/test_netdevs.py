@@ -644,3 +644,121 @@ def test_qemu_udp(tmp_path: Path) -> None:
             for name, i in (("a", 0), ("b", 2))]
         check_carries(wires[0], wires[1], 7, 65507)
         check_carries(wires[1], wires[0], 8, 65507)
+
+
+# netdev dgram
+
+def test_dgram_info(tmp_path: Path) -> None:
+    """Texts as QEMU 7.2 has them; no file is left behind."""
+    pair = Pair(socket.SOCK_DGRAM)
+    port = free_port(socket.SOCK_DGRAM)
+    one, other = tmp_path / "a", tmp_path / "b"
+    cases: List[Any] = [
+        ({"local": inet(port), "remote": inet(9)},
+         f"udp=127.0.0.1:{port}/127.0.0.1:9"),
+        ({"remote": inet(9914, "230.0.0.1"), "local": inet(0)},
+         "mcast=230.0.0.1:9914"),
+        ({"local": unix(one), "remote": unix(other)}, f"udp={one}:{other}"),
+        ({"local": {"type": "fd", "str": str(pair.fd)}},
+         f"fd={pair.fd} unix"),
+    ]
+    with Daemon(pass_fds=[pair.fd]) as daemon:
+        for arguments, text in cases:
+            daemon.execute("netdev_add", type="dgram", id="d", **arguments)
+            daemon.wait_info("d", f"type=dgram,{text}")
+            daemon.execute("netdev_del", id="d")
+        assert not one.exists()
+
+
+NO_REMOTE = "type=inet or type=unix requires remote parameter"
+
+DGRAM_REFUSED: List[Any] = [
+    ({}, "dgram requires local= parameter"),
+    ({"remote": inet(1)}, "dgram requires local= parameter"),
+    ({"local": inet(1)}, NO_REMOTE),
+    ({"local": unix(Path("/tmp/x"))}, NO_REMOTE),
+    ({"local": {"type": "fd", "str": "99"}, "remote": inet(1)},
+     "don't set remote with local.fd"),
+    ({"local": {"type": "fd", "str": "98"}},
+     "d: Can't use file descriptor 98: Bad file descriptor"),
+    ({"local": inet(0), "remote": unix(Path("/tmp/x"))},
+     "remote and local types must be the same"),
+    ({"local": inet(0), "remote": {"type": "fd", "str": "1"}},
+     "remote and local types must be the same"),
+    ({"local": inet(1, "192.0.2.1"), "remote": inet(1)},
+     "can't bind ip=192.0.2.1 to socket: "),
+    ({"local": inet(70000), "remote": inet(1)}, "can't resolve host address"),
+]
+
+
+@pytest.mark.parametrize("arguments, text", DGRAM_REFUSED)
+def test_dgram_refused(arguments: Dict[str, Any], text: str) -> None:
+    """What can't be is refused and leaves no trace."""
+    with Daemon() as daemon:
+        with pytest.raises(Failure) as failure:
+            daemon.execute("netdev_add", type="dgram", id="d", **arguments)
+        assert failure.value.text.startswith(text)
+        with pytest.raises(Failure):
+            daemon.execute("netdev_del", id="d")
+
+
+def test_dgram_slow_receiver(tmp_path: Path) -> None:
+    """A unix receiver that is not there costs frames, one that is slow
+    none."""
+    pair = Pair()
+    with Daemon("-netdev", f"socket,id=s,fd={pair.fd},peer=d", "-netdev",
+                f"dgram,id=d,local.type=unix,local.path={tmp_path}/d,"
+                f"remote.type=unix,remote.path={tmp_path}/r",
+                pass_fds=[pair.fd]) as daemon:
+        pair.passed()
+        pair.wire.send(b"x" * 60)
+        wait_until(lambda: daemon.execute(
+            "qom-get", path="/netdevs/d",
+            property="dropped-network-packets") == 1, lambda: "not counted")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as receiver:
+            receiver.bind(f"{tmp_path}/r")
+            receiver.settimeout(20)
+            for i in range(1000):
+                pair.wire.send(struct.pack(">I", i) * 100)
+            got = [struct.unpack(">I", receiver.recv(1000)[:4])[0]
+                   for _ in range(1000)]
+            assert got == list(range(1000))
+            receiver.sendto(b"y" * 65535, f"{tmp_path}/d")
+            assert pair.wire.receive() == b"y" * 65535
+
+
+@needs_qemu
+def test_qemu_dgram(tmp_path: Path) -> None:
+    """To QEMU's dgram netdev over UDP, and back over unix datagrams."""
+    ports = [free_port(socket.SOCK_DGRAM) for _ in range(2)]
+    with Qemu("-netdev", "dgram,id=q0,local.type=inet,local.host=127.0.0.1,"
+              f"local.port={ports[1]},remote.type=inet,"
+              f"remote.host=127.0.0.1,remote.port={ports[0]}",
+              "-netdev", f"dgram,id=q1,local.type=unix,local.path={tmp_path}"
+              f"/q,remote.type=unix,remote.path={tmp_path}/o", *hub(2)), \
+            Daemon() as daemon:
+        wires = [
+            wire_to_hub(daemon, tmp_path, "a", type="dgram",
+                        local=inet(ports[0]), remote=inet(ports[1])),
+            wire_to_hub(daemon, tmp_path, "b", type="dgram",
+                        local=unix(tmp_path / "o"),
+                        remote=unix(tmp_path / "q"))]
+        check_carries(wires[0], wires[1], 9, 65507)
+        check_carries(wires[1], wires[0], 10, 65507)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root")
+@pytest.mark.parametrize("kind", ["socket", "dgram"])
+def test_multicast(tmp_path: Path, kind: str) -> None:
+    """All members of a group get a frame, the sender included."""
+    script = "ip link set lo up && exec \"$@\""
+    group = {"mcast": "230.0.0.1:4444", "localaddr": "127.0.0.1"} \
+        if kind == "socket" else \
+        {"remote": inet(4444, "230.0.0.1"), "local": inet(0)}
+    with Daemon(inside=["unshare", "--net", "sh", "-c", script, "sh"]) \
+            as daemon:
+        wires = [wire_to_hub(daemon, tmp_path, name, type=kind, **group)
+                 for name in "abc"]
+        wires[0].send(b"to all" * 10)
+        for wire in wires:
+            assert wire.receive() == b"to all" * 10
