@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/address.h"
 
+#include "base/address-unix.h"
 #include "base/error.h"
 
 #include <errno.h>
@@ -71,8 +72,8 @@ bool address_of_socket(int fd, bool peer, Address *address)
     return true;
 }
 
-static bool address_fill_unix(const Address *address, struct sockaddr_un *un,
-                              socklen_t *len, GError **errp)
+bool address_fill_unix(const Address *address, struct sockaddr_un *un,
+                       socklen_t *len, GError **errp)
 {
     size_t n = address->path ? strlen(address->path) : 0;
     size_t skip = address->abstract ? 1 : 0;
@@ -100,7 +101,7 @@ static bool address_fill_unix(const Address *address, struct sockaddr_un *un,
  * socket's connect(2) tells so without disturbing a stream server that lives:
  * that one is EPROTOTYPE, the stale file ECONNREFUSED.
  */
-static void address_remove_stale(const struct sockaddr_un *un, socklen_t len)
+void address_remove_stale(const struct sockaddr_un *un, socklen_t len)
 {
     struct stat status;
     int fd;

@@ -64,13 +64,20 @@ Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
         tf_error_set(errp, "Device '%s' is in use", id);
         return NULL;
     }
+    chardev_attach(chardev, handlers, opaque);
+    return chardev;
+}
+
+void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
+                    void *opaque)
+{
+    g_assert(!chardev->handlers);
     chardev->handlers = handlers;
     chardev->opaque = opaque;
     chardev_update(chardev);
     if (chardev->connected && handlers->opened) {
         handlers->opened(opaque);
     }
-    return chardev;
 }
 
 void chardev_release(Chardev *chardev)

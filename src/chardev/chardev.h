@@ -59,6 +59,9 @@ extern const ObjectClass chardev_class; /* the abstract base */
  * returns, if a peer is there; what it wants can only be said afterwards. */
 Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
                        void *opaque, GError **errp);
+/* Likewise one that is nobody's yet and that its maker holds. */
+void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
+                    void *opaque);
 /* Harmless with NULL. */
 void chardev_release(Chardev *chardev);
 

@@ -16,6 +16,7 @@ struct FrameReader {
     const FrameReaderHandlers *handlers;
     void *opaque;
     Chardev *chardev;
+    bool shared; /* the chardev's frontend is somebody else */
     Framer framer;
     bool paused;
     bool broken; /* the framing is lost until the next connection */
@@ -67,9 +68,8 @@ static void reader_parse(FrameReader *self)
     }
 }
 
-static void reader_readable(void *opaque)
+void frame_reader_readable(FrameReader *self)
 {
-    FrameReader *self = opaque;
     size_t room;
     ssize_t n = 1;
 
@@ -90,20 +90,31 @@ static void reader_readable(void *opaque)
     self->busy = false;
 }
 
+void frame_reader_opened(FrameReader *self)
+{
+    self->broken = false;
+}
+
+void frame_reader_closed(FrameReader *self)
+{
+    /* The next peer begins with a frame of its own. What came whole while we
+     * were paused is still to be handed out. */
+    framer_end_stream(&self->framer);
+}
+
+static void reader_readable(void *opaque)
+{
+    frame_reader_readable(opaque);
+}
+
 static void reader_opened(void *opaque)
 {
-    FrameReader *self = opaque;
-
-    self->broken = false;
+    frame_reader_opened(opaque);
 }
 
 static void reader_closed(void *opaque)
 {
-    FrameReader *self = opaque;
-
-    /* The next peer begins with a frame of its own. What came whole while we
-     * were paused is still to be handed out. */
-    framer_end_stream(&self->framer);
+    frame_reader_closed(opaque);
 }
 
 static void reader_writable(void *opaque)
@@ -118,9 +129,8 @@ static const ChardevHandlers reader_chardev_handlers = {
     .writable = reader_writable,
 };
 
-FrameReader *frame_reader_new(const char *chardev, bool vnet,
-                              const FrameReaderHandlers *handlers, void *opaque,
-                              GError **errp)
+static FrameReader *reader_new(bool vnet, const FrameReaderHandlers *handlers,
+                               void *opaque)
 {
     FrameReader *self = g_new0(FrameReader, 1);
 
@@ -128,6 +138,26 @@ FrameReader *frame_reader_new(const char *chardev, bool vnet,
     self->opaque = opaque;
     self->paused = true;
     framer_init(&self->framer, vnet, READ_BUFFER);
+    return self;
+}
+
+FrameReader *frame_reader_new_shared(Chardev *chardev, bool vnet,
+                                     const FrameReaderHandlers *handlers,
+                                     void *opaque)
+{
+    FrameReader *self = reader_new(vnet, handlers, opaque);
+
+    self->chardev = chardev;
+    self->shared = true;
+    return self;
+}
+
+FrameReader *frame_reader_new(const char *chardev, bool vnet,
+                              const FrameReaderHandlers *handlers, void *opaque,
+                              GError **errp)
+{
+    FrameReader *self = reader_new(vnet, handlers, opaque);
+
     self->chardev =
         chardev_claim(chardev, &reader_chardev_handlers, self, errp);
     if (!self->chardev) {
@@ -140,12 +170,15 @@ FrameReader *frame_reader_new(const char *chardev, bool vnet,
 void frame_reader_free(FrameReader *self)
 {
     if (self) {
-        if (self->chardev && self->framer.end > self->framer.start) {
+        if (self->chardev && !self->shared &&
+            self->framer.end > self->framer.start) {
             /* In the middle of a frame: whoever uses the chardev next would
              * take its bytes for frames. */
             chardev_disconnect(self->chardev);
         }
-        chardev_release(self->chardev);
+        if (!self->shared) {
+            chardev_release(self->chardev);
+        }
         framer_free(&self->framer);
         g_free(self);
     }

@@ -25,6 +25,15 @@ typedef struct FrameReaderHandlers {
 FrameReader *frame_reader_new(const char *chardev, bool vnet,
                               const FrameReaderHandlers *handlers, void *opaque,
                               GError **errp);
+/* One that shares @chardev with a writer: their owner is its frontend and
+ * passes on what it is told by the three functions below. */
+FrameReader *frame_reader_new_shared(Chardev *chardev, bool vnet,
+                                     const FrameReaderHandlers *handlers,
+                                     void *opaque);
+void frame_reader_opened(FrameReader *reader);
+void frame_reader_closed(FrameReader *reader);
+void frame_reader_readable(FrameReader *reader);
+
 /* Harmless with NULL. */
 void frame_reader_free(FrameReader *reader);
 

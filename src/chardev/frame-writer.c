@@ -19,6 +19,7 @@ struct FrameWriter {
     const FrameWriterHandlers *handlers;
     void *opaque;
     Chardev *chardev;
+    bool shared; /* the chardev's frontend is somebody else */
     bool shipping;
     bool closing; /* shipping ends behind the frame under way */
     bool running; /* frame_writer_run() is under way */
@@ -33,24 +34,30 @@ struct FrameWriter {
     uint8_t *scratch;
 };
 
-static void writer_opened(void *opaque)
+void frame_writer_opened(FrameWriter *self)
 {
-    FrameWriter *self = opaque;
-
     self->partial = 0; /* the new peer gets whole frames */
     frame_writer_run(self);
 }
 
-static void writer_closed(void *opaque)
+void frame_writer_closed(FrameWriter *self)
 {
-    FrameWriter *self = opaque;
-
     self->partial = 0;
     g_byte_array_set_size(self->rest, 0);
     if (self->closing) {
         self->closing = false;
         self->shipping = false;
     }
+}
+
+static void writer_opened(void *opaque)
+{
+    frame_writer_opened(opaque);
+}
+
+static void writer_closed(void *opaque)
+{
+    frame_writer_closed(opaque);
 }
 
 static void writer_readable(void *opaque)
@@ -75,9 +82,9 @@ static const ChardevHandlers writer_chardev_handlers = {
     .writable = writer_writable,
 };
 
-FrameWriter *frame_writer_new(const FrameWriterConfig *config,
-                              const FrameWriterHandlers *handlers, void *opaque,
-                              GError **errp)
+static FrameWriter *writer_new(const FrameWriterConfig *config,
+                               const FrameWriterHandlers *handlers,
+                               void *opaque)
 {
     FrameWriter *self = g_new0(FrameWriter, 1);
 
@@ -89,6 +96,27 @@ FrameWriter *frame_writer_new(const FrameWriterConfig *config,
     packet_queue_init(&self->queue);
     self->spill = g_byte_array_new();
     self->rest = g_byte_array_new();
+    return self;
+}
+
+FrameWriter *frame_writer_new_shared(Chardev *chardev,
+                                     const FrameWriterConfig *config,
+                                     const FrameWriterHandlers *handlers,
+                                     void *opaque)
+{
+    FrameWriter *self = writer_new(config, handlers, opaque);
+
+    self->chardev = chardev;
+    self->shared = true;
+    return self;
+}
+
+FrameWriter *frame_writer_new(const FrameWriterConfig *config,
+                              const FrameWriterHandlers *handlers, void *opaque,
+                              GError **errp)
+{
+    FrameWriter *self = writer_new(config, handlers, opaque);
+
     self->chardev =
         chardev_claim(config->chardev, &writer_chardev_handlers, self, errp);
     if (!self->chardev) {
@@ -104,12 +132,15 @@ void frame_writer_free(FrameWriter *self)
     if (!self) {
         return;
     }
-    if (self->chardev && (self->partial > 0 || self->rest->len > 0)) {
+    if (self->chardev && !self->shared &&
+        (self->partial > 0 || self->rest->len > 0)) {
         /* The peer waits for the rest of a frame: whoever uses the chardev
          * next is to begin with a frame of its own. */
         chardev_disconnect(self->chardev);
     }
-    chardev_release(self->chardev);
+    if (!self->shared) {
+        chardev_release(self->chardev);
+    }
     packet_queue_free(&self->queue);
     g_byte_array_unref(self->spill);
     g_byte_array_unref(self->rest);
@@ -241,6 +272,13 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
     }
     frame_writer_append_always(self, packet);
     return FRAME_APPEND_OK;
+}
+
+void frame_writer_drop_waiting(FrameWriter *self)
+{
+    while (self->partial == 0 && packet_queue_at(&self->queue, &self->next)) {
+        writer_pass(self, FRAME_DROPPED);
+    }
 }
 
 static void writer_spill_segment(void *opaque, const Packet *segment)

@@ -46,7 +46,7 @@ typedef struct FrameWriterHandlers {
 } FrameWriterHandlers;
 
 typedef struct FrameWriterConfig {
-    const char *chardev; /* id */
+    const char *chardev; /* id; not used by frame_writer_new_shared() */
     bool vnet;           /* virtio-net headers on the wire */
     uint64_t limit;      /* bytes that may wait */
     FullPolicy policy;
@@ -60,6 +60,16 @@ typedef struct FrameWriter FrameWriter;
 FrameWriter *frame_writer_new(const FrameWriterConfig *config,
                               const FrameWriterHandlers *handlers, void *opaque,
                               GError **errp);
+/* One that shares @chardev with a reader: their owner is its frontend, reads,
+ * and passes on what it is told by the two functions below; writable is
+ * frame_writer_run(). */
+FrameWriter *frame_writer_new_shared(Chardev *chardev,
+                                     const FrameWriterConfig *config,
+                                     const FrameWriterHandlers *handlers,
+                                     void *opaque);
+void frame_writer_opened(FrameWriter *writer);
+void frame_writer_closed(FrameWriter *writer);
+
 /* Harmless with NULL. */
 void frame_writer_free(FrameWriter *writer);
 
@@ -72,6 +82,9 @@ PacketRecord *frame_writer_append_missing(FrameWriter *writer);
 
 /* True if what waits has reached the limit. */
 bool frame_writer_is_full(const FrameWriter *writer);
+
+/* Gives up what waits, each frame FRAME_DROPPED, but for one that is cut. */
+void frame_writer_drop_waiting(FrameWriter *writer);
 
 /* Sends what can be sent now. */
 void frame_writer_run(FrameWriter *writer);

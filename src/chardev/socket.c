@@ -10,6 +10,8 @@
  */
 #include "chardev/socket.h"
 
+#include "chardev/socket-connection.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <netinet/in.h>
@@ -36,6 +38,7 @@ static void socket_start(ChardevSocket *self, int fd)
     }
     loop_watch_remove(&self->listen_watch);
     g_clear_pointer(&self->failure, g_free);
+    self->failed = false;
     self->fd = fd;
     self->eof = false;
     log_debug("chardev", "%s: peer connected", self->chardev.object.id);
@@ -174,9 +177,11 @@ static ssize_t socket_writev(Chardev *chardev, const struct iovec *iov, int n)
  * however often the connection is tried. */
 static void socket_report(ChardevSocket *self, const char *message)
 {
+    self->failed = true;
     if (g_strcmp0(self->failure, message) != 0 &&
         log_limit_pass(&self->failure_limit)) {
-        log_warning("chardev", "Unable to connect character device %s: %s",
+        log_warning("chardev", "Unable to connect %s %s: %s",
+                    self->background ? "netdev" : "character device",
                     self->chardev.object.id, message);
         g_free(self->failure);
         self->failure = g_strdup(message);
@@ -296,7 +301,8 @@ static bool socket_open_client(ChardevSocket *self, GError **errp)
 {
     int fd;
 
-    if (self->reconnect_ms > 0) {
+    if (self->reconnect_ms > 0 ||
+        (self->background && self->address.type != ADDRESS_FD)) {
         socket_connect(self);
         return true;
     }
@@ -308,20 +314,27 @@ static bool socket_open_client(ChardevSocket *self, GError **errp)
     return true;
 }
 
-static bool socket_open(Chardev *chardev, GError **errp)
+static void socket_init(ChardevSocket *self)
 {
-    ChardevSocket *self = (ChardevSocket *)chardev;
-
     self->opened = true;
     self->fd = -1;
     self->listen_fd = -1;
     self->watch = LOOP_WATCH_INIT;
     self->listen_watch = LOOP_WATCH_INIT;
-    if (!chardev_socket_check(self, errp)) {
-        return false;
-    }
+}
+
+static bool socket_begin(ChardevSocket *self, GError **errp)
+{
     return self->server ? socket_open_server(self, errp)
                         : socket_open_client(self, errp);
+}
+
+static bool socket_open(Chardev *chardev, GError **errp)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+
+    socket_init(self);
+    return chardev_socket_check(self, errp) && socket_begin(self, errp);
 }
 
 static void socket_close(Chardev *chardev)
@@ -389,3 +402,42 @@ const ChardevClass chardev_socket_class = {
     .disconnect = socket_disconnect,
     .filename = socket_filename,
 };
+
+/* One that a netdev owns */
+
+Chardev *chardev_socket_new(const ChardevSocketConfig *config, GError **errp)
+{
+    ChardevSocket *self = g_new0(ChardevSocket, 1);
+
+    self->chardev.object.class = &chardev_socket_class.object;
+    self->chardev.object.id = g_strdup(config->name);
+    self->address = *config->address;
+    *config->address = (Address){.type = ADDRESS_INET};
+    self->server = config->server;
+    self->nodelay = true;
+    self->reconnect_ms = config->reconnect_ms;
+    self->background = true;
+    socket_init(self);
+    if (!socket_begin(self, errp)) {
+        object_destroy(&self->chardev.object);
+        return NULL;
+    }
+    return &self->chardev;
+}
+
+bool chardev_socket_failed(const Chardev *chardev)
+{
+    return ((const ChardevSocket *)chardev)->failed;
+}
+
+bool chardev_socket_peer(const Chardev *chardev, Address *address)
+{
+    const ChardevSocket *self = (const ChardevSocket *)chardev;
+    bool known = address_of_socket(self->fd, true, address);
+
+    if (known && address->type == ADDRESS_UNIX && !*address->path) {
+        address_clear(address);
+        known = address_of_socket(self->fd, false, address);
+    }
+    return known;
+}

@@ -27,6 +27,7 @@ typedef struct ChardevSocket {
     bool reconnect_given, reconnect_ms_given;
     /* state */
     bool opened;
+    bool background; /* a netdev's: connects without waiting */
     Address address; /* of a server: where it really listens */
     int listen_fd;
     LoopWatch listen_watch; /* while there is no peer */
@@ -36,6 +37,7 @@ typedef struct ChardevSocket {
     bool write_first; /* readable() had its turn */
     unsigned attempts;
     guint timer;   /* to the next attempt to connect or to accept */
+    bool failed;   /* the last attempt */
     char *failure; /* already said */
     LogLimit failure_limit;
 } ChardevSocket;

@@ -35,6 +35,9 @@ static void help_add_property(const Property *row, void *opaque)
     g_autofree char *words =
         row->values ? g_strjoinv("|", (char **)row->values) : NULL;
 
+    if (row->flags & PROP_READ_ONLY) {
+        return; /* an option's help is about what can be given */
+    }
     g_string_append_printf(opaque, "  %-30s", left);
     if (row->doc) {
         g_string_append_printf(opaque, " - %s", row->doc);
@@ -85,8 +88,9 @@ static void schema_add_property(const Property *row, void *opaque)
     schema_set_text(entry, "json", row->json);
     json_object_set_new(entry, "required",
                         json_boolean(row->flags & PROP_REQUIRED));
-    json_object_set_new(entry, "settable",
-                        json_boolean(!(row->flags & PROP_FIXED)));
+    json_object_set_new(
+        entry, "settable",
+        json_boolean(!(row->flags & (PROP_FIXED | PROP_READ_ONLY))));
     schema_set_text(entry, "default", row->def);
     if (row->values) {
         json_object_set_new(entry, "values", schema_words(row->values));

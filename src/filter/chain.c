@@ -52,7 +52,6 @@ static void chain_filter(Filter *filter, Direction direction,
 static void chain_walk(Netdev *netdev, int index, Direction direction,
                        const PacketBatch *batch)
 {
-    const NetdevClass *class = netdev_get_class(netdev);
     int step = direction == DIRECTION_TX ? 1 : -1;
     PacketBatch left = *batch;
 
@@ -60,11 +59,8 @@ static void chain_walk(Netdev *netdev, int index, Direction direction,
          index += step) {
         chain_filter(netdev->filters->pdata[index], direction, &left);
     }
-    for (unsigned i = 0; i < left.n; i++) {
-        class->deliver(netdev, direction, &left.packets[i]);
-    }
-    if (left.n > 0 && class->flush) {
-        class->flush(netdev);
+    if (left.n > 0) {
+        netdev_deliver(netdev, direction, &left);
     }
 }
 

@@ -40,9 +40,7 @@ static void filter_update_netdev(Netdev *netdev)
     for (guint i = 0; i < netdev->filters->len; i++) {
         observed |= filter_observes(netdev->filters->pdata[i]);
     }
-    if (netdev_get_class(netdev)->set_observed) {
-        netdev_get_class(netdev)->set_observed(netdev, observed);
-    }
+    netdev_set_filtered(netdev, observed);
 }
 
 /* The filter that position=id=ID names, or NULL and an error. */

@@ -3,8 +3,12 @@
 #include "monitor/command.h"
 
 #include "chardev/chardev.h"
+#include "chardev/ringbuf.h"
 #include "filter/filter.h"
 #include "netdev/netdev.h"
+
+/* More does not fit a reply well. */
+#define RINGBUF_READ_MAX (1024 * 1024)
 
 static const char *arg_string(json_t *args, const char *name)
 {
@@ -149,6 +153,32 @@ static json_t *query_chardev_backends(json_t *args, PropertySyntax syntax,
     return list;
 }
 
+/* Bytes that are no UTF-8 are replaced, unless base64 is asked for. */
+static json_t *ringbuf_read(json_t *args, PropertySyntax syntax, GError **errp)
+{
+    json_int_t size = json_integer_value(json_object_get(args, "size"));
+    const char *format = arg_string(args, "format");
+    Chardev *chardev = chardev_ringbuf_find(arg_string(args, "device"), errp);
+    g_autofree char *bytes = NULL;
+    g_autofree char *text = NULL;
+    size_t n;
+
+    if (!chardev) {
+        return NULL;
+    }
+    if (size <= 0) {
+        tf_error_set(errp, "size must be greater than zero");
+        return NULL;
+    }
+    size = MIN(size, RINGBUF_READ_MAX);
+    bytes = g_malloc((gsize)size);
+    n = chardev_ringbuf_take(chardev, bytes, (size_t)size);
+    text = g_strcmp0(format, "base64") == 0
+               ? g_base64_encode((const guchar *)bytes, n)
+               : g_utf8_make_valid(bytes, (gssize)n);
+    return json_string(text);
+}
+
 static json_t *netdev_add(json_t *args, PropertySyntax syntax, GError **errp)
 {
     json_auto_t *props = json_copy(args);
@@ -209,6 +239,22 @@ static const Property chardev_remove_args[] = {
     PROP_END,
 };
 
+static const char *const ringbuf_formats[] = {"utf8", "base64", NULL};
+
+static const Property ringbuf_read_args[] = {
+    COMMAND_ARG_STRING("device", PROP_REQUIRED, "the ringbuf chardev's name"),
+    {.name = "size",
+     .type = PROP_UINT64,
+     .flags = PROP_REQUIRED,
+     .doc = "how many bytes at most"},
+    {.name = "format",
+     .type = PROP_STRING,
+     .enum_name = "DataFormat",
+     .values = ringbuf_formats,
+     .doc = "how the reply shows them; default utf8"},
+    PROP_END,
+};
+
 static const Property netdev_add_args[] = {
     COMMAND_ARG_STRING("id", PROP_REQUIRED, "its name, to be chosen"),
     COMMAND_ARG_STRING("type", PROP_REQUIRED, "the netdev's type"),
@@ -236,6 +282,8 @@ const Command device_commands[] = {
      "[any]"},
     {"query-chardev-backends", NULL, false, query_chardev_backends,
      "List the types of character devices there are", "[any]"},
+    {"ringbuf-read", ringbuf_read_args, false, ringbuf_read,
+     "Take what a ringbuf chardev has kept"},
     {"netdev_add", netdev_add_args, true, netdev_add,
      "Make a netdev; further arguments are its properties"},
     {"netdev_del", netdev_del_args, false, netdev_del,

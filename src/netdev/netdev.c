@@ -1,9 +1,143 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/netdev.h"
 
+#include "base/log.h"
+
+#include <string.h>
+
 Netdev *netdev_find(const char *id)
 {
     return (Netdev *)object_find(OBJECT_KIND_NETDEV, id);
+}
+
+void netdev_receive(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch)
+{
+    if (netdev->chain) {
+        netdev->chain(netdev, direction, batch);
+    } else {
+        netdev_deliver(netdev, direction, batch);
+    }
+}
+
+/* Over to the peer, where nobody delivers them by himself. */
+static void netdev_cross(Netdev *netdev, const PacketBatch *batch)
+{
+    PacketBatch copy = *batch;
+
+    for (unsigned i = 0; i < copy.n; i++) {
+        copy.packets[i].origin = ORIGIN_INJECTED;
+    }
+    netdev_receive(netdev->peer, DIRECTION_RX, &copy);
+}
+
+void netdev_deliver(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch)
+{
+    const NetdevClass *class = netdev_get_class(netdev);
+
+    if (direction == DIRECTION_TX && netdev->peer) {
+        netdev_cross(netdev, batch);
+    }
+    if (direction == DIRECTION_RX || class->has_guest) {
+        for (unsigned i = 0; i < batch->n; i++) {
+            class->deliver(netdev, direction, &batch->packets[i]);
+        }
+        if (class->flush) {
+            class->flush(netdev);
+        }
+        return;
+    }
+    for (unsigned i = 0; i < batch->n && !netdev->peer; i++) {
+        counter_add(&netdev->dropped, 1, batch->packets[i].len);
+    }
+}
+
+static void netdev_update_observed(Netdev *netdev)
+{
+    const NetdevClass *class = netdev_get_class(netdev);
+
+    if (class->set_observed) {
+        class->set_observed(netdev, netdev->filtered || netdev->peer);
+    }
+}
+
+void netdev_set_filtered(Netdev *netdev, bool filtered)
+{
+    netdev->filtered = filtered;
+    netdev_update_observed(netdev);
+}
+
+/* The netdev whose property peer is @id, or NULL; at most one is. */
+static Netdev *netdev_find_waiting(const char *id)
+{
+    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+
+    for (guint i = 0; i < netdevs->len; i++) {
+        Netdev *netdev = netdevs->pdata[i];
+
+        if (g_strcmp0(netdev->peer_id, id) == 0) {
+            return netdev;
+        }
+    }
+    return NULL;
+}
+
+/* Sets @peer to the netdev that @self is to be wired to, or to NULL. */
+static bool netdev_find_peer(const Netdev *self, Netdev **peer, GError **errp)
+{
+    const char *id = self->object.id;
+    Netdev *waiting = netdev_find_waiting(id);
+    Netdev *named, *rival;
+
+    *peer = waiting;
+    if (!self->peer_id) {
+        return true;
+    }
+    if (strcmp(self->peer_id, id) == 0) {
+        return tf_error_set(errp, "netdev '%s' can not be its own peer", id);
+    }
+    named = netdev_find(self->peer_id);
+    rival = netdev_find_waiting(self->peer_id);
+    rival = named && named->peer ? named->peer : rival;
+    if (rival) {
+        return tf_error_set(errp, "netdev '%s' already has the peer '%s'",
+                            self->peer_id, rival->object.id);
+    }
+    if (named && named->peer_id && strcmp(named->peer_id, id) != 0) {
+        return tf_error_set(errp, "netdev '%s' has '%s' as its peer, not '%s'",
+                            self->peer_id, named->peer_id, id);
+    }
+    if (waiting && waiting != named) {
+        return tf_error_set(errp, "netdev '%s' waits for '%s' as its peer",
+                            waiting->object.id, id);
+    }
+    *peer = named;
+    return true;
+}
+
+static void netdev_wire(Netdev *self, Netdev *peer)
+{
+    if (peer) {
+        self->peer = peer;
+        peer->peer = self;
+        netdev_update_observed(self);
+        netdev_update_observed(peer);
+    } else if (self->peer_id) {
+        log_info("netdev", "%s: its peer '%s' is not there yet",
+                 self->object.id, self->peer_id);
+    }
+}
+
+static void netdev_unwire(Netdev *self)
+{
+    Netdev *peer = self->peer;
+
+    if (peer) {
+        self->peer = NULL;
+        peer->peer = NULL;
+        netdev_update_observed(peer);
+    }
 }
 
 static bool netdev_find_vm(Netdev *self, GError **errp)
@@ -26,19 +160,25 @@ static bool netdev_find_vm(Netdev *self, GError **errp)
 static bool netdev_complete(Object *obj, GError **errp)
 {
     Netdev *self = (Netdev *)obj;
+    Netdev *peer;
 
     self->filters = g_ptr_array_new();
-    if (!netdev_find_vm(self, errp)) {
+    if (!netdev_find_peer(self, &peer, errp) || !netdev_find_vm(self, errp)) {
         return false;
     }
     self->vm->object.users++;
-    return netdev_get_class(self)->open(self, errp);
+    if (!netdev_get_class(self)->open(self, errp)) {
+        return false;
+    }
+    netdev_wire(self, peer);
+    return true;
 }
 
 static void netdev_finalize(Object *obj)
 {
     Netdev *self = (Netdev *)obj;
 
+    netdev_unwire(self);
     if (self->vm) {
         netdev_get_class(self)->close(self);
         self->vm->object.users--;
@@ -53,6 +193,27 @@ static const Property netdev_props[] = {
      .since = "0.1",
      .doc = "whose run state counts: the id of a vm-qmp object; without it "
             "the daemon's own (stop, cont, -S)"},
+    {.name = "peer",
+     PROP_FIELD_STRING(Netdev, peer_id),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "id of the netdev that it is wired to back to back: what one "
+            "sends the other receives; it may be made later"},
+    {.name = "dropped-nic-packets",
+     PROP_FIELD_UINT64(Netdev, dropped.packets),
+     .flags = PROP_READ_ONLY,
+     .since = "0.1",
+     .doc = "frames that came out of an end that leads nowhere"},
+    {.name = "dropped-network-packets",
+     PROP_FIELD_UINT64(Netdev, unsent.packets),
+     .flags = PROP_READ_ONLY,
+     .since = "0.1",
+     .doc = "frames that the network did not take: no peer, or too slow a one"},
+    {.name = "malformed-packets",
+     PROP_FIELD_UINT64(Netdev, malformed.packets),
+     .flags = PROP_READ_ONLY,
+     .since = "0.1",
+     .doc = "frames from the network whose length can not be"},
     PROP_END,
 };
 

@@ -1,7 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Netdevs: where frames come from and go to, each with its chain of filters.
- * Main thread only.
+ *
+ * Two netdevs may be wired back to back (property peer): what comes out of
+ * the one's chain toward its NIC enters the other's as if from its NIC. A
+ * netdev that leads to a guest of its own (tap) keeps that: its frames go to
+ * the guest as ever and the peer gets copies. The peer named need not be
+ * there yet, and may go and come back: whichever comes later is wired to the
+ * one that waits. Main thread only.
  */
 #ifndef TF_NETDEV_NETDEV_H
 #define TF_NETDEV_NETDEV_H
@@ -16,15 +22,15 @@ typedef struct Filter Filter;
 
 struct NetdevClass {
     ObjectClass object;
+    bool has_guest; /* it leads to a guest's NIC by itself */
     bool (*open)(Netdev *netdev, GError **errp);
     void (*close)(Netdev *netdev);
-    /* A frame came out of the chain's end: toward the guest (tx) or toward
-     * the network (rx). */
+    /* A frame came out of the chain's end: toward the network (rx), or, if
+     * has_guest, toward the guest (tx). */
     void (*deliver)(Netdev *netdev, Direction direction, const Packet *packet);
     /* All frames of a batch were delivered. */
     void (*flush)(Netdev *netdev);
-    /* Filters came, went, or were switched; @observed: one of them wants to
-     * see what passes by itself. */
+    /* @observed: a filter or a peer wants to see what passes by itself. */
     void (*set_observed)(Netdev *netdev, bool observed);
     /* The part of `info network` behind "id: index=0,"; owned. */
     char *(*info)(const Netdev *netdev);
@@ -37,13 +43,29 @@ typedef void NetdevChainFunc(Netdev *netdev, Direction direction,
 struct Netdev {
     Object object;
     char *vm_id;            /* property vm */
+    char *peer_id;          /* property peer */
+    Netdev *peer;           /* wired to; NULL: to none (now) */
+    bool filtered;          /* a filter wants to see what passes by itself */
     NetdevChainFunc *chain; /* set with the first filter */
     GPtrArray *filters;     /* the chain, head first; borrowed Filter * */
     Vm *vm;                 /* never NULL: the daemon's own unless named */
     Counter dropped;        /* came out of an end that leads nowhere */
+    Counter unsent;         /* the network end could not take it */
+    Counter malformed;      /* came from the network and can't be a frame */
 };
 
 extern const ObjectClass netdev_class; /* the abstract base */
+
+/* Frames enter @netdev's chain: from its network (tx) or from its NIC (rx). */
+void netdev_receive(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch);
+
+/* For the chain: its filters came, went, or were switched. */
+void netdev_set_filtered(Netdev *netdev, bool filtered);
+
+/* For the chain: frames came out of its end. */
+void netdev_deliver(Netdev *netdev, Direction direction,
+                    const PacketBatch *batch);
 
 /* The netdev @id, or NULL. */
 Netdev *netdev_find(const char *id);

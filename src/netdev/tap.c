@@ -161,7 +161,7 @@ static void tap_observed(void *opaque, Direction direction,
 {
     Tap *self = opaque;
 
-    self->netdev.chain(&self->netdev, direction, batch);
+    netdev_receive(&self->netdev, direction, batch);
 }
 
 static void tap_observed_lost(void *opaque, uint64_t n)
@@ -315,6 +315,7 @@ const NetdevClass netdev_tap_class = {
             .doc = "an interface that somebody else owns, such as a VMM's TAP, "
                    "observed and injected into",
         },
+    .has_guest = true,
     .open = tap_open,
     .close = tap_close,
     .deliver = tap_deliver,

@@ -145,6 +145,9 @@ static void object_fill_one(const Property *row, void *opaque)
     const char *names[] = {row->name, row->json};
     bool given = false;
 
+    if (row->flags & PROP_READ_ONLY) {
+        return;
+    }
     property_set_default(fill->obj, row);
     for (size_t i = 0; i < G_N_ELEMENTS(names) && !fill->error; i++) {
         json_t *value = names[i] ? json_object_get(fill->flat, names[i]) : NULL;
@@ -373,7 +376,8 @@ bool object_set(Object *obj, const char *name, json_t *value,
         return tf_error_set(errp, "Property '%s.%s' not found",
                             obj->class->name, name);
     }
-    if (row->flags & PROP_FIXED && obj->completed) {
+    if (row->flags & PROP_READ_ONLY ||
+        (row->flags & PROP_FIXED && obj->completed)) {
         return tf_error_set(errp, "Property '%s.%s' is not writable",
                             obj->class->name, name);
     }

@@ -34,8 +34,9 @@ typedef enum PropertyType {
 #define PROP_AUTO UINT32_MAX
 
 enum {
-    PROP_REQUIRED = 1 << 0, /* creation fails without it */
-    PROP_FIXED = 1 << 1,    /* qom-set refuses it after creation */
+    PROP_REQUIRED = 1 << 0,  /* creation fails without it */
+    PROP_FIXED = 1 << 1,     /* qom-set refuses it after creation */
+    PROP_READ_ONLY = 1 << 2, /* qom-get alone: a count, a state */
 };
 
 typedef struct Property {

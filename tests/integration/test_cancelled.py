@@ -31,10 +31,15 @@ def stop_with_overflow(s: Switchover, swallowed: int) -> int:
 def check_all_once(s: Switchover, stops: int = 1) -> None:
     """The source's guest got every frame, exactly once, after it had been
     stopped so many times."""
-    s.source.vmm.wait_count(s.source.next)
-    s.source.daemon.wait_counters(pending=0, queued=0)
-    s.source.wait_phase("armed", stops + 1)
-    assert sorted(s.source.vmm.numbers()) == list(range(s.source.next))
+    try:
+        s.source.vmm.wait_count(s.source.next)
+        s.source.wait_phase("armed", stops + 1)
+        s.source.daemon.wait_counters(pending=0, queued=0)
+    finally:
+        numbers = s.source.vmm.numbers()
+        print("missing:", set(range(s.source.next)) - set(numbers),
+              s.source.daemon.counters())
+    assert sorted(numbers) == list(range(s.source.next))
 
 
 @pytest.mark.parametrize("keeps", [True, False], ids=["user-space", "vhost"])

@@ -32,6 +32,7 @@ static inline void fixture_deliver(Netdev *netdev, Direction direction,
 static const NetdevClass fixture_class = {
     .object = {.name = "fixture", .parent = &netdev_class},
     .deliver = fixture_deliver,
+    .has_guest = true,
 };
 
 static inline void fixture_init(Fixture *self)

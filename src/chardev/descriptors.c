@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "chardev/descriptors.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* A regular file can't be polled: a turn of writing each so often. */
+#define DESCRIPTORS_TURN_MS 5
+
+static gboolean descriptors_turn(gpointer opaque)
+{
+    ChardevDescriptors *self = opaque;
+    Chardev *chardev = &self->chardev;
+
+    self->timer = 0;
+    if (self->broken) {
+        chardev_set_connected(chardev, false);
+    } else if (chardev->want_write) {
+        descriptors_update(chardev);
+        chardev->handlers->writable(chardev->opaque);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+static void descriptors_in_event(void *opaque, uint32_t events)
+{
+    ChardevDescriptors *self = opaque;
+    Chardev *chardev = &self->chardev;
+
+    if (chardev->want_read) {
+        chardev->handlers->readable(chardev->opaque);
+    } else {
+        loop_watch_remove(&self->in); /* a hang-up can't be masked */
+    }
+}
+
+static void descriptors_out_event(void *opaque, uint32_t events)
+{
+    ChardevDescriptors *self = opaque;
+    Chardev *chardev = &self->chardev;
+
+    if (chardev->want_write && (events & EPOLLOUT)) {
+        chardev->handlers->writable(chardev->opaque);
+    } else {
+        loop_watch_remove(&self->out);
+        self->broken = true;
+        descriptors_update(chardev);
+    }
+}
+
+static bool descriptors_can_poll(int fd)
+{
+    struct stat status;
+
+    return fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !S_ISDIR(status.st_mode);
+}
+
+static void descriptors_watch(LoopWatch *watch, int fd, bool want,
+                              uint32_t events, LoopFunc *func, void *opaque)
+{
+    if (!want) {
+        loop_watch_remove(watch);
+    } else if (watch->fd < 0) {
+        loop_watch_add(watch, fd, events, func, opaque);
+    }
+}
+
+void descriptors_update(Chardev *chardev)
+{
+    ChardevDescriptors *self = (ChardevDescriptors *)chardev;
+    bool polls = self->out_fd >= 0 && descriptors_can_poll(self->out_fd);
+    bool writing = chardev->connected && chardev->want_write && !self->broken;
+    bool turn = (writing && !polls) || (chardev->connected && self->broken);
+
+    descriptors_watch(&self->in, self->in_fd,
+                      chardev->connected && chardev->want_read &&
+                          self->in_fd >= 0,
+                      EPOLLIN, descriptors_in_event, self);
+    descriptors_watch(&self->out, self->out_fd, writing && polls, EPOLLOUT,
+                      descriptors_out_event, self);
+    if (turn && !self->timer) {
+        self->timer = g_timeout_add(self->broken ? 0 : DESCRIPTORS_TURN_MS,
+                                    descriptors_turn, self);
+    }
+}
+
+ssize_t descriptors_read(Chardev *chardev, void *buffer, size_t size)
+{
+    ChardevDescriptors *self = (ChardevDescriptors *)chardev;
+    ssize_t n;
+
+    if (self->in_fd < 0) {
+        return -EAGAIN;
+    }
+    do {
+        n = read(self->in_fd, buffer, size);
+    } while (n < 0 && errno == EINTR);
+    if (n == 0 || (n < 0 && errno != EAGAIN)) {
+        /* The end of the input is not the end of the output: with its input
+         * from /dev/null a daemon still writes. */
+        loop_watch_remove(&self->in);
+        close(self->in_fd);
+        self->in_fd = -1;
+        return -EAGAIN;
+    }
+    return n < 0 ? -errno : n;
+}
+
+ssize_t descriptors_writev(Chardev *chardev, const struct iovec *iov, int n)
+{
+    ChardevDescriptors *self = (ChardevDescriptors *)chardev;
+    ssize_t written;
+
+    if (self->broken || self->out_fd < 0) {
+        return -EPIPE;
+    }
+    do {
+        written = writev(self->out_fd, iov, MIN(n, IOV_MAX));
+    } while (written < 0 && errno == EINTR);
+    if (written < 0 && errno == EPIPE) {
+        /* The frontend is told from the loop, not from within its call. */
+        self->broken = true;
+        descriptors_update(chardev);
+        return -EPIPE;
+    }
+    return written < 0 ? -errno : written;
+}
+
+void descriptors_start(ChardevDescriptors *self, int in_fd, int out_fd)
+{
+    self->opened = true;
+    self->in_fd = in_fd;
+    self->out_fd = out_fd;
+    self->in = LOOP_WATCH_INIT;
+    self->out = LOOP_WATCH_INIT;
+    chardev_set_connected(&self->chardev, true);
+}
+
+void descriptors_close(Chardev *chardev)
+{
+    ChardevDescriptors *self = (ChardevDescriptors *)chardev;
+
+    if (!self->opened) {
+        return;
+    }
+    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_watch_remove(&self->in);
+    loop_watch_remove(&self->out);
+    if (self->in_fd >= 0) {
+        close(self->in_fd);
+    }
+    if (self->out_fd >= 0) {
+        close(self->out_fd);
+    }
+}
+
+char *descriptors_filename(const Chardev *chardev)
+{
+    return g_strdup(chardev->object.class->name);
+}

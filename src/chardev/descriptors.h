@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the chardevs file, pipe and stdio have in common: a descriptor to read
+ * from and one to write to, without anything to connect. Main thread only.
+ */
+#ifndef TF_CHARDEV_DESCRIPTORS_H
+#define TF_CHARDEV_DESCRIPTORS_H
+
+#include "base/loop.h"
+#include "chardev/chardev.h"
+
+typedef struct ChardevDescriptors {
+    Chardev chardev;
+    /* properties */
+    char *path;
+    bool append; /* file */
+    bool signal; /* stdio; has no effect */
+    /* state */
+    bool opened;
+    int in_fd, out_fd; /* owned; -1: none */
+    LoopWatch in, out;
+    guint timer; /* to the next writable() or closed() by ourselves */
+    bool broken; /* nobody reads what we write */
+} ChardevDescriptors;
+
+/* The hooks of the class; open() has called descriptors_start(). */
+void descriptors_start(ChardevDescriptors *self, int in_fd, int out_fd);
+void descriptors_close(Chardev *chardev);
+ssize_t descriptors_read(Chardev *chardev, void *buffer, size_t size);
+ssize_t descriptors_writev(Chardev *chardev, const struct iovec *iov, int n);
+void descriptors_update(Chardev *chardev);
+
+/* "filename": the type's name. */
+char *descriptors_filename(const Chardev *chardev);
+
+#endif
