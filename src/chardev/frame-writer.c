@@ -158,6 +158,11 @@ const PacketQueue *frame_writer_queue(const FrameWriter *self)
     return &self->queue;
 }
 
+PacketCursor frame_writer_next(const FrameWriter *self)
+{
+    return self->next;
+}
+
 Counter frame_writer_waiting(const FrameWriter *self)
 {
     return (Counter){.packets = self->queue.next - self->next.number,

@@ -105,6 +105,9 @@ void frame_writer_trim(FrameWriter *writer, uint64_t number);
 /* The queue, with its history; owned by the writer. */
 const PacketQueue *frame_writer_queue(const FrameWriter *writer);
 
+/* Where in it the next frame to send is. */
+PacketCursor frame_writer_next(const FrameWriter *writer);
+
 /* Packets and bytes between the send cursor and the end. */
 Counter frame_writer_waiting(const FrameWriter *writer);
 

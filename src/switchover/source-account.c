@@ -12,11 +12,12 @@ static PacketCursor *source_accounted(Source *self)
 }
 
 /* One frame that the ledger has passed while the VM runs. */
-static void source_account_record(Source *self, const PacketRecord *record)
+static void source_account_record(Source *self, PacketRecord *record)
 {
     if (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED | RECORD_COUNTED)) {
         return; /* accounted when it is injected */
     }
+    record->mark |= RECORD_GIVEN;
     if (record->mark & RECORD_SHIPPED) {
         counter_add(&self->account.reinjected, 1, record->len);
     } else {
@@ -98,8 +99,11 @@ void source_unaccount(Source *self, uint64_t number)
     from = cursor;
     while (cursor.number < self->accounted.number &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
-        packets++;
-        bytes += record->len;
+        if (record->mark & RECORD_GIVEN) {
+            record->mark &= ~(uint32_t)RECORD_GIVEN;
+            packets++;
+            bytes += record->len;
+        }
         packet_cursor_advance(&cursor);
     }
     /* What the ledger no longer counts as dropped was not delivered either. */
@@ -146,8 +150,8 @@ Account source_account(Source *self)
     Account account = self->account;
 
     if (self->record.phase == SWITCHOVER_SHIPPING) {
-        account.queued = frame_writer_waiting(self->writer);
-        account.queued.packets -= self->counted_missing;
+        source_sum(source_queue(self), frame_writer_next(self->writer),
+                   RECORD_SHIPPED | RECORD_COUNTED, &account.queued);
     } else {
         source_sum(source_queue(self), *source_accounted(self),
                    RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |

@@ -18,7 +18,6 @@ static void source_append_full(Source *self, const Packet *packet)
     }
     frame_writer_append_missing(self->writer)->mark = RECORD_COUNTED;
     counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, packet->len);
-    self->counted_missing++;
 }
 
 /* Frames that were shipped, and are kept in case the VM resumes here, may
@@ -128,17 +127,18 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
 
     switch (fate) {
     case FRAME_SENT:
+        if (!(record->mark & RECORD_SHIPPED)) {
+            /* Else it was, at an earlier stop, and counts once. */
+            counter_add(&self->account.outdev, 1, record->len);
+        }
         record->mark |= RECORD_SHIPPED;
-        counter_add(&self->account.outdev, 1, record->len);
         switchover_moved(&self->record, record->queued_us);
         break;
     case FRAME_UNSENDABLE:
         counter_add(&self->account.dropped[DROP_OVERSIZE], 1, record->len);
         break;
     case FRAME_MISSING:
-        if (record->mark & RECORD_COUNTED) {
-            self->counted_missing--;
-        } else {
+        if (!(record->mark & RECORD_COUNTED)) {
             counter_add(&self->account.dropped[record->mark & RECORD_NO_ROOM
                                                    ? DROP_QUEUE_FULL
                                                    : DROP_RING],

@@ -22,6 +22,7 @@ enum {
     RECORD_SWALLOWED = 1 << 2, /* injected by us, swallowed by the VMM */
     RECORD_COUNTED = 1 << 3,   /* no bytes, counted as dropped already */
     RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
+    RECORD_GIVEN = 1 << 5,     /* counted as delivered or reinjected */
 };
 
 struct Source {
@@ -47,8 +48,8 @@ struct Source {
     PacketCursor accounted; /* up to here frames are delivered or dropped */
     uint64_t folded;        /* ledger.dropped_before, accounted */
     uint64_t returned;      /* of these, given back by us: passed already */
+    uint64_t tap_full_at_stop;
     bool catching_up; /* the queue was full at the resume, and is not empty */
-    uint64_t counted_missing; /* records counted as dropped, yet to pass */
     Account account;
     SwitchoverRecord record;
 };
@@ -83,6 +84,9 @@ void source_forget(Source *self);
 void source_unaccount(Source *self, uint64_t number);
 
 /* source-return.c */
+/* The VM stopped again before it got back everything: takes that back; all
+ * from the earlier stop on counts as undelivered. */
+void source_abandon_return(Source *self);
 void source_resume(Source *self, int64_t time_us);
 /* One more sample was taken in the phase returning. */
 void source_settle(Source *self);

@@ -3,13 +3,32 @@
 #include "base/log.h"
 #include "switchover/source-internal.h"
 
+#include <string.h>
+
 /* Samples after a resume until what was swallowed counts as lost. */
 #define SETTLE_SAMPLES 30
+
+/* A copy in the injector names its original, in the room of the wire header
+ * that it does not need. Originals stay while frames are given back. */
+static void copy_set_original(PacketRecord *copy, PacketRecord *original)
+{
+    G_STATIC_ASSERT(sizeof(original) <= sizeof(copy->headroom));
+    memcpy(copy->headroom, &original, sizeof(original));
+}
+
+static PacketRecord *copy_get_original(const PacketRecord *copy)
+{
+    PacketRecord *original;
+
+    memcpy(&original, copy->headroom, sizeof(original));
+    return original;
+}
 
 static void source_injected(void *opaque, const PacketRecord *record)
 {
     Source *self = opaque;
 
+    copy_get_original(record)->mark |= RECORD_GIVEN;
     counter_add(record->mark & RECORD_SHIPPED ? &self->account.reinjected
                                               : &self->account.delivered,
                 1, record->len);
@@ -55,7 +74,7 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
-    PacketRecord *record;
+    PacketRecord *record, *copy;
 
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
@@ -64,7 +83,9 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
             Packet packet = packet_record_view(record);
 
             record->mark |= (uint32_t)mark;
-            injector_append(self->injector, &packet)->mark = record->mark;
+            copy = injector_append(self->injector, &packet);
+            copy->mark = record->mark;
+            copy_set_original(copy, record);
         }
         packet_cursor_advance(&cursor);
     }
@@ -162,4 +183,34 @@ void source_settle(Source *self)
         ledger_forget_passed(&self->ledger);
         source_phase(self, SWITCHOVER_ARMED);
     }
+}
+
+void source_abandon_return(Source *self)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t tap_full =
+        self->account.dropped[DROP_TAP_FULL].packets - self->tap_full_at_stop;
+    PacketRecord *record;
+
+    if (self->injector) {
+        injector_clear(self->injector);
+    }
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        if (cursor.number >= self->stop_number &&
+            (record->mark & RECORD_GIVEN)) {
+            counter_sub(record->mark & RECORD_SHIPPED
+                            ? &self->account.reinjected
+                            : &self->account.delivered,
+                        1, record->len);
+        }
+        if (cursor.number >= self->stop_number) {
+            record->mark &= RECORD_SHIPPED | RECORD_COUNTED | RECORD_NO_ROOM;
+        }
+        packet_cursor_advance(&cursor);
+    }
+    /* What had been moved from delivered to dropped is shipped now, too. */
+    counter_add(&self->account.delivered, tap_full, 0);
+    counter_sub(&self->account.dropped[DROP_TAP_FULL], tap_full, 0);
+    self->catching_up = false;
+    self->settling = 0;
 }

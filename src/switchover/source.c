@@ -150,6 +150,7 @@ static uint32_t source_overlap(const Source *self)
 
 static void source_stop(Source *self, int64_t time_us)
 {
+    bool again = self->record.phase == SWITCHOVER_RETURNING;
     LedgerMethod method;
     uint64_t number;
 
@@ -162,16 +163,21 @@ static void source_stop(Source *self, int64_t time_us)
     }
     source_take_sample(self);
     source_advance(self);
-    if (!ledger_swallowed(&self->ledger, &self->sample,
-                          &self->stop_swallowed)) {
+    if (again || !ledger_swallowed(&self->ledger, &self->sample,
+                                   &self->stop_swallowed)) {
         self->stop_swallowed = 0;
     }
     number = ledger_stop(&self->ledger, &self->sample, source_overlap(self),
                          self->config.overlap != PROP_AUTO, &method);
+    if (again) {
+        source_abandon_return(self);
+        number = self->stop_number;
+    }
     /* What an earlier stop shipped, and was given back since, is settled. */
-    number =
-        MAX(number, MAX(source_queue(self)->head.number, self->end_number));
+    number = MAX(number, again ? 0 : self->end_number);
+    number = MAX(number, source_queue(self)->head.number);
     source_unaccount(self, number);
+    self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
     self->record.stop_us = time_us;
     self->record.resume_us = 0;
