@@ -85,7 +85,7 @@ struct Filter {
     /* state */
     Netdev *netdev;
     bool on;
-    bool aside; /* it takes its frames elsewhere: the chain passes it by */
+    bool aside;   /* it takes its frames elsewhere: the chain passes it by */
     Match *match; /* what it is meant for; NULL: every frame */
     Counter seen[DIRECTION__MAX];
     Counter dropped[DROP__MAX];

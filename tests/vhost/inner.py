@@ -26,6 +26,7 @@ from lab.errors import LabError
 from lab.guest import Machine
 from lab.qmp import Qmp
 from lab.result import Scenario
+from vhost.steady import steady_kernel
 from vhost.verdict import Kind, judge
 
 LOG_DISK = Path("/dev/vdc")
@@ -128,11 +129,13 @@ def main() -> int:
     modes = [mode for mode, variable in MODES
              for _ in range(int(os.environ[variable]))]
     try:
-        for number, mode in enumerate(modes, 1):
-            record = migrate(mode, rate, size, LOGS / f"{number:02}-{mode}")
-            print(json.dumps(record), flush=True)
-            if judge(record).kind is Kind.BROKEN:
-                return 1
+        with steady_kernel():
+            for number, mode in enumerate(modes, 1):
+                record = migrate(mode, rate, size,
+                                 LOGS / f"{number:02}-{mode}")
+                print(json.dumps(record), flush=True)
+                if judge(record).kind is Kind.BROKEN:
+                    return 1
     finally:
         save_logs()
     return 0
