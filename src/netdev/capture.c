@@ -34,8 +34,8 @@ struct Capture {
     int fd;
     LoopWatch watch;
     bool paused;
-    bool was_paused; /* so the ring may have been full */
-    bool detached;   /* by a handler, while frames are handed out */
+    guint unpaused; /* idle source: looks for losses behind a pause */
+    bool detached;  /* by a handler, while frames are handed out */
     bool draining;
     uint8_t *ring;
     unsigned slot;  /* the next to be read */
@@ -61,6 +61,7 @@ Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
 void capture_free(Capture *self)
 {
     if (self) {
+        g_clear_handle_id(&self->unpaused, g_source_remove);
         capture_detach(self);
         g_free(self->large);
         g_free(self);
@@ -352,19 +353,27 @@ static void capture_ready(void *opaque, uint32_t events)
         /* The interface went down or away: netlink tells what follows. */
         getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     }
-    if (self->paused || capture_read(self, WAKEUP_BUDGET)) {
-        return;
+    if (!self->paused) {
+        capture_read(self, WAKEUP_BUDGET);
     }
-    if (self->was_paused && self->fd >= 0) {
-        self->was_paused = false;
-        capture_report_lost(self);
-    }
+}
+
+/* The ring may have been full, and then hold no frame that says so. */
+static gboolean capture_unpaused(gpointer opaque)
+{
+    Capture *self = opaque;
+
+    self->unpaused = 0;
+    capture_drain(self);
+    return G_SOURCE_REMOVE;
 }
 
 void capture_pause(Capture *self, bool paused)
 {
+    if (self->paused && !paused && !self->unpaused) {
+        self->unpaused = g_idle_add(capture_unpaused, self);
+    }
     self->paused = paused;
-    self->was_paused = true;
     if (self->fd >= 0 && self->watch.fd >= 0) {
         loop_watch_modify(&self->watch, paused ? 0 : EPOLLIN);
     }

@@ -54,6 +54,7 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
         .first = MIN(ledger->sampled, end - MIN(dropped, end)),
         .end = end,
         .dropped = dropped,
+        .stands = ledger->stands,
     };
     LedgerMark *last;
 
@@ -61,6 +62,22 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
         ledger_forget_marks(ledger, ledger->n_passed / 2);
     }
     last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
+    if (ledger->n_marks > 0 && ledger->stands && last->stands) {
+        last->end = end;
+        last->dropped += dropped;
+        return;
+    }
+    if (ledger->n_marks > 0 && mark.first < last->end) {
+        /* The frames had been drained before they were counted. */
+        uint64_t late = dropped - MIN(dropped, end - last->end);
+
+        last->dropped = MIN(last->dropped + late, last->end - last->first);
+        mark.first = last->end;
+        mark.dropped = dropped -= late;
+        if (dropped == 0) {
+            return;
+        }
+    }
     if (ledger->n_marks > 0 && last->end == mark.first) {
         bool only_drops = end - mark.first == dropped;
 
@@ -222,7 +239,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
 {
     uint32_t back;
 
-    ledger->frozen = true;
+    ledger->frozen = ledger->stands = true;
     *method = LEDGER_USED_INDEX;
     if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
@@ -235,6 +252,11 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
 void ledger_new_index(Ledger *ledger)
 {
     ledger->used_samples = 0;
+}
+
+void ledger_resume(Ledger *ledger)
+{
+    ledger->stands = false;
 }
 
 void ledger_restart(Ledger *ledger)

@@ -50,6 +50,7 @@ typedef struct LedgerMark {
     /* The queue was full before: then the first of them were dropped, until
      * there was room; else the last of them, once there was none. */
     bool was_full;
+    bool stands; /* made while the VM stood still: one run up to its end */
 } LedgerMark;
 
 typedef struct Ledger {
@@ -77,7 +78,8 @@ typedef struct Ledger {
     int64_t moved_us;          /* when tx_packets last moved */
     uint64_t tx_last;
     uint64_t large_end; /* number behind the last frame of several buffers */
-    bool frozen;        /* the present offset is kept: the VM stands still */
+    bool frozen;        /* the present offset is kept until ledger_restart() */
+    bool stands;        /* the VM stands still: nobody empties the queue */
 } Ledger;
 
 typedef enum LedgerMethod {
@@ -120,6 +122,9 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
  * if that can't be told from @sample. */
 bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
                       uint32_t *swallowed);
+
+/* The VM runs again; the last sample was taken just now. */
+void ledger_resume(Ledger *ledger);
 
 /* The VM runs, and what it had swallowed is settled: calibrate anew. */
 void ledger_restart(Ledger *ledger);

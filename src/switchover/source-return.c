@@ -101,6 +101,7 @@ void source_resume(Source *self, int64_t time_us)
     }
     capture_pause(self->capture, false);
     source_take_sample(self);
+    ledger_resume(&self->ledger);
     frame_writer_stop(self->writer);
     self->end_number = source_queue(self)->next;
     self->record.resume_us = time_us;

@@ -157,6 +157,22 @@ def test_own_run_state(site: Site) -> None:
     s.source.daemon.wait_counters(outdev=50, reinjected=50)
 
 
+@pytest.mark.parametrize("attempt", range(3))
+def test_flood_while_stopped(site: Site, attempt: int) -> None:
+    """Which frames found the queue full is told rightly even if samples
+    are taken while it fills."""
+    s = Switchover(site, txqueuelen=2 * QUEUE + attempt).start()
+    s.source.calibrate()
+    s.stop_source()
+    s.source.send(100)
+    s.source.host.sender(TAP).send(
+        numbered_range(s.source.next, s.source.next + 1800))
+    s.source.next += 1800
+    s.wait_arrived()
+    s.source.vmm.resume()
+    check_all_once(s)
+
+
 def test_stopped_without_traffic(site: Site) -> None:
     """Nothing is shipped, nothing is given back."""
     s = Switchover(site).start()

@@ -4,12 +4,14 @@ at the other host, in order, and every byte is right."""
 
 import random
 import threading
+from typing import List
 
 import pytest
 
 from lib.frames import numbered_range
 from lib.site import Site
 from lib.switchover import TAP, Switchover
+from lib.waiting import wait_until
 
 # Frames shipped again where nothing tells what the guest got.
 DEFAULT_OVERLAP = 8
@@ -252,6 +254,68 @@ def test_slow_guest_overflows_its_queue(site: Site) -> None:
     s.source.vmm.wait_count(s.source.next - dropped)
     check_arrived(s, migrate(s, queued=6, swallowed=2, late=6))
     assert s.source.daemon.counters()["dropped-tap-full"] == dropped
+
+
+def be_slow(s: Switchover) -> None:
+    """The source's guest takes nothing until its queue has overflowed."""
+    s.source.vmm.read(False)
+    seen = s.source.daemon.counters()["in_netdev"]
+    wait_until(lambda: s.source.daemon.counters()["in_netdev"] > seen + 40,
+               "the queue to overflow")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_stop_while_the_queue_overflows(site: Site, seed: int) -> None:
+    """A guest that is too slow loses frames anyway; but what sits in its
+    queue when it stops, and all that comes later, is not lost."""
+    dice = random.Random(seed)
+    s = Switchover(site, txqueuelen=20).start()
+    s.source.calibrate()
+    sender = s.source.host.sender(TAP)
+    over = threading.Event()
+
+    def send() -> None:
+        while s.source.next < 20000 and not over.wait(0.0005):
+            sender.send(numbered_range(s.source.next, s.source.next + 10))
+            s.source.next += 10
+
+    traffic = threading.Thread(target=send)
+    traffic.start()
+    for _ in range(5):
+        be_slow(s)
+        s.source.vmm.read()
+        s.source.vmm.wait_count(s.source.vmm.count() + dice.randrange(100))
+    if seed % 2:
+        be_slow(s)
+    s.stop_source()
+    got = set(s.source.vmm.numbers())
+    assert s.source.tx_dropped() > 0
+    over.set()
+    traffic.join()
+    s.wait_arrived()
+    s.resume_destination()
+    s.destination.daemon.wait_counters(held=0)
+    end = s.source.next
+    wait_until(lambda: s.destination.vmm.numbers()[-1:] == [end - 1],
+               "the last frame")
+    arrived = s.destination.vmm.numbers()
+    assert arrived == list(range(arrived[0], end))
+    queued = {number for number in take_queue(s) if number < end} - got
+    print("repeated:", got & set(arrived))
+    assert queued <= set(arrived)
+
+
+def take_queue(s: Switchover) -> List[int]:
+    """Everything that the source's guest got, or would have got if it had
+    not been stopped: what its TAP's queue holds, nobody else has taken."""
+    s.source.vmm.read()
+
+    def empty() -> bool:
+        s.source.send(1)
+        return s.source.vmm.numbers()[-1] == s.source.next - 1
+
+    wait_until(empty, "the queue to be empty")
+    return s.source.vmm.numbers()
 
 
 def test_stopped_before_the_daemon_starts(site: Site) -> None:
