@@ -142,8 +142,13 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
         ledger->tx_last = tx;
         ledger->moved_us = sample->time_us;
     }
+    /*
+     * A guest that is behind has no free receive buffer: QEMU then holds a
+     * frame that it took, for as long as that lasts. So only an empty queue
+     * shows what the offset is at rest.
+     */
     if (ledger->frozen || !sample->used_known || !sample->used_stable ||
-        ledger->taken < ledger->large_end) {
+        ledger->content > 0 || ledger->taken < ledger->large_end) {
         return;
     }
     ledger->used_offset_last = offset;

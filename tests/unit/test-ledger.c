@@ -398,6 +398,33 @@ static void test_late_word(void)
     world_free(world);
 }
 
+/* A guest that is behind: all along the VMM holds a frame for which there is no
+ * receive buffer. That is under way, however long it lasts. */
+static void test_guest_behind(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 8, 1000, 0);
+    world_sample(world, true, true);
+    world_run(world, 100, false, true);
+    world_quiet(world, true);
+    for (unsigned i = 0; i < 200; i++) {
+        world_send(world);
+        world_send(world);
+        world_deliver(world);
+        world_take(world);
+        world->time_us += 10000;
+        sample = world_sample(world, true, true);
+    }
+    g_assert_cmpuint(
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), ==,
+        world_truth(world));
+    g_assert_cmpint(method, ==, LEDGER_USED_INDEX);
+    world_free(world);
+}
+
 /* A frame that the VMM filters out is taken and uses no buffer: after a while
  * of such samples, or one in a quiet moment, that is the rule. */
 static void test_filtered_frame(void)
@@ -494,6 +521,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/index-void", test_index_void);
     g_test_add_func("/ledger/large-frame", test_large_frame);
     g_test_add_func("/ledger/late-word", test_late_word);
+    g_test_add_func("/ledger/guest-behind", test_guest_behind);
     g_test_add_func("/ledger/filtered-frame", test_filtered_frame);
     g_test_add_func("/ledger/dropped-while-stopped",
                     test_dropped_while_stopped);
