@@ -88,38 +88,38 @@ def test_events_switched_on_later(site: Site) -> None:
 
 def test_switchover_when_armed_late(site: Site) -> None:
     """A daemon that looks only from the migration on is as exact."""
-    s = Switchover(site)
-    s.start("arm=auto")
-    s.source.wait_phase("idle")
-    s.source.run_unseen(50)
-    s.source.vmm.migration("setup")
-    s.source.wait_phase("armed")
-    s.source.calibrate()
-    s.source.vmm.migration("active")
-    s.source.vmm.read(False)
-    first = s.source.next
-    s.source.send(20)
-    s.source.vmm.swallow(2)
-    s.stop_source()
-    s.source.send(10)
-    s.wait_arrived()
-    s.source.vmm.migration("completed")
-    s.resume_destination()
-    s.destination.vmm.wait_count(30)
-    assert s.destination.vmm.numbers() == list(range(first, first + 30))
+    pair = Switchover(site)
+    pair.start("arm=auto")
+    pair.source.wait_phase("idle")
+    pair.source.run_unseen(50)
+    pair.source.vmm.migration("setup")
+    pair.source.wait_phase("armed")
+    pair.source.calibrate()
+    pair.source.vmm.migration("active")
+    pair.source.vmm.read(False)
+    first = pair.source.next
+    pair.source.send(20)
+    pair.source.vmm.swallow(2)
+    pair.stop_source()
+    pair.source.send(10)
+    pair.wait_arrived()
+    pair.source.vmm.migration("completed")
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(30)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 30))
 
 
 def test_stopped_without_a_migration(site: Site) -> None:
     """A virtual machine that is merely paused, by another kind of
     switchover: all that comes from then on is shipped."""
-    s = Switchover(site)
-    s.start("arm=auto")
-    s.source.wait_phase("idle")
-    s.source.run_unseen(5)
-    s.stop_source()
-    first = s.source.next
-    s.source.send(10)
-    s.wait_arrived()
-    s.resume_destination()
-    s.destination.vmm.wait_count(10)
-    assert s.destination.vmm.numbers() == list(range(first, first + 10))
+    pair = Switchover(site)
+    pair.start("arm=auto")
+    pair.source.wait_phase("idle")
+    pair.source.run_unseen(5)
+    pair.stop_source()
+    first = pair.source.next
+    pair.source.send(10)
+    pair.wait_arrived()
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(10)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 10))

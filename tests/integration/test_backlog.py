@@ -115,18 +115,18 @@ def test_late_frames_come_behind_the_backlog(site: Site) -> None:
 def test_whole_way(site: Site, txqueuelen: int) -> None:
     """From one host to the other: what overflowed the source's queue and
     would overflow the destination's."""
-    s = Switchover(site, txqueuelen=txqueuelen).start()
-    s.source.calibrate()
-    before = s.destination.tx_dropped()
-    s.stop_source()
-    first = s.source.next
-    s.source.send(5000)
-    s.wait_arrived()
-    s.resume_destination()
-    s.destination.vmm.wait_count(5000)
-    assert s.destination.vmm.numbers() == list(range(first, first + 5000))
-    assert s.destination.tx_dropped() == before
-    assert s.source.tx_dropped() > 0
+    pair = Switchover(site, txqueuelen=txqueuelen).start()
+    pair.source.calibrate()
+    before = pair.destination.tx_dropped()
+    pair.stop_source()
+    first = pair.source.next
+    pair.source.send(5000)
+    pair.wait_arrived()
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(5000)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 5000))
+    assert pair.destination.tx_dropped() == before
+    assert pair.source.tx_dropped() > 0
 
 
 def test_full_hold_stops_reading(site: Site) -> None:

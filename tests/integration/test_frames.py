@@ -20,31 +20,31 @@ from lib.vmm import TUN_F_CSUM, TUN_F_TSO4
 OFFLOADS = TUN_F_CSUM | TUN_F_TSO4
 
 
-def carry(s: Switchover, count: int) -> List[Frame]:
+def carry(pair: Switchover, count: int) -> List[Frame]:
     """The virtual machine, stopped at the source where so many frames
     were captured, resumes; returns what its guest then gets."""
-    s.source.daemon.wait_counters(in_netdev=count, outdev=count)
-    s.resume_destination()
-    s.destination.daemon.wait_counters(held=0)
-    return s.destination.vmm.frames()
+    pair.source.daemon.wait_counters(in_netdev=count, outdev=count)
+    pair.resume_destination()
+    pair.destination.daemon.wait_counters(held=0)
+    return pair.destination.vmm.frames()
 
 
 def stopped(site: Site, properties: str = "") -> Switchover:
     """A machine that stands still, with plain TAPs on both hosts."""
-    s = Switchover(site).start(properties, properties)
-    s.stop_source()
-    return s
+    pair = Switchover(site).start(properties, properties)
+    pair.stop_source()
+    return pair
 
 
 def test_all_sizes(site: Site) -> None:
     """From a bare header to a full frame."""
-    s = stopped(site)
+    pair = stopped(site)
     frames = [numbered(size, size) for size in range(14, 1515)]
     for first in range(0, len(frames), 500):
-        s.source.host.sender(TAP).send(frames[first:first + 500])
-    carry(s, len(frames))
-    s.destination.vmm.wait_count(len(frames))
-    assert [frame.data for frame in s.destination.vmm.frames()] == frames
+        pair.source.host.sender(TAP).send(frames[first:first + 500])
+    carry(pair, len(frames))
+    pair.destination.vmm.wait_count(len(frames))
+    assert [frame.data for frame in pair.destination.vmm.frames()] == frames
 
 
 # VLAN tags
@@ -81,19 +81,19 @@ def add_client(site: Site, host: Host) -> Host:
                          ids=["bridged", "direct"])
 def test_vlan_tags(site: Site, bridged: bool, vnet: str) -> None:
     """A tag that the kernel keeps apart is put back."""
-    s = Switchover(site)
-    ifname, sender_host = TAP, s.source.host
+    pair = Switchover(site)
+    ifname, sender_host = TAP, pair.source.host
     if bridged:
-        ifname, sender_host = "eth0", add_client(site, s.source.host)
-    s.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
-    s.stop_source()
+        ifname, sender_host = "eth0", add_client(site, pair.source.host)
+    pair.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
+    pair.stop_source()
     frames = [numbered(number, size, tag)
               for number, tag in enumerate(TAGS)
               for size in (60, 1000, longest(tag))]
     sender_host.sender(ifname).send(frames)
-    carry(s, len(frames))
-    s.destination.vmm.wait_count(len(frames))
-    assert [frame.data for frame in s.destination.vmm.frames()] == frames
+    carry(pair, len(frames))
+    pair.destination.vmm.wait_count(len(frames))
+    assert [frame.data for frame in pair.destination.vmm.frames()] == frames
 
 
 # Checksums
@@ -112,28 +112,28 @@ def send_udp(client: Host, payloads: List[bytes]) -> None:
 def test_checksum_offload(site: Site, vnet: str, offloads: int) -> None:
     """A frame whose checksum the guest would have computed itself arrives
     with a right one, or as it was where both sides say so."""
-    s = Switchover(site, vnet=True, offloads=TUN_F_CSUM,
-                   destination={"offloads": offloads})
-    client = add_client(site, s.source.host)
+    pair = Switchover(site, vnet=True, offloads=TUN_F_CSUM,
+                      destination={"offloads": offloads})
+    client = add_client(site, pair.source.host)
     client.ip(f"addr add {SENDER_IP}/24 dev eth0",
               f"neigh add {GUEST_IP} lladdr {GUEST_MAC.hex(':')} dev eth0 "
               "nud permanent")
-    s.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
+    pair.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
     payloads = [random.Random(size).randbytes(size)
                 for size in (1, 2, 3, 100, 999, 1472)]
-    s.source.vmm.read()
+    pair.source.vmm.read()
     send_udp(client, payloads)
-    s.source.daemon.wait_counters(delivered=len(payloads))
-    assert all(frame.needs_csum for frame in s.source.vmm.frames())
+    pair.source.daemon.wait_counters(delivered=len(payloads))
+    assert all(frame.needs_csum for frame in pair.source.vmm.frames())
 
-    s.stop_source()
+    pair.stop_source()
     send_udp(client, payloads)
-    s.source.daemon.wait_counters(in_netdev=2 * len(payloads), queued=0)
-    s.wait_equal()
-    s.resume_destination()
-    shipped = s.source.daemon.counters()["outdev"]
-    s.destination.vmm.wait_count(shipped)
-    frames = s.destination.vmm.frames()[-len(payloads):]
+    pair.source.daemon.wait_counters(in_netdev=2 * len(payloads), queued=0)
+    pair.wait_equal()
+    pair.resume_destination()
+    shipped = pair.source.daemon.counters()["outdev"]
+    pair.destination.vmm.wait_count(shipped)
+    frames = pair.destination.vmm.frames()[-len(payloads):]
     for frame, payload in zip(frames, payloads):
         assert frame.needs_csum == bool(vnet == "on" and offloads)
         assert verify_ipv4(completed(frame))[1][8:] == payload
@@ -145,9 +145,9 @@ def test_checksum_offload(site: Site, vnet: str, offloads: int) -> None:
 SIZES = [1449, 2896, 20000, 65481]
 
 
-def send_super_frames(s: Switchover, payloads: List[bytes]) -> None:
+def send_super_frames(pair: Switchover, payloads: List[bytes]) -> None:
     """Send a TCP stream to the guest, one super-frame for each piece."""
-    sender = s.source.host.sender(TAP, vnet=True)
+    sender = pair.source.host.sender(TAP, vnet=True)
     sequence = 1000
     for payload in payloads:
         sender.send_offloaded(tcp_super_frame(payload, sequence=sequence))
@@ -158,17 +158,17 @@ def send_super_frames(s: Switchover, payloads: List[bytes]) -> None:
 @pytest.mark.parametrize("offloads", [0, OFFLOADS], ids=["plain", "tso"])
 def test_super_frames(site: Site, vnet: str, offloads: int) -> None:
     """A super-frame arrives whole where it can, else in segments."""
-    s = Switchover(site, vnet=True, offloads=OFFLOADS,
-                   destination={"offloads": offloads})
-    s.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
-    s.stop_source()
+    pair = Switchover(site, vnet=True, offloads=OFFLOADS,
+                      destination={"offloads": offloads})
+    pair.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
+    pair.stop_source()
     payloads = [random.Random(size).randbytes(size) for size in SIZES]
-    send_super_frames(s, payloads)
-    s.source.host.sender(TAP).send([numbered(7)])
-    s.source.daemon.wait_counters(in_netdev=len(SIZES) + 1)
-    carry(s, len(SIZES) + 1)
-    s.wait_last(numbered(7))
-    frames = s.destination.vmm.frames()[:-1]
+    send_super_frames(pair, payloads)
+    pair.source.host.sender(TAP).send([numbered(7)])
+    pair.source.daemon.wait_counters(in_netdev=len(SIZES) + 1)
+    carry(pair, len(SIZES) + 1)
+    pair.wait_last(numbered(7))
+    frames = pair.destination.vmm.frames()[:-1]
     if vnet == "on" and offloads:
         assert [frame.gso_type for frame in frames] == \
             [VIRTIO_GSO_TCPV4] * len(SIZES)
@@ -181,57 +181,58 @@ def test_super_frames(site: Site, vnet: str, offloads: int) -> None:
 
 def test_segmented_by_the_kernel(site: Site) -> None:
     """A TAP without TSO gets segments, and so does a capture on it."""
-    s = Switchover(site, vnet=True).start()
-    s.stop_source()
+    pair = Switchover(site, vnet=True).start()
+    pair.stop_source()
     payload = random.Random(1).randbytes(30000)
-    send_super_frames(s, [payload])
-    s.source.host.sender(TAP).send([numbered(7)])
-    s.source.daemon.wait_counters(in_netdev=-(-30000 // 1448) + 1, queued=0)
-    s.resume_destination()
-    s.wait_last(numbered(7))
-    frames = s.destination.vmm.frames()[:-1]
+    send_super_frames(pair, [payload])
+    pair.source.host.sender(TAP).send([numbered(7)])
+    pair.source.daemon.wait_counters(in_netdev=-(-30000 // 1448) + 1, queued=0)
+    pair.resume_destination()
+    pair.wait_last(numbered(7))
+    frames = pair.destination.vmm.frames()[:-1]
     assert reassemble_tcp([completed(frame) for frame in frames]) == payload
 
 
 @pytest.mark.parametrize("vnet", ["off", "on"])
 def test_backlog_of_super_frames(site: Site, vnet: str) -> None:
     """Their segments are more than the TAP's queue holds; none is lost."""
-    s = Switchover(site, vnet=True, offloads=OFFLOADS, txqueuelen=200,
-                   destination={"vnet": False})
-    s.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
-    s.stop_source()
-    before = s.destination.tx_dropped()
+    pair = Switchover(site, vnet=True, offloads=OFFLOADS, txqueuelen=200,
+                      destination={"vnet": False})
+    pair.start(f"vnet_hdr_support={vnet}", f"vnet_hdr_support={vnet}")
+    pair.stop_source()
+    before = pair.destination.tx_dropped()
     payloads = [random.Random(i).randbytes(60000) for i in range(30)]
-    send_super_frames(s, payloads)
-    s.source.host.sender(TAP).send([numbered(7)])
-    s.source.daemon.wait_counters(in_netdev=31, outdev=31)
-    s.resume_destination()
-    s.wait_last(numbered(7))
-    frames = s.destination.vmm.frames()[:-1]
+    send_super_frames(pair, payloads)
+    pair.source.host.sender(TAP).send([numbered(7)])
+    pair.source.daemon.wait_counters(in_netdev=31, outdev=31)
+    pair.resume_destination()
+    pair.wait_last(numbered(7))
+    frames = pair.destination.vmm.frames()[:-1]
     assert reassemble_tcp([frame.data for frame in frames]) == \
         b"".join(payloads)
     # One refusal may be needed to learn that the TAP segments nothing.
-    assert s.destination.tx_dropped() <= before + 1
+    assert pair.destination.tx_dropped() <= before + 1
 
 
 def test_super_frame_while_running(site: Site) -> None:
     """One frame captured, one frame delivered."""
-    s = Switchover(site, vnet=True, offloads=OFFLOADS).start()
-    s.source.vmm.read()
-    send_super_frames(s, [bytes(60000)] * 3)
-    s.source.daemon.wait_counters(in_netdev=3, delivered=3)
+    pair = Switchover(site, vnet=True, offloads=OFFLOADS).start()
+    pair.source.vmm.read()
+    send_super_frames(pair, [bytes(60000)] * 3)
+    pair.source.daemon.wait_counters(in_netdev=3, delivered=3)
 
 
 def test_cancelled_with_super_frames(site: Site) -> None:
     """Super-frames that overflowed the queue are given back whole."""
-    s = Switchover(site, vnet=True, offloads=OFFLOADS, txqueuelen=10).start()
-    s.stop_source()
+    pair = Switchover(site, vnet=True, offloads=OFFLOADS, txqueuelen=10)
+    pair.start()
+    pair.stop_source()
     payloads = [random.Random(i).randbytes(60000) for i in range(30)]
-    send_super_frames(s, payloads)
-    s.source.daemon.wait_counters(in_netdev=30, outdev=30)
-    s.source.vmm.resume()
-    s.source.vmm.wait_count(30)
-    s.source.daemon.wait_counters(reinjected=30, pending=0)
-    frames = s.source.vmm.frames()
+    send_super_frames(pair, payloads)
+    pair.source.daemon.wait_counters(in_netdev=30, outdev=30)
+    pair.source.vmm.resume()
+    pair.source.vmm.wait_count(30)
+    pair.source.daemon.wait_counters(reinjected=30, pending=0)
+    frames = pair.source.vmm.frames()
     assert {frame.gso_type for frame in frames} == {VIRTIO_GSO_TCPV4}
     assert sorted(frame.data[54:] for frame in frames) == sorted(payloads)

@@ -152,31 +152,31 @@ def test_many_times(site: Site) -> None:
 def test_source_made_again_while_running(site: Site) -> None:
     """The capturing side goes on with the new interface, and a switchover
     then is as exact as ever."""
-    s = Switchover(site).start()
-    s.source.calibrate()
-    s.source.run(20)
-    s.source.vmm.read(False)
-    s.source.send(5)
-    s.source.daemon.wait_counters(pending=5)
-    remove(s.source)
-    make_again(s.source)
-    s.source.daemon.wait_log(f"{TAP}: the interface is back")
-    s.source.daemon.check()
-    s.source.vmm.read()
-    before = s.source.next
+    pair = Switchover(site).start()
+    pair.source.calibrate()
+    pair.source.run(20)
+    pair.source.vmm.read(False)
+    pair.source.send(5)
+    pair.source.daemon.wait_counters(pending=5)
+    remove(pair.source)
+    make_again(pair.source)
+    pair.source.daemon.wait_log(f"{TAP}: the interface is back")
+    pair.source.daemon.check()
+    pair.source.vmm.read()
+    before = pair.source.next
     for number in range(1, 11):
-        s.source.send(1)
-        s.source.vmm.wait_count(number)
-        s.source.daemon.wait_counters(in_netdev=s.source.next, pending=0)
-    s.source.vmm.read(False)
-    first = s.source.next
-    s.source.send(20)
-    s.stop_source()
-    s.wait_arrived()
-    s.resume_destination()
-    s.destination.daemon.wait_counters(held=0)
-    numbers = s.destination.vmm.numbers()
-    assert numbers == list(range(numbers[0], s.source.next))
+        pair.source.send(1)
+        pair.source.vmm.wait_count(number)
+        pair.source.daemon.wait_counters(in_netdev=pair.source.next, pending=0)
+    pair.source.vmm.read(False)
+    first = pair.source.next
+    pair.source.send(20)
+    pair.stop_source()
+    pair.wait_arrived()
+    pair.resume_destination()
+    pair.destination.daemon.wait_counters(held=0)
+    numbers = pair.destination.vmm.numbers()
+    assert numbers == list(range(numbers[0], pair.source.next))
     # The VMM is another one; its used index was not read anew.
     assert first - 8 <= numbers[0] <= first and numbers[0] >= before
 
@@ -184,35 +184,35 @@ def test_source_made_again_while_running(site: Site) -> None:
 def test_source_gone_while_shipping(site: Site) -> None:
     """The VMM ends after the migration and takes its TAP with it: what was
     captured is shipped all the same."""
-    s = Switchover(site)
-    s.start_source()
-    s.source.calibrate()
-    s.stop_source()
-    first = s.source.next
-    s.source.send(50)
-    s.source.daemon.wait_counters(queued=50)
-    remove(s.source)
-    s.start_destination()
-    s.source.daemon.wait_counters(outdev=50, queued=0)
-    s.destination.daemon.wait_counters(indev=50)
-    s.resume_destination()
-    s.destination.vmm.wait_count(50)
-    assert s.destination.vmm.numbers() == list(range(first, first + 50))
+    pair = Switchover(site)
+    pair.start_source()
+    pair.source.calibrate()
+    pair.stop_source()
+    first = pair.source.next
+    pair.source.send(50)
+    pair.source.daemon.wait_counters(queued=50)
+    remove(pair.source)
+    pair.start_destination()
+    pair.source.daemon.wait_counters(outdev=50, queued=0)
+    pair.destination.daemon.wait_counters(indev=50)
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(50)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 50))
 
 
 def test_source_down_while_shipping(site: Site) -> None:
     """Down, and up again: later frames are shipped too."""
-    s = Switchover(site).start()
-    s.source.calibrate()
-    s.stop_source()
-    first = s.source.next
-    s.source.send(5)
-    s.wait_arrived()
-    s.source.host.ip(f"link set {TAP} down")
-    s.source.daemon.wait_log(f"{TAP}: the interface is down")
-    s.source.host.set_up(TAP)
-    s.source.send(5)
-    s.wait_arrived()
-    s.resume_destination()
-    s.destination.vmm.wait_count(10)
-    assert s.destination.vmm.numbers() == list(range(first, first + 10))
+    pair = Switchover(site).start()
+    pair.source.calibrate()
+    pair.stop_source()
+    first = pair.source.next
+    pair.source.send(5)
+    pair.wait_arrived()
+    pair.source.host.ip(f"link set {TAP} down")
+    pair.source.daemon.wait_log(f"{TAP}: the interface is down")
+    pair.source.host.set_up(TAP)
+    pair.source.send(5)
+    pair.wait_arrived()
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(10)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 10))

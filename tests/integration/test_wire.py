@@ -196,56 +196,56 @@ def test_peer_that_left_while_all_is_held(site: Site) -> None:
 def test_destination_restarted(site: Site) -> None:
     """What is shipped after the destination's daemon came back arrives;
     what had been queued meanwhile does, too."""
-    s = Switchover(site).start()
-    s.stop_source()
-    s.source.send(20)
-    s.wait_arrived()
-    s.destination.daemon.stop()
-    s.source.send(20)
-    s.source.daemon.wait_counters(in_netdev=40, queued=20)
-    s.start_destination()
-    s.destination.daemon.wait_counters(held=20)
-    s.source.send(20)
-    s.destination.daemon.wait_counters(held=40)
-    s.resume_destination()
-    s.destination.vmm.wait_count(40)
-    assert s.destination.vmm.numbers() == list(range(20, 60))
+    pair = Switchover(site).start()
+    pair.stop_source()
+    pair.source.send(20)
+    pair.wait_arrived()
+    pair.destination.daemon.stop()
+    pair.source.send(20)
+    pair.source.daemon.wait_counters(in_netdev=40, queued=20)
+    pair.start_destination()
+    pair.destination.daemon.wait_counters(held=20)
+    pair.source.send(20)
+    pair.destination.daemon.wait_counters(held=40)
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(40)
+    assert pair.destination.vmm.numbers() == list(range(20, 60))
 
 
 def test_destination_killed_under_load(site: Site) -> None:
     """A destination that ends in the middle of the stream: the next one
     gets whole frames, in order, up to the last."""
-    s = Switchover(site, "tcp").start()
-    s.stop_source()
-    s.source.send(1000, size=1400)
-    s.destination.daemon.stop()
-    s.source.send(1000, size=1400)
-    s.source.wait_captured()
-    s.start_destination()
-    s.source.daemon.wait_counters(queued=0)
-    s.resume_destination()
-    wait_until(lambda: 1999 in s.destination.vmm.numbers()[-1:],
+    pair = Switchover(site, "tcp").start()
+    pair.stop_source()
+    pair.source.send(1000, size=1400)
+    pair.destination.daemon.stop()
+    pair.source.send(1000, size=1400)
+    pair.source.wait_captured()
+    pair.start_destination()
+    pair.source.daemon.wait_counters(queued=0)
+    pair.resume_destination()
+    wait_until(lambda: 1999 in pair.destination.vmm.numbers()[-1:],
                "the last frame")
-    numbers = s.destination.vmm.numbers()
+    numbers = pair.destination.vmm.numbers()
     assert numbers == list(range(2000 - len(numbers), 2000))
     assert len(numbers) >= 1000
 
 
 def test_source_restarted(site: Site) -> None:
     """A new source's daemon takes over from where it is."""
-    s = Switchover(site).start()
-    s.stop_source()
-    s.source.send(20)
-    s.wait_arrived()
-    s.source.daemon.stop()
-    s.start_source()
-    s.wait_connected()
-    s.source.wait_phase("shipping")
-    s.source.host.sender("tap0").send(numbered_range(20, 30))
-    s.destination.daemon.wait_counters(held=30)
-    s.resume_destination()
-    s.destination.vmm.wait_count(30)
-    assert s.destination.vmm.numbers() == list(range(30))
+    pair = Switchover(site).start()
+    pair.stop_source()
+    pair.source.send(20)
+    pair.wait_arrived()
+    pair.source.daemon.stop()
+    pair.start_source()
+    pair.wait_connected()
+    pair.source.wait_phase("shipping")
+    pair.source.host.sender("tap0").send(numbered_range(20, 30))
+    pair.destination.daemon.wait_counters(held=30)
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(30)
+    assert pair.destination.vmm.numbers() == list(range(30))
 
 
 def test_partly_sent_frame_is_sent_again(site: Site) -> None:

@@ -184,10 +184,10 @@ class Switchover:
     def _addresses(self) -> str:
         if self._transport == "unix":
             return f"path={self.site.path('wire')}"
-        a, b = self.source.host, self.destination.host
-        connect(a, "mgmt0", b, "mgmt0")
-        a.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-        b.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+        source, destination = self.source.host, self.destination.host
+        connect(source, "mgmt0", destination, "mgmt0")
+        source.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
+        destination.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
         return f"host={DESTINATION_ADDRESS},port={PORT}"
 
     def start(self, source: str = "", destination: str = "") -> "Switchover":

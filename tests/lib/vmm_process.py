@@ -353,9 +353,8 @@ class Vmm:
                    "path": f"/machine/peripheral/net{i}/virtio-backend"}
                   for i in range(len(self._nics)))]
 
-    def _qmp_qom_get(self, path: str, property: str  # noqa: A002
-                     ) -> str:  # pylint: disable=redefined-builtin
-        assert property == "netdev"
+    def _qmp_qom_get(self, path: str, **arguments: str) -> str:
+        assert arguments["property"] == "netdev"
         return path.rsplit("/", 1)[1].replace("net", "hn")
 
     def _qmp_x_query_virtio_status(self, path: str) -> Dict[str, Any]:
