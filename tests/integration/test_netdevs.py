@@ -614,6 +614,8 @@ def test_qemu_connects(tmp_path: Path) -> None:
                               **{"netdev-id": "b"})
             wait_until(lambda: "connection from" in daemon.info("a"),
                        lambda: daemon.info("a"))
+            wait_carries(wires[0], wires[1])
+            wait_carries(wires[1], wires[0])
             check_carries(wires[0], wires[1], 3)
             check_carries(wires[1], wires[0], 4)
         daemon.wait_event("NETDEV_STREAM_DISCONNECTED",
