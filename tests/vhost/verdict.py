@@ -84,10 +84,12 @@ def _reasons(record: Record, result: Record) -> list[str]:
             reasons.append("nothing was lost without help, so this run "
                            "can't show what tapferry carries")
         return reasons
-    for what, account in (("frames", stream), ("pings", pings)):
-        for fate in ("lost", "duplicated"):
-            if account[fate]:
-                reasons.append(f"{account[fate]} {what} {fate}")
+    for fate in ("lost", "duplicated"):
+        if stream[fate]:
+            reasons.append(f"{stream[fate]} frames {fate}")
+    # A ping without an answer may just not have waited for it.
+    if pings["duplicated"]:
+        reasons.append(f"{pings['duplicated']} pings duplicated")
     return reasons + _ledger_reasons(result["ledgers"])
 
 
