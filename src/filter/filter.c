@@ -204,19 +204,31 @@ static bool filter_changed(Object *obj, const Property *row, GError **errp)
     return !class->property_changed || class->property_changed(self, row, errp);
 }
 
-void filter_reopen_all(void)
+/* All filters, in netdev then chain order; the array is the caller's. */
+static GPtrArray *filter_list_all(void)
 {
     GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+    GPtrArray *all = g_ptr_array_new();
 
     for (guint i = 0; i < netdevs->len; i++) {
         GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
 
         for (guint j = 0; j < filters->len; j++) {
-            Filter *filter = filters->pdata[j];
+            g_ptr_array_add(all, filters->pdata[j]);
+        }
+    }
+    return all;
+}
 
-            if (filter_get_class(filter)->reopen) {
-                filter_get_class(filter)->reopen(filter);
-            }
+void filter_reopen_all(void)
+{
+    g_autoptr(GPtrArray) filters = filter_list_all();
+
+    for (guint i = 0; i < filters->len; i++) {
+        Filter *filter = filters->pdata[i];
+
+        if (filter_get_class(filter)->reopen) {
+            filter_get_class(filter)->reopen(filter);
         }
     }
 }
@@ -262,18 +274,14 @@ json_t *filter_stats(Filter *self)
 
 json_t *filter_stats_all(const char *name, GError **errp)
 {
-    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+    g_autoptr(GPtrArray) filters = filter_list_all();
     json_t *entries = json_array();
 
-    for (guint i = 0; i < netdevs->len; i++) {
-        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+    for (guint i = 0; i < filters->len; i++) {
+        Filter *filter = filters->pdata[i];
 
-        for (guint j = 0; j < filters->len; j++) {
-            Filter *filter = filters->pdata[j];
-
-            if (!name || strcmp(name, filter->object.id) == 0) {
-                json_array_append_new(entries, filter_stats(filter));
-            }
+        if (!name || strcmp(name, filter->object.id) == 0) {
+            json_array_append_new(entries, filter_stats(filter));
         }
     }
     if (name && json_array_size(entries) == 0) {
@@ -286,21 +294,16 @@ json_t *filter_stats_all(const char *name, GError **errp)
 
 json_t *filter_switchover_all(void)
 {
-    GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
+    g_autoptr(GPtrArray) filters = filter_list_all();
     json_t *entries = json_array();
 
-    for (guint i = 0; i < netdevs->len; i++) {
-        GPtrArray *filters = ((Netdev *)netdevs->pdata[i])->filters;
+    for (guint i = 0; i < filters->len; i++) {
+        Filter *filter = filters->pdata[i];
+        const FilterClass *class = filter_get_class(filter);
+        json_t *entry = class->switchover ? class->switchover(filter) : NULL;
 
-        for (guint j = 0; j < filters->len; j++) {
-            Filter *filter = filters->pdata[j];
-            const FilterClass *class = filter_get_class(filter);
-            json_t *entry =
-                class->switchover ? class->switchover(filter) : NULL;
-
-            if (entry) {
-                json_array_append_new(entries, entry);
-            }
+        if (entry) {
+            json_array_append_new(entries, entry);
         }
     }
     return entries;

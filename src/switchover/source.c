@@ -75,6 +75,13 @@ static void source_tick(void *opaque)
 
 /* Armed: remembering */
 
+/* What is known of the guest begins with the next frame. */
+static void source_reset_ledger(Source *self)
+{
+    ledger_init(&self->ledger, source_queue(self)->next);
+    self->folded = self->returned = 0;
+}
+
 static void source_arm(Source *self)
 {
     g_autoptr(GError) error = NULL;
@@ -82,8 +89,7 @@ static void source_arm(Source *self)
     if (self->capture || !self->on) {
         return;
     }
-    ledger_init(&self->ledger, source_queue(self)->next);
-    self->folded = self->returned = 0;
+    source_reset_ledger(self);
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         self->accounted = packet_queue_head(source_queue(self));
     }
@@ -120,8 +126,7 @@ void source_rearm(Source *self)
 {
     if (self->record.phase == SWITCHOVER_ARMED) {
         source_forget(self);
-        ledger_init(&self->ledger, source_queue(self)->next);
-        self->folded = self->returned = 0;
+        source_reset_ledger(self);
     }
 }
 
