@@ -18,7 +18,8 @@ typedef struct Command {
      * returns, owned; NULL means an error. */
     json_t *(*run)(json_t *args, PropertySyntax syntax, GError **errp);
     const char *doc;     /* one sentence */
-    const char *returns; /* "any", "[any]", "str"; NULL for nothing */
+    const char *returns; /* its type for the schema (schema-types.c), "str" or
+                            "any"; NULL for nothing */
 } Command;
 
 /* The tables, each ended by a row without a name. */

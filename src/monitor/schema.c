@@ -2,6 +2,7 @@
 #include "monitor/schema.h"
 
 #include "monitor/command.h"
+#include "monitor/schema-types.h"
 
 #include <string.h>
 
@@ -67,6 +68,89 @@ static void schema_add_builtins(Schema *schema)
                json_pack("{s:[{s:s}, {s:s}]}", "members", "type", "str", "type",
                          "int"));
     schema_add_object(schema, "0", json_array());
+}
+
+static void schema_require(Schema *schema, const char *type);
+
+/* Reads "name:type name?:type"; adds the types. */
+static json_t *schema_read_members(Schema *schema, const char *spec)
+{
+    g_auto(GStrv) words = g_strsplit(spec, " ", -1);
+    json_t *members = json_array();
+
+    for (char **word = words; *word && **word; word++) {
+        char *type = strrchr(*word, ':');
+        bool optional = type[-1] == '?';
+        json_t *member;
+
+        type[optional ? -1 : 0] = '\0';
+        schema_require(schema, ++type);
+        member = json_pack("{s:s, s:s}", "name", *word, "type", type);
+        if (optional) {
+            json_object_set_new(member, "default", json_null());
+        }
+        json_array_append_new(members, member);
+    }
+    return members;
+}
+
+/* Reads "case:type case:type"; adds the types. */
+static json_t *schema_read_variants(Schema *schema, const char *spec)
+{
+    json_t *variants = schema_read_members(schema, spec);
+    json_t *variant;
+    size_t i;
+
+    json_array_foreach (variants, i, variant) {
+        json_object_set(variant, "case", json_object_get(variant, "name"));
+        json_object_del(variant, "name");
+    }
+    return variants;
+}
+
+static void schema_add_type(Schema *schema, const SchemaType *row)
+{
+    json_t *entry;
+
+    if (row->words) {
+        g_auto(GStrv) words = g_strsplit(row->words, " ", -1);
+
+        schema_add_enum(schema, row->name, (const char *const *)words);
+        return;
+    }
+    entry = json_object();
+    json_object_set_new(entry, "members",
+                        schema_read_members(schema, row->members));
+    if (row->tag) {
+        json_object_set_new(entry, "tag", json_string(row->tag));
+        json_object_set_new(entry, "variants",
+                            schema_read_variants(schema, row->variants));
+    }
+    schema_add(schema, row->name, "object", entry);
+}
+
+/* Adds @type, a name or "[name]", if it is not there; no type lies within
+ * itself. */
+static void schema_require(Schema *schema, const char *type)
+{
+    if (g_hash_table_contains(schema->names, type)) {
+        return;
+    }
+    if (*type == '[') {
+        g_autofree char *element = g_strndup(type + 1, strlen(type) - 2);
+
+        schema_require(schema, element);
+        schema_add(schema, type, "array",
+                   json_pack("{s:s}", "element-type", element));
+        return;
+    }
+    for (const SchemaType *row = schema_types; row->name; row++) {
+        if (strcmp(row->name, type) == 0) {
+            schema_add_type(schema, row);
+            return;
+        }
+    }
+    g_assert_not_reached(); /* a table names a type that has no row */
 }
 
 /* The type of a row, added if need be; owned. */
@@ -220,39 +304,22 @@ static void schema_add_command(const Command *command, void *opaque)
         }
         schema_add_object(schema, name, to.members);
     }
+    if (command->returns) {
+        schema_require(schema, command->returns);
+    }
     schema_add(schema, command->name, "command",
                json_pack("{s:s, s:s}", "arg-type", arg, "ret-type",
                          command->returns ? command->returns : "0"));
 }
 
-static void schema_add_events(Schema *schema)
+static void schema_add_event(Schema *schema, const SchemaType *event)
 {
-    static const struct {
-        const char *name;
-        struct {
-            const char *name, *type;
-        } members[4];
-    } rows[] = {
-        {"STOP", {{NULL}}},
-        {"RESUME", {{NULL}}},
-        {"SHUTDOWN", {{"guest", "bool"}, {"reason", "str"}}},
-        {"SWITCHOVER", {{"name", "str"}, {"side", "str"}, {"phase", "str"}}},
-    };
+    g_autofree char *data = g_strdup_printf("event:%s", event->name);
 
-    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
-        g_autofree char *type = g_strdup_printf("event:%s", rows[i].name);
-        json_t *members = json_array();
-
-        for (size_t j = 0; rows[i].members[j].name; j++) {
-            json_array_append_new(members,
-                                  json_pack("{s:s, s:s}", "name",
-                                            rows[i].members[j].name, "type",
-                                            rows[i].members[j].type));
-        }
-        schema_add_object(schema, type, members);
-        schema_add(schema, rows[i].name, "event",
-                   json_pack("{s:s}", "arg-type", type));
-    }
+    schema_add_object(schema, data,
+                      schema_read_members(schema, event->members));
+    schema_add(schema, event->name, "event",
+               json_pack("{s:s}", "arg-type", data));
 }
 
 json_t *schema_qmp(void)
@@ -264,7 +331,9 @@ json_t *schema_qmp(void)
 
     schema_add_builtins(&schema);
     command_foreach(schema_add_command, &schema);
-    schema_add_events(&schema);
+    for (const SchemaType *row = schema_events; row->name; row++) {
+        schema_add_event(&schema, row);
+    }
     g_hash_table_destroy(schema.names);
     return schema.list;
 }

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What commands return and events carry, for query-qmp-schema: the types that
+ * no property table describes. A new command's reply gets a row here, and its
+ * name stands in the command's row (Command.returns).
+ */
+#ifndef TF_MONITOR_SCHEMA_TYPES_H
+#define TF_MONITOR_SCHEMA_TYPES_H
+
+/*
+ * One of: an enum (@words alone), an object (@members, perhaps none), a union
+ * (@tag is one of its members, @variants names the object type of each case).
+ * Members are "name:type", separated by spaces; "name?:type" need not be
+ * there, "[type]" is a list.
+ */
+typedef struct SchemaType {
+    const char *name;
+    const char *words;
+    const char *members;
+    const char *tag;
+    const char *variants;
+} SchemaType;
+
+/* Both end in a row without a name; an event's row is the type of its data. */
+extern const SchemaType schema_types[];
+extern const SchemaType schema_events[];
+
+#endif
