@@ -12,6 +12,7 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 /* Read per wakeup: what a client can make the daemon do between two rounds of
@@ -26,12 +27,14 @@
 
 typedef struct Connection {
     MonitorMode mode;
-    int in_fd, out_fd; /* one socket twice, or standard input and output */
-    int out_flags;     /* of standard output, to be restored; or -1 */
-    guint file_source; /* reads a regular file on standard input */
-    LoopWatch in, out; /* a socket is watched by in alone */
-    Chardev *chardev;  /* instead of the descriptors */
-    QmpSession *qmp;   /* one of the two, NULL between two peers */
+    int in_fd, out_fd;     /* one socket twice, or standard input and output */
+    int out_flags;         /* of standard output, to be restored; or -1 */
+    bool terminal;         /* a person's; edits lines by itself no more */
+    struct termios cooked; /* to be restored, with terminal */
+    guint file_source;     /* reads a regular file on standard input */
+    LoopWatch in, out;     /* a socket is watched by in alone */
+    Chardev *chardev;      /* instead of the descriptors */
+    QmpSession *qmp;       /* one of the two, NULL between two peers */
     HmpSession *hmp;
     GString *owed;
     bool feeding; /* the session is at work: it must not be freed */
@@ -62,6 +65,9 @@ static void connection_free(void *opaque)
     loop_watch_remove(&conn->out);
     g_clear_handle_id(&conn->file_source, g_source_remove);
     chardev_release(conn->chardev);
+    if (conn->terminal) {
+        tcsetattr(conn->in_fd, TCSADRAIN, &conn->cooked);
+    }
     if (conn->out_flags >= 0) {
         fcntl(conn->out_fd, F_SETFL, conn->out_flags);
     } else if (conn->in_fd >= 0) {
@@ -189,7 +195,7 @@ static void connection_start_session(Connection *conn)
     if (conn->mode.control) {
         conn->qmp = qmp_session_new(conn->mode.pretty, connection_output, conn);
     } else {
-        conn->hmp = hmp_session_new(connection_output, conn);
+        conn->hmp = hmp_session_new(conn->terminal, connection_output, conn);
     }
 }
 
@@ -338,6 +344,21 @@ void connection_open_socket(int fd, MonitorMode mode)
     connection_flush(conn);
 }
 
+/* A person's terminal leaves echo and editing to the session. */
+static void connection_take_terminal(Connection *conn)
+{
+    struct termios raw;
+
+    if (conn->mode.control || tcgetattr(conn->in_fd, &conn->cooked) != 0) {
+        return;
+    }
+    raw = conn->cooked;
+    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | IEXTEN);
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    conn->terminal = tcsetattr(conn->in_fd, TCSADRAIN, &raw) == 0;
+}
+
 void connection_open_stdio(MonitorMode mode)
 {
     Connection *conn = connection_new(mode);
@@ -345,6 +366,7 @@ void connection_open_stdio(MonitorMode mode)
 
     conn->in_fd = STDIN_FILENO;
     conn->out_fd = STDOUT_FILENO;
+    connection_take_terminal(conn);
     /* Others may have it open, too, and get it back as it was. */
     conn->out_flags = fcntl(STDOUT_FILENO, F_GETFL);
     fcntl(STDOUT_FILENO, F_SETFL, conn->out_flags | O_NONBLOCK);

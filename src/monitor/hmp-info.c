@@ -231,7 +231,7 @@ const HmpCommand hmp_info_commands[] = {
     {"network", "", "show netdevs and their filters", 0, 0, false,
      info_network},
     {"qom-tree", "[path]", "show the tree of objects", 0, 1, false,
-     info_qom_tree},
+     info_qom_tree, HMP_ARGUMENT_QOM},
     {"status", "", "show the run state", 0, 0, false, info_status},
     {"switchover", "", "show how the switchovers went", 0, 0, false,
      info_switchover},

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "monitor/command.h"
+#include "monitor/line-editor.h"
 #include "object/keyval.h"
 
 #include <stdlib.h>
@@ -13,9 +14,7 @@
 #define HMP_PROMPT "(tapferry) "
 
 struct HmpSession {
-    GString *line;
-    bool too_long; /* what is left of the line is skipped */
-    char last;     /* the byte before: \r\n is one line's end */
+    LineEditor *editor;
     HmpSessionOutput *output;
     void *opaque;
 };
@@ -156,7 +155,7 @@ static bool hmp_is_named(const HmpCommand *row, const char *word)
     return g_strv_contains((const char *const *)names, word);
 }
 
-static const HmpCommand *hmp_find(const HmpCommand *table, const char *word)
+const HmpCommand *hmp_find(const HmpCommand *table, const char *word)
 {
     for (const HmpCommand *row = table; row->name; row++) {
         if (hmp_is_named(row, word)) {
@@ -202,25 +201,30 @@ static void hmp_help(GString *out, char **argv)
 }
 
 const HmpCommand hmp_commands[] = {
-    {"help|?", "[cmd]", "show the help", 0, 2, false, hmp_help},
+    {"help|?", "[cmd]", "show the help", 0, 2, false, hmp_help,
+     HMP_ARGUMENT_COMMAND},
     /* hmp_execute() looks up the word behind it by itself. */
     {"info", "[subcommand]", "show information", 0, 0, false, NULL},
     {"object_add", "[qom-type=]type,id=str[,prop=value][,...]",
-     "create an object", 1, 1, true, hmp_object_add},
-    {"object_del", "id", "delete an object", 1, 1, false, hmp_object_del},
+     "create an object", 1, 1, true, hmp_object_add, HMP_ARGUMENT_OPTION,
+     OBJECT_KIND_OBJECT},
+    {"object_del", "id", "delete an object", 1, 1, false, hmp_object_del,
+     HMP_ARGUMENT_ID, OBJECT_KIND_OBJECT},
     {"qom-list", "[path]", "list an object's properties", 0, 1, false,
-     hmp_qom_list},
-    {"qom-get", "path property", "print a property", 2, 2, false, hmp_qom_get},
+     hmp_qom_list, HMP_ARGUMENT_QOM},
+    {"qom-get", "path property", "print a property", 2, 2, false, hmp_qom_get,
+     HMP_ARGUMENT_QOM},
     {"qom-set", "path property value", "set a property", 3, 3, true,
-     hmp_qom_set},
+     hmp_qom_set, HMP_ARGUMENT_QOM},
     {"chardev-add", "[backend=]type,id=str[,prop=value][,...]",
-     "add a character device", 1, 1, true, hmp_chardev_add},
+     "add a character device", 1, 1, true, hmp_chardev_add, HMP_ARGUMENT_OPTION,
+     OBJECT_KIND_CHARDEV},
     {"chardev-remove", "id", "remove a character device", 1, 1, false,
-     hmp_chardev_remove},
+     hmp_chardev_remove, HMP_ARGUMENT_ID, OBJECT_KIND_CHARDEV},
     {"netdev_add", "[type=]type,id=str[,prop=value][,...]", "add a netdev", 1,
-     1, true, hmp_netdev_add},
+     1, true, hmp_netdev_add, HMP_ARGUMENT_OPTION, OBJECT_KIND_NETDEV},
     {"netdev_del", "id", "remove a netdev and the filters on it", 1, 1, false,
-     hmp_netdev_del},
+     hmp_netdev_del, HMP_ARGUMENT_ID, OBJECT_KIND_NETDEV},
     {"stop|s", "", "stop", 0, 0, false, hmp_stop},
     {"cont|c", "", "resume", 0, 0, false, hmp_cont},
     {"quit|q", "", "end the daemon", 0, 0, false, hmp_quit},
@@ -352,56 +356,61 @@ static void hmp_session_print(HmpSession *session, const char *text)
     session->output(session->opaque, text, strlen(text));
 }
 
-HmpSession *hmp_session_new(HmpSessionOutput *output, void *opaque)
+static void hmp_session_line(void *opaque, const char *line)
+{
+    HmpSession *session = opaque;
+    g_autofree char *text =
+        line ? hmp_execute(line) : g_strdup("Error: the line is too long\r\n");
+
+    hmp_session_print(session, text);
+    line_editor_prompt(session->editor);
+}
+
+static void hmp_session_output(void *opaque, const char *data, size_t size)
+{
+    HmpSession *session = opaque;
+
+    session->output(session->opaque, data, size);
+}
+
+static void hmp_session_complete(void *opaque, const char *line,
+                                 GPtrArray *words)
+{
+    hmp_complete(line, words);
+}
+
+static const LineEditorHandlers hmp_editor_handlers = {
+    .output = hmp_session_output,
+    .line = hmp_session_line,
+    .complete = hmp_session_complete,
+};
+
+HmpSession *hmp_session_new(bool terminal, HmpSessionOutput *output,
+                            void *opaque)
 {
     HmpSession *session = g_new0(HmpSession, 1);
 
-    session->line = g_string_new(NULL);
     session->output = output;
     session->opaque = opaque;
-    hmp_session_print(
-        session, "tapferry " TAPFERRY_VERSION
-                 " monitor - type 'help' for more information\r\n" HMP_PROMPT);
+    session->editor = line_editor_new(HMP_PROMPT, HMP_MAX_LINE,
+                                      &hmp_editor_handlers, session);
+    if (terminal) {
+        line_editor_set_interactive(session->editor);
+    }
+    hmp_session_print(session,
+                      "tapferry " TAPFERRY_VERSION
+                      " monitor - type 'help' for more information\r\n");
+    line_editor_prompt(session->editor);
     return session;
 }
 
 void hmp_session_free(HmpSession *session)
 {
-    g_string_free(session->line, TRUE);
+    line_editor_free(session->editor);
     g_free(session);
-}
-
-static void hmp_session_end_line(HmpSession *session)
-{
-    g_autofree char *text = session->too_long
-                                ? g_strdup("Error: the line is too long\r\n")
-                                : hmp_execute(session->line->str);
-
-    g_string_truncate(session->line, 0);
-    session->too_long = false;
-    hmp_session_print(session, text);
-    hmp_session_print(session, HMP_PROMPT);
-}
-
-static void hmp_session_byte(HmpSession *session, char c)
-{
-    bool second = c == '\n' && session->last == '\r';
-
-    session->last = c;
-    if (c == '\n' || c == '\r') {
-        if (!second) {
-            hmp_session_end_line(session);
-        }
-    } else if (session->line->len >= HMP_MAX_LINE) {
-        session->too_long = true;
-    } else if (!g_ascii_iscntrl(c) || c == '\t') {
-        g_string_append_c(session->line, c);
-    }
 }
 
 void hmp_session_feed(HmpSession *session, const char *data, size_t size)
 {
-    for (size_t i = 0; i < size; i++) {
-        hmp_session_byte(session, data[i]);
-    }
+    line_editor_feed(session->editor, data, size);
 }

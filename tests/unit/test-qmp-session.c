@@ -266,7 +266,7 @@ static void test_hostile(void)
 static void test_hmp(void)
 {
     GString *out = g_string_new(NULL);
-    HmpSession *session = hmp_session_new(collect, out);
+    HmpSession *session = hmp_session_new(false, collect, out);
     g_autofree char *flood = g_strnfill(100000, 'x');
 
     g_assert_true(g_str_has_suffix(out->str, "\r\n(tapferry) "));
