@@ -369,6 +369,15 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
     return self->sink != NULL;
 }
 
+static void redirector_match_changed(Filter *filter)
+{
+    const Redirector *self = (const Redirector *)filter;
+
+    if (self->capture) {
+        capture_set_match(self->capture, filter_match_program(filter));
+    }
+}
+
 static bool redirector_open(Redirector *self, GError **errp)
 {
     if (self->in_netdev) {
@@ -399,6 +408,9 @@ static bool redirector_open(Redirector *self, GError **errp)
     if (self->in_tap) {
         self->capture = tap_add_capture(
             self->in_tap, CAPTURE_TX, &redirector_capture_handlers, self, errp);
+        if (self->capture) {
+            redirector_match_changed(&self->filter);
+        }
         return self->capture != NULL;
     }
     return true;
@@ -635,6 +647,7 @@ const FilterClass filter_redirector_class = {
     .batch_end = redirector_batch_end,
     .status_changed = redirector_status_changed,
     .can_match = redirector_can_match,
+    .match_changed = redirector_match_changed,
     .observes = redirector_observes,
     .stats = redirector_stats,
     .switchover = redirector_switchover,
