@@ -37,6 +37,7 @@ typedef struct Redirector {
     int capture_mode;
     int arm;
     uint32_t overlap;
+    bool dedup;
     uint64_t hold_size;
     uint64_t send_queue_size;
     char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
@@ -360,6 +361,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
         .name = self->filter.object.id,
         .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
         .when_stopped = self->enable_when_stopped,
+        .dedup = self->dedup,
         .hold_size = self->hold_size,
         .room = redirector_sink_room,
         .opaque = self,
@@ -606,6 +608,13 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with capture=undelivered: how many of the last frames that the "
             "VMM took before the stop are shipped again"},
+    {.name = "dedup",
+     PROP_FIELD_BOOL(Redirector, dedup),
+     .flags = PROP_FIXED,
+     .def = "on",
+     .since = "0.1",
+     .doc = "with out_netdev: a frame that the network delivers to this "
+            "interface by itself is not injected a second time"},
     {.name = "hold-size",
      PROP_FIELD_SIZE(Redirector, hold_size),
      .flags = PROP_FIXED,
