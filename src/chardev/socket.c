@@ -68,9 +68,11 @@ static void socket_greet(ChardevSocket *self, int fd)
     if (!self->nodelay) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
     }
-    transport = self->creds
-                    ? tls_new(fd, self->creds, socket_hostname(self), &error)
-                    : transport_new_plain(fd);
+    if (!self->creds) {
+        greetings_add(self->greetings, transport_new_plain(fd));
+        return;
+    }
+    transport = tls_new(fd, self->creds, socket_hostname(self), &error);
     if (transport) {
         greetings_add(self->greetings, transport);
     } else {
