@@ -84,7 +84,10 @@ void sink_receive(Sink *self, const PacketBatch *batch)
     flood_look(self->flood);
     sink_watch_flood(self);
     for (unsigned i = 0; i < batch->n; i++) {
-        if (flood_has(self->flood, &batch->packets[i])) {
+        if (self->vm->gone) {
+            /* What is still on its way to a VM that is no more. */
+            counter_add(&self->account.discarded, 1, batch->packets[i].len);
+        } else if (flood_has(self->flood, &batch->packets[i])) {
             counter_add(&self->account.duplicate, 1, batch->packets[i].len);
         } else {
             injector_append(self->injector, &batch->packets[i]);
