@@ -107,6 +107,7 @@ def test_works_again_afterwards(site: Site, keeps: bool) -> None:
     assert pair.source.daemon.counters()["outdev"] == shipped
     pair.destination.vmm.emit("SHUTDOWN")
     pair.destination.daemon.wait_counters(held=0, discarded=shipped)
+    pair.destination.start_anew()
 
     second = stop_with_overflow(pair, swallowed=1)
     pair.wait_arrived()
@@ -262,6 +263,7 @@ def test_stopped_again_while_giving_back(site: Site) -> None:
     pair.wait_arrived()
     pair.destination.vmm.emit("SHUTDOWN")
     pair.destination.daemon.wait_counters(held=0, discarded=50)
+    pair.destination.start_anew()
     resume_without_reading(pair)
     pair.source.send(5)
     pair.source.wait_captured()

@@ -60,7 +60,7 @@ def receive_all(peer: Peer, daemon: Daemon, captured: int) -> List[int]:
     def empty() -> bool:
         counters = daemon.counters()
         numbers.extend(receive(peer, counters["outdev"] - len(numbers)))
-        return counters["queued"] == 0
+        return counters["queued"] == 0 and counters["in_netdev"] == captured
 
     wait_until(empty, "an empty queue")
     daemon.wait_counters(in_netdev=captured, outdev=len(numbers), queued=0)

@@ -160,6 +160,14 @@ class Destination(End):
         """The virtual machine runs here now."""
         self.vmm.resume()
 
+    def start_anew(self) -> None:
+        """Another VMM waits for the virtual machine here, with a monitor of
+        its own in the place of the last one's."""
+        known = self.daemon.log.count("the VM is stopped")
+        self.vmm.unserve()
+        self.serve()
+        self.daemon.wait_log("the VM is stopped", known + 1)
+
 
 class Switchover:
     """Both ends, connected; made in steps so that a test can do something
