@@ -154,11 +154,12 @@ static bool main_setup(const Options *options, GError **errp)
     }
     run_state_init(options->stopped);
     monitor_init();
-    if (!main_create(options->early, errp) ||
-        !main_create(options->chardevs, errp) ||
-        !main_create(options->netdevs, errp) ||
-        !main_create(options->filters, errp) ||
-        (options->readconfig && !main_read_config(options->readconfig, errp))) {
+    for (unsigned i = 0; i < OPTION_STAGE__MAX; i++) {
+        if (!main_create(options->items[i], errp)) {
+            return false;
+        }
+    }
+    if (options->readconfig && !main_read_config(options->readconfig, errp)) {
         return false;
     }
     main_catch();

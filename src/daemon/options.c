@@ -3,7 +3,6 @@
 
 #include "base/version.h"
 #include "daemon/help.h"
-#include "filter/filter.h"
 #include "monitor/server.h"
 #include "object/keyval.h"
 
@@ -38,20 +37,18 @@ static void option_monitor_free(void *opaque)
 void options_init(Options *options)
 {
     *options = (Options){
-        .early = g_ptr_array_new_with_free_func(option_item_free),
-        .chardevs = g_ptr_array_new_with_free_func(option_item_free),
-        .netdevs = g_ptr_array_new_with_free_func(option_item_free),
-        .filters = g_ptr_array_new_with_free_func(option_item_free),
         .monitors = g_ptr_array_new_with_free_func(option_monitor_free),
     };
+    for (unsigned i = 0; i < OPTION_STAGE__MAX; i++) {
+        options->items[i] = g_ptr_array_new_with_free_func(option_item_free);
+    }
 }
 
 void options_clear(Options *options)
 {
-    g_ptr_array_unref(options->early);
-    g_ptr_array_unref(options->chardevs);
-    g_ptr_array_unref(options->netdevs);
-    g_ptr_array_unref(options->filters);
+    for (unsigned i = 0; i < OPTION_STAGE__MAX; i++) {
+        g_ptr_array_unref(options->items[i]);
+    }
     g_ptr_array_unref(options->monitors);
     g_free(options->pidfile);
     g_free(options->logfile);
@@ -111,17 +108,22 @@ static bool option_item_done(GError *error, GError **errp)
     return !error;
 }
 
-static bool option_object_is_filter(const OptionItem *item)
+static OptionStage option_object_stage(const OptionItem *item)
 {
+    static const OptionStage stages[OBJECT_ORDER__MAX] = {
+        [OBJECT_ORDER_FIRST] = OPTION_STAGE_FIRST,
+        [OBJECT_ORDER_BEHIND_CHARDEVS] = OPTION_STAGE_BEHIND_CHARDEVS,
+        [OBJECT_ORDER_BEHIND_NETDEVS] = OPTION_STAGE_BEHIND_NETDEVS,
+    };
     const char *type =
         json_string_value(json_object_get(item->args, "qom-type"));
     const ObjectClass *class =
         type ? object_class_find(OBJECT_KIND_OBJECT, type) : NULL;
 
-    while (class && class != &filter_class) {
+    while (class && class->order == OBJECT_ORDER_FIRST) {
         class = class->parent;
     }
-    return class != NULL;
+    return stages[class ? class->order : OBJECT_ORDER_FIRST];
 }
 
 static bool option_object(Options *options, const char *text, const char *arg,
@@ -133,9 +135,7 @@ static bool option_object(Options *options, const char *text, const char *arg,
 
     if (item) {
         item->command = "object-add";
-        g_ptr_array_add(option_object_is_filter(item) ? options->filters
-                                                      : options->early,
-                        item);
+        g_ptr_array_add(options->items[option_object_stage(item)], item);
     }
     return item || option_item_done(error, errp);
 }
@@ -149,7 +149,7 @@ static bool option_chardev(Options *options, const char *text, const char *arg,
 
     if (item) {
         item->command = "chardev-add";
-        g_ptr_array_add(options->chardevs, item);
+        g_ptr_array_add(options->items[OPTION_STAGE_CHARDEVS], item);
     }
     return item || option_item_done(error, errp);
 }
@@ -163,7 +163,7 @@ static bool option_netdev(Options *options, const char *text, const char *arg,
 
     if (item) {
         item->command = "netdev_add";
-        g_ptr_array_add(options->netdevs, item);
+        g_ptr_array_add(options->items[OPTION_STAGE_NETDEVS], item);
     }
     return item || option_item_done(error, errp);
 }

@@ -24,12 +24,19 @@ typedef struct OptionMonitor {
     MonitorMode mode;
 } OptionMonitor;
 
+/* In which order things are made, whatever theirs on the command line. */
+typedef enum OptionStage {
+    OPTION_STAGE_FIRST, /* objects that others may name */
+    OPTION_STAGE_CHARDEVS,
+    OPTION_STAGE_BEHIND_CHARDEVS, /* objects that name chardevs */
+    OPTION_STAGE_NETDEVS,
+    OPTION_STAGE_BEHIND_NETDEVS, /* filters, and what else names netdevs */
+    OPTION_STAGE__MAX,
+} OptionStage;
+
 typedef struct Options {
-    GPtrArray *early;    /* OptionItem *: objects that others may name */
-    GPtrArray *chardevs; /* OptionItem * */
-    GPtrArray *netdevs;  /* OptionItem * */
-    GPtrArray *filters;  /* OptionItem * */
-    GPtrArray *monitors; /* OptionMonitor * */
+    GPtrArray *items[OPTION_STAGE__MAX]; /* OptionItem * */
+    GPtrArray *monitors;                 /* OptionMonitor * */
     bool stopped;
     bool daemonize;
     bool sandbox;

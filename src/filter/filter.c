@@ -371,6 +371,7 @@ static const Property filter_props[] = {
 const ObjectClass filter_class = {
     .name = "netfilter",
     .kind = OBJECT_KIND_OBJECT,
+    .order = OBJECT_ORDER_BEHIND_NETDEVS,
     .size = sizeof(Filter),
     .props = filter_props,
     .complete = filter_complete,

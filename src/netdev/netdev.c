@@ -153,8 +153,9 @@ static bool netdev_find_vm(Netdev *self, GError **errp)
     }
     vm = object_find(OBJECT_KIND_OBJECT, self->vm_id);
     if (!vm || !object_is_a(vm, &vm_class)) {
-        return tf_error_set(errp,
-                            "Parameter 'vm' expects the id of a vm-qmp object");
+        return tf_error_set(
+            errp,
+            "Parameter 'vm' expects the id of a vm-qmp or vm-lines object");
     }
     self->vm = (Vm *)vm;
     return true;
@@ -194,8 +195,8 @@ static const Property netdev_props[] = {
      PROP_FIELD_STRING(Netdev, vm_id),
      .flags = PROP_FIXED,
      .since = "0.1",
-     .doc = "whose run state counts: the id of a vm-qmp object; without it "
-            "the daemon's own (stop, cont, -S)"},
+     .doc = "whose run state counts: the id of a vm-qmp or vm-lines "
+            "object; without it the daemon's own (stop, cont, -S)"},
     {.name = "peer",
      PROP_FIELD_STRING(Netdev, peer_id),
      .flags = PROP_FIXED,

@@ -27,10 +27,19 @@ typedef enum ObjectKind {
     OBJECT_KIND__MAX,
 } ObjectKind;
 
+/* When the command line makes objects of a type: behind those they name. */
+typedef enum ObjectOrder {
+    OBJECT_ORDER_FIRST,
+    OBJECT_ORDER_BEHIND_CHARDEVS,
+    OBJECT_ORDER_BEHIND_NETDEVS,
+    OBJECT_ORDER__MAX,
+} ObjectOrder;
+
 struct ObjectClass {
     const char *name;          /* the type's name: "filter-redirector" */
     const ObjectClass *parent; /* whose properties and hooks come first */
     ObjectKind kind;
+    ObjectOrder order;     /* of OBJECT_KIND_OBJECT; or the parent's */
     size_t size;           /* of an instance */
     const Property *props; /* own rows; NULL for none */
     const char *doc;       /* one sentence */

@@ -502,6 +502,11 @@ static const QmpClientHandlers vm_qmp_handlers = {
     .event = vm_qmp_event,
 };
 
+static pid_t vm_qmp_pid(const Vm *vm)
+{
+    return ((const VmQmp *)vm)->peer;
+}
+
 /* The object */
 
 static bool vm_qmp_complete(Object *obj, GError **errp)
@@ -562,6 +567,7 @@ const VmClass vm_qmp_class = {
             .complete = vm_qmp_complete,
             .finalize = vm_qmp_finalize,
         },
+    .pid = vm_qmp_pid,
     .nic_added = vm_qmp_nic_added,
     .nic_removed = vm_qmp_nic_removed,
     .nic_used = vm_qmp_nic_used,

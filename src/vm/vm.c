@@ -34,6 +34,13 @@ static const VmClass *vm_get_class(const Vm *vm)
     return (const VmClass *)vm->object.class;
 }
 
+pid_t vm_pid(const Vm *vm)
+{
+    const VmClass *class = vm_get_class(vm);
+
+    return class->pid ? class->pid(vm) : 0;
+}
+
 void vm_listen(Vm *vm, VmListener *listener)
 {
     if (!vm->listeners) {

@@ -10,6 +10,8 @@
 
 #include "object/object.h"
 
+#include <sys/types.h>
+
 typedef struct Vm Vm;
 typedef struct VmClass VmClass;
 typedef struct VmNic VmNic;
@@ -37,6 +39,8 @@ typedef struct VmListener {
 
 struct VmClass {
     ObjectClass object;
+    /* The VMM's process, 0 if it is not known (now). NULL: it never is. */
+    pid_t (*pid)(const Vm *vm);
     /* Starts to look for the NIC behind @nic's TAP. NULL: there is no way to
      * know what the guest got. */
     void (*nic_added)(Vm *vm, VmNic *nic);
@@ -67,6 +71,8 @@ extern const ObjectClass vm_class; /* the abstract base */
 
 /* The daemon's own run state; never NULL, lives as long as the daemon. */
 Vm *vm_daemon(void);
+
+pid_t vm_pid(const Vm *vm);
 
 void vm_listen(Vm *vm, VmListener *listener);
 void vm_unlisten(Vm *vm, VmListener *listener);

@@ -101,6 +101,11 @@ class Daemon:
         return self._monitor_path.exists()
 
     @property
+    def pid(self) -> int:
+        """The process id."""
+        return self._child.pid
+
+    @property
     def log(self) -> str:
         """What it has logged so far."""
         return self._child.log.read_text(errors="replace")

@@ -32,6 +32,9 @@ class End:
         self._burst = min(500, txqueuelen // 2)
         self.vmm: Vmm = site.guest(self.host, TAP, txqueuelen, **vmm_options)
         self.daemon: Daemon
+        # Options that make the run-state object vm0, if it is none that
+        # follows the VMM's monitor.
+        self.run_state: List[str] = []
 
     @property
     def monitor(self) -> str:
@@ -45,10 +48,11 @@ class End:
 
     def netdev(self, follows_vm: bool = True) -> List[str]:
         """The daemon's options for the TAP."""
-        if not follows_vm:
-            return ["-netdev", f"tap,id=n0,ifname={TAP}"]
-        return ["-object", f"vm-qmp,id=vm0,addr=unix:{self.monitor}",
-                "-netdev", f"tap,id=n0,ifname={TAP},vm=vm0"]
+        run_state = self.run_state
+        if follows_vm:
+            run_state = ["-object", f"vm-qmp,id=vm0,addr=unix:{self.monitor}"]
+        return [*run_state, "-netdev", f"tap,id=n0,ifname={TAP}" +
+                (",vm=vm0" if run_state else "")]
 
     def tx_dropped(self) -> int:
         """Frames that found the TAP's queue full."""

@@ -41,16 +41,16 @@ static void test_kinds(void)
                         "socket,id=c,path=/a,,b,server=on,wait=off", "-object",
                         "vm-qmp,id=v,addr=unix:/x", "--object",
                         "{\"qom-type\":\"filter-redirector\",\"id\":\"r1\"}"));
-    g_assert_cmpuint(options.early->len, ==, 1);
-    g_assert_cmpuint(options.chardevs->len, ==, 1);
-    g_assert_cmpuint(options.netdevs->len, ==, 1);
-    g_assert_cmpuint(options.filters->len, ==, 2);
-    item = options.chardevs->pdata[0];
+    g_assert_cmpuint(options.items[OPTION_STAGE_FIRST]->len, ==, 1);
+    g_assert_cmpuint(options.items[OPTION_STAGE_CHARDEVS]->len, ==, 1);
+    g_assert_cmpuint(options.items[OPTION_STAGE_NETDEVS]->len, ==, 1);
+    g_assert_cmpuint(options.items[OPTION_STAGE_BEHIND_NETDEVS]->len, ==, 2);
+    item = options.items[OPTION_STAGE_CHARDEVS]->pdata[0];
     g_assert_cmpstr(arg(item, "backend"), ==, "socket");
     g_assert_cmpstr(arg(item, "path"), ==, "/a,b");
     g_assert_cmpstr(arg(item, "wait"), ==, "off");
     g_assert_cmpint(item->syntax, ==, PROP_SYNTAX_TEXT);
-    item = options.filters->pdata[1];
+    item = options.items[OPTION_STAGE_BEHIND_NETDEVS]->pdata[1];
     g_assert_cmpstr(arg(item, "id"), ==, "r1");
     g_assert_cmpint(item->syntax, ==, PROP_SYNTAX_JSON);
     options_clear(&options);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The descriptors through which a VMM holds its TAP, duplicated into this
+ * process (pidfd_getfd): what is written there comes from the guest, as far as
+ * the bridge can tell, what is read there the guest does not get, and as long
+ * as one is open the TAP keeps its carrier, whether the VMM lives or not.
+ * The caller owns what it gets.
+ */
+#ifndef TF_NETDEV_TUN_FD_H
+#define TF_NETDEV_TUN_FD_H
+
+#include <sys/types.h>
+
+#include <glib.h>
+
+/*
+ * Finds the queues of the TAP @ifname of this network namespace that process
+ * @pid has open, and puts one descriptor (O_CLOEXEC) of each into @fds, @max
+ * at most. They share the VMM's file status flags (O_NONBLOCK).
+ * Returns how many, or 0 with an error: the process has none, or can't be
+ * looked into (ptrace rights over it are needed), or the kernel is older than
+ * 5.6.
+ */
+int tun_fd_get(pid_t pid, const char *ifname, int *fds, unsigned max,
+               GError **errp);
+
+/* How many bytes of virtio-net header precede each frame that is read from or
+ * written to @fd: 0 if there is none. -1 if @fd is no attached queue. */
+int tun_fd_vnet_hdr_len(int fd);
+
+#endif
