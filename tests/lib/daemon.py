@@ -6,6 +6,7 @@ must end cleanly and must not have complained about itself.
 """
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -203,6 +204,13 @@ class Daemon:
         assert self._child.returncode is None, \
             f"{self.name} ended: {self._child.last_words()}"
         self.entries()
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._ended = True
+        self._child.send_signal(signal.SIGKILL)
+        self._child.wait(10)
+        self.qmp.close()
 
     def stop(self) -> None:
         """End it; it must end cleanly.  A second time does nothing."""
