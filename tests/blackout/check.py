@@ -16,7 +16,7 @@ from .stage import Stage
 
 SHOWN = 8  # examples in a report
 # Where frames may be lost, as long as they are counted.
-LOSSY = {"slow", "slow-stop", "kill-source"}
+LOSSY = {"slow", "slow-stop", "busy-arm", "kill-source"}
 
 
 @dataclasses.dataclass

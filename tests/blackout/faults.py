@@ -42,6 +42,10 @@ FAULTS: Dict[str, Fault] = {
                   "catches up before the stop", 0.2),
     "slow-stop": Fault("the guest is too slow when it stops", 0.1,
                        repeats=20, excludes=("cancel", "full-cancel")),
+    "busy-arm": Fault("the guest is too slow already when the daemon begins "
+                      "to look, and never empties its queue", 0.1,
+                      repeats=20, excludes=("cancel", "full-cancel",
+                                            "destination-dies")),
     "reset": Fault("the guest is reset before the migration", 0.1,
                    repeats=8),
     "multi-queue": Fault("2 to 8 queues", 0.3),
@@ -55,6 +59,8 @@ FAULTS: Dict[str, Fault] = {
                     "stop", 0.25),
     "destination-dies": Fault("an attempt fails because the new VMM "
                               "crashes", 0.1),
+    "late-word": Fault("the daemons hear of a stop and a resume some "
+                       "milliseconds late", 0.2),
     # The frames
     "overflow": Fault("more frames wait than either TAP queue holds", 0.4),
     "vnet": Fault("the TAPs have virtio-net headers", 0.5),
@@ -84,7 +90,7 @@ ENABLED: FrozenSet[str] = frozenset({
     "identical", "link-stall",
 })
 
-# Not yet: "counters-cancel", "full-cancel", "multi-queue", "exit-early", "incoming-swallow",
+# Not yet: "busy-arm", "late-word", "counters-cancel", "full-cancel", "multi-queue", "exit-early", "incoming-swallow",
 # "early", "flood", "stale", "order", "link-cut", "kill-destination",
 # "kill-source".
 

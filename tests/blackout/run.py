@@ -85,8 +85,12 @@ class Timeline:
 
     def _attempt(self, attempt: Attempt) -> None:
         source = self._stage.source.vmm
+        if self._scenario.has("busy-arm"):
+            source.call("rate", self._scenario.guest_rate)
+            time.sleep(0.02)
         source.migration("setup", "active")
         if self._scenario.faults & {"slow", "slow-stop"}:
+            time.sleep(0.02)  # it is armed first, see busy-arm
             source.call("rate", self._scenario.guest_rate)
         time.sleep(attempt.precopy_ms / 2000)
         if self._scenario.has("slow"):
@@ -100,13 +104,25 @@ class Timeline:
             time.sleep(2 * self._scenario.txqueuelen[0] /
                        self._scenario.rate + 0.02)
         source.migration("device")
-        source.call("stop", attempt.destroy, attempt.swallow, attempt.later)
+        self._late(attempt, lambda: source.call(
+            "stop", attempt.destroy, attempt.swallow, attempt.later))
         self.stop_ns = time.monotonic_ns()
         if self._mode == "replay":
             self._replay = Replay(self._stage.source.host,
                                   self._stage.destination.host, TAP)
         self._play(self._completion(attempt) if attempt.outcome == "done"
                    else self._failure(attempt), self._accidents())
+
+    def _late(self, attempt: Attempt, say: Callable[[], object]) -> None:
+        """The VMM says something, and the daemons hear it late."""
+        daemons = [end.daemon for end in self._stage.ends
+                   if end.daemon and attempt.late_ms]
+        for daemon in daemons:
+            daemon.freeze(True)
+        say()
+        time.sleep(attempt.late_ms / 1000)
+        for daemon in daemons:
+            daemon.freeze(False)
 
     def _play(self, *lists: List[Action]) -> None:
         begin = time.monotonic()
@@ -120,7 +136,7 @@ class Timeline:
         resume = attempt.downtime_ms
         learn = max(1, resume + attempt.learn_ms)
         actions: List[Action] = [
-            (resume, self._resume_destination),
+            (resume, lambda: self._late(attempt, self._resume_destination)),
             (resume + (-0.1 if attempt.completed_first else 0.1),
              lambda: source.migration("completed"))]
         if self._scenario.has("exit-early"):
@@ -146,7 +162,8 @@ class Timeline:
             end = (attempt.downtime_ms + attempt.learn_ms / 5,
                    lambda: target.call("quit"))
             word = "cancelled"
-        return [end, (attempt.downtime_ms, lambda: self._resume_source(word))]
+        return [end, (attempt.downtime_ms, lambda: self._late(
+            attempt, lambda: self._resume_source(word)))]
 
     def _resume_source(self, word: str) -> None:
         self._stage.source.vmm.call("rate", 0)

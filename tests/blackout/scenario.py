@@ -28,6 +28,7 @@ class Attempt:
     learn_ms: int  # when the network learns, after the RESUME
     flood_ms: int  # how long unicast then reaches both hosts
     completed_first: bool  # source's event before the destination's
+    late_ms: int  # how long the daemons are late to hear of it all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +117,8 @@ def _attempt(dice: random.Random, outcome: str, faults: FrozenSet[str],
         learn_ms=-dice.randrange(1, 6) if "early" in faults
         else int(50 * dice.random() ** 3),
         flood_ms=dice.randrange(1, 60) if "flood" in faults else 0,
-        completed_first=dice.random() < 0.5)
+        completed_first=dice.random() < 0.5,
+        late_ms=dice.randrange(1, 20) if "late-word" in faults else 0)
 
 
 def _attempts(seed: int, faults: FrozenSet[str], long: bool
@@ -139,7 +141,7 @@ def _queue_lengths(dice: random.Random, faults: FrozenSet[str], rate: int
     # A queue of 10 holds what comes in 5 ms at the least, since the scripted
     # VMM shares its processors with others.
     choices = [10, 100, 1000, 5000] if rate <= 2000 else [100, 1000, 5000]
-    if faults & {"overflow", "slow", "slow-stop"}:
+    if faults & {"overflow", "slow", "slow-stop", "busy-arm"}:
         choices = choices[:1]
     if faults & {"full-stop", "full-cancel"}:
         choices = [100]
@@ -158,10 +160,12 @@ def draw(seed: int, allowed: Iterable[str] = ENABLED,
         else frozenset(exactly)
     if faults & {"full-stop", "full-cancel"}:
         faults |= {"vhost"}
+    if "busy-arm" in faults:
+        faults |= {"auto-arm"}
     dice = _dice(seed, "shape")
     attempts = _attempts(seed, faults, long)
     rate = int(100 * 80 ** dice.random())
-    if faults & {"full-stop", "full-cancel", "slow", "slow-stop"}:
+    if faults & {"full-stop", "full-cancel", "slow", "slow-stop", "busy-arm"}:
         rate = max(rate, 2500)
     scenario = Scenario(
         seed=seed,

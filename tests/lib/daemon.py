@@ -205,6 +205,10 @@ class Daemon:
             f"{self.name} ended: {self._child.last_words()}"
         self.entries()
 
+    def freeze(self, frozen: bool) -> None:
+        """Let it stand still as on a host that is overloaded, or go on."""
+        self._child.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._ended = True
