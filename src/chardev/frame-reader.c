@@ -21,6 +21,7 @@ struct FrameReader {
     bool paused;
     bool broken; /* the framing is lost until the next connection */
     bool busy;   /* frames are being handed out */
+    LogLimit limit;
     PacketBatch batch;
 };
 
@@ -35,13 +36,15 @@ static void reader_flush(FrameReader *self)
 static void reader_break(FrameReader *self, FramerResult result,
                          const FramerFrame *frame)
 {
-    log_warning("chardev",
-                "%s: the peer announced a frame of %u bytes with a header of "
-                "%u, which can not be%s; closing the connection",
-                self->chardev->object.id, frame->len, frame->vnet_hdr_len,
-                result == FRAMER_OVERSIZE
-                    ? ""
-                    : "; is vnet_hdr_support the same on both ends?");
+    if (log_limit_pass(&self->limit)) {
+        log_warning("chardev",
+                    "%s: the peer announced a frame of %u bytes with a header "
+                    "of %u, which can not be%s; closing the connection",
+                    self->chardev->object.id, frame->len, frame->vnet_hdr_len,
+                    result == FRAMER_OVERSIZE
+                        ? ""
+                        : "; is vnet_hdr_support the same on both ends?");
+    }
     self->handlers->malformed(self->opaque, frame->len);
     self->broken = true;
     chardev_disconnect(self->chardev);

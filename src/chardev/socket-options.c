@@ -78,6 +78,34 @@ static bool socket_check_mode(const ChardevSocket *self, GError **errp)
     return true;
 }
 
+/* QEMU's order: the credentials first, then whether the address can have any.
+ * A client on an inherited socket would not know whom to expect. */
+static bool socket_check_tls(ChardevSocket *self, GError **errp)
+{
+    TlsCreds *creds;
+
+    if (!self->tls_creds) {
+        return true;
+    }
+    creds = tls_creds_find(
+        self->tls_creds,
+        self->server ? TLS_ENDPOINT_SERVER : TLS_ENDPOINT_CLIENT, errp);
+    if (!creds) {
+        return false;
+    }
+    if (self->path) {
+        return tf_error_set(errp, "'tls_creds' option is incompatible with "
+                                  "'unix' address type");
+    }
+    if (self->fd_text && !self->server) {
+        return tf_error_set(errp, "'tls_creds' option is incompatible with "
+                                  "'fd' address type as client");
+    }
+    self->creds = creds;
+    creds->object.users++;
+    return true;
+}
+
 static bool socket_fill_address(ChardevSocket *self, GError **errp)
 {
     Address *address = &self->address;
@@ -120,7 +148,8 @@ bool chardev_socket_check(ChardevSocket *self, GError **errp)
     socket_set_defaults(self);
     if (!(socket_is_nested(self) ? socket_check_nested(self, errp)
                                  : socket_check_flat(self, errp)) ||
-        !socket_check_mode(self, errp) || !socket_fill_address(self, errp)) {
+        !socket_check_tls(self, errp) || !socket_check_mode(self, errp) ||
+        !socket_fill_address(self, errp)) {
         return false;
     }
     if (self->reconnect_given) {
@@ -234,6 +263,14 @@ const Property chardev_socket_props[] = {
         .flags = PROP_FIXED,
         .since = "0.1",
         .doc = "As reconnect, in milliseconds.",
+    },
+    {
+        .name = "tls-creds",
+        PROP_FIELD_STRING(ChardevSocket, tls_creds),
+        .flags = PROP_FIXED,
+        .since = "0.1",
+        .doc = "Speak TLS with these credentials (the id of a tls-creds-x509 "
+               "or tls-creds-psk).",
     },
     PROP_END,
 };

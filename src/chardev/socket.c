@@ -11,6 +11,7 @@
 #include "chardev/socket.h"
 
 #include "chardev/socket-connection.h"
+#include "chardev/tls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -27,28 +28,64 @@
 
 static void socket_listen_on(ChardevSocket *self);
 static void socket_connect_later(ChardevSocket *self);
+static void socket_update(Chardev *chardev);
+static void socket_greeting_failed(void *opaque, Transport *transport,
+                                   const char *why);
 
-/* @fd is a connection to the peer. */
-static void socket_start(ChardevSocket *self, int fd)
+/* @transport, taken over, is a connection to the peer. */
+static void socket_start(void *opaque, Transport *transport)
 {
-    int off = 0;
+    ChardevSocket *self = opaque;
 
-    if (!self->nodelay) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
-    }
     loop_watch_remove(&self->listen_watch);
+    greetings_clear(self->greetings);
     g_clear_pointer(&self->failure, g_free);
     self->failed = false;
-    self->fd = fd;
+    self->transport = transport;
     self->eof = false;
     log_debug("chardev", "%s: peer connected", self->chardev.object.id);
     chardev_set_connected(&self->chardev, true);
 }
 
-static void socket_close_fd(ChardevSocket *self)
+/* Whom a client wants the server to be. */
+static const char *socket_hostname(const ChardevSocket *self)
 {
+    const char *host = self->address.host;
+
+    if (self->server) {
+        return NULL;
+    }
+    return host && *host ? host : "localhost";
+}
+
+/* @fd is a connection: what it needs before it is one to the peer. */
+static void socket_greet(ChardevSocket *self, int fd)
+{
+    g_autoptr(GError) error = NULL;
+    Transport *transport;
+    int off = 0;
+
+    if (!self->nodelay) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &off, sizeof(off));
+    }
+    if (!self->creds) {
+        greetings_add(self->greetings, transport_new_plain(fd));
+        return;
+    }
+    transport = tls_new(fd, self->creds, socket_hostname(self), &error);
+    if (transport) {
+        greetings_add(self->greetings, transport);
+    } else {
+        socket_greeting_failed(self, NULL, error->message);
+    }
+}
+
+static void socket_close_connection(ChardevSocket *self)
+{
+    loop_watch_remove(&self->watch);
+    g_clear_handle_id(&self->turn, g_source_remove);
+    g_clear_pointer(&self->transport, transport_free);
     if (self->fd >= 0) {
-        loop_watch_remove(&self->watch);
         close(self->fd);
         self->fd = -1;
     }
@@ -57,8 +94,14 @@ static void socket_close_fd(ChardevSocket *self)
 /* The connection is over. */
 static void socket_stop(ChardevSocket *self)
 {
+    const char *failure = transport_failure(self->transport);
+
+    if (failure && log_limit_pass(&self->peer_limit)) {
+        log_warning("chardev", "%s: TLS connection ended: %s",
+                    self->chardev.object.id, failure);
+    }
     log_debug("chardev", "%s: peer gone", self->chardev.object.id);
-    socket_close_fd(self);
+    socket_close_connection(self);
     if (self->listen_fd >= 0) {
         socket_listen_on(self);
     } else {
@@ -84,18 +127,20 @@ static void socket_peer_ended(ChardevSocket *self, uint32_t events)
     bool broken = events & (EPOLLHUP | EPOLLERR);
     bool never_reads = chardev->handlers && !chardev->handlers->readable;
     char byte;
-    bool unread = recv(self->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    bool unread =
+        transport_pending(self->transport) ||
+        recv(self->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
     /* One that has sent all it had may still wait for our answers. */
-    bool answering = chardev->want_write && !broken;
+    bool writing = chardev->want_write || transport_owes(self->transport);
+    bool answering = writing && !broken;
 
-    if (never_reads || !(unread || answering) ||
-        (broken && chardev->want_write)) {
+    if (never_reads || !(unread || answering) || (broken && writing)) {
         socket_stop(self);
     } else if (broken) {
         /* EPOLLHUP can't be masked. */
         loop_watch_remove(&self->watch);
     } else {
-        loop_watch_modify(&self->watch, chardev->want_write ? EPOLLOUT : 0);
+        loop_watch_modify(&self->watch, writing ? EPOLLOUT : 0);
     }
 }
 
@@ -106,9 +151,15 @@ static void socket_event(void *opaque, uint32_t events)
     bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
     bool broken = events & (EPOLLHUP | EPOLLERR);
     bool readable = chardev->want_read && (ended || (events & EPOLLIN));
-    bool writable = chardev->want_write && (events & EPOLLOUT) &&
-                    (chardev->want_read || !broken);
+    bool writable;
 
+    if (transport_owes(self->transport)) {
+        transport_flush(self->transport);
+        socket_update(chardev);
+    }
+    writable = chardev->want_write && (events & EPOLLOUT) &&
+               (chardev->want_read || !broken) &&
+               !transport_owes(self->transport);
     if (self->eof) {
         socket_stop(self);
     } else if (readable && !(writable && self->write_first)) {
@@ -122,6 +173,21 @@ static void socket_event(void *opaque, uint32_t events)
     }
 }
 
+static gboolean socket_turn(gpointer opaque)
+{
+    ChardevSocket *self = opaque;
+    Chardev *chardev = &self->chardev;
+
+    self->turn = 0;
+    if (self->eof) {
+        socket_stop(self);
+    } else if (chardev->want_read && transport_pending(self->transport)) {
+        chardev->handlers->readable(chardev->opaque);
+    }
+    return G_SOURCE_REMOVE;
+}
+
+/* Watches for what is wanted; what is there already gets a turn. */
 static void socket_update(Chardev *chardev)
 {
     ChardevSocket *self = (ChardevSocket *)chardev;
@@ -131,28 +197,31 @@ static void socket_update(Chardev *chardev)
         return;
     }
     events |= chardev->want_read ? EPOLLIN : 0;
-    events |= chardev->want_write ? EPOLLOUT : 0;
+    events |=
+        chardev->want_write || transport_owes(self->transport) ? EPOLLOUT : 0;
     if (self->watch.fd < 0) {
-        loop_watch_add(&self->watch, self->fd, events, socket_event, self);
+        loop_watch_add(&self->watch, self->transport->fd, events, socket_event,
+                       self);
     } else {
         loop_watch_modify(&self->watch, events);
+    }
+    if (!self->turn && (self->eof || (chardev->want_read &&
+                                      transport_pending(self->transport)))) {
+        self->turn =
+            g_idle_add_full(G_PRIORITY_DEFAULT, socket_turn, self, NULL);
     }
 }
 
 static ssize_t socket_read(Chardev *chardev, void *buffer, size_t size)
 {
     ChardevSocket *self = (ChardevSocket *)chardev;
-    ssize_t n;
+    ssize_t n = transport_read(self->transport, buffer, size);
 
-    do {
-        n = recv(self->fd, buffer, size, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    if (n < 0) {
-        n = -errno;
-    }
     if (n == 0 || (n < 0 && n != -EAGAIN)) {
-        /* The loop comes round to it: the end of a stream stays ready. */
-        self->eof = true;
+        self->eof = true; /* told from the loop, not from within a call */
+        socket_update(chardev);
+    } else if (transport_pending(self->transport) ||
+               transport_owes(self->transport)) {
         socket_update(chardev);
     }
     return n;
@@ -161,16 +230,14 @@ static ssize_t socket_read(Chardev *chardev, void *buffer, size_t size)
 static ssize_t socket_writev(Chardev *chardev, const struct iovec *iov, int n)
 {
     ChardevSocket *self = (ChardevSocket *)chardev;
-    struct msghdr message = {
-        .msg_iov = (struct iovec *)iov,
-        .msg_iovlen = (size_t)MIN(n, IOV_MAX),
-    };
-    ssize_t written;
+    ssize_t written = transport_writev(self->transport, iov, n);
+    bool failed = written < 0 && transport_failure(self->transport);
 
-    do {
-        written = sendmsg(self->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (written < 0 && errno == EINTR);
-    return written < 0 ? -errno : written;
+    if (failed || transport_owes(self->transport)) {
+        self->eof = self->eof || failed;
+        socket_update(chardev);
+    }
+    return written;
 }
 
 /* Says @message unless it was the last to be said: an outage is one line,
@@ -188,6 +255,29 @@ static void socket_report(ChardevSocket *self, const char *message)
     }
 }
 
+/* Who wanted to be the peer is not. */
+static void socket_greeting_failed(void *opaque, Transport *transport,
+                                   const char *why)
+{
+    ChardevSocket *self = opaque;
+    g_auto(Address) peer = {.type = ADDRESS_FD};
+    g_autofree char *text = NULL;
+    g_autofree char *name = NULL;
+
+    if (!self->server) {
+        text = g_strdup_printf("TLS handshake failed: %s", why);
+        socket_report(self, text);
+        socket_connect_later(self);
+    } else if (log_limit_pass(&self->peer_limit)) {
+        if (transport) {
+            address_of_socket(transport->fd, true, &peer);
+        }
+        name = address_to_string(&peer);
+        log_warning("chardev", "%s: TLS handshake with %s failed: %s",
+                    self->chardev.object.id, name, why);
+    }
+}
+
 static void socket_connect_event(void *opaque, uint32_t events)
 {
     ChardevSocket *self = opaque;
@@ -195,13 +285,14 @@ static void socket_connect_event(void *opaque, uint32_t events)
     int fd = self->fd;
 
     if (!address_connect_done(&self->address, fd, &error)) {
-        socket_close_fd(self);
+        socket_close_connection(self);
         socket_report(self, error->message);
         socket_connect_later(self);
         return;
     }
     loop_watch_remove(&self->watch);
-    socket_start(self, fd);
+    self->fd = -1;
+    socket_greet(self, fd);
 }
 
 static void socket_connect(ChardevSocket *self)
@@ -250,7 +341,7 @@ static void socket_accept_event(void *opaque, uint32_t events)
     int fd = address_accept(self->listen_fd);
 
     if (fd >= 0) {
-        socket_start(self, fd);
+        socket_greet(self, fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
                errno == ENOMEM) {
         socket_report(self, g_strerror(errno));
@@ -280,7 +371,7 @@ static bool socket_wait(ChardevSocket *self, GError **errp)
     if (fd < 0) {
         return tf_error_set_errno(errp, errno, "no connection on %s", name);
     }
-    socket_start(self, fd);
+    socket_greet(self, fd);
     return true;
 }
 
@@ -290,10 +381,12 @@ static bool socket_open_server(ChardevSocket *self, GError **errp)
     if (self->listen_fd < 0) {
         return false;
     }
-    if (self->wait) {
-        return socket_wait(self, errp);
+    if (self->wait && !socket_wait(self, errp)) {
+        return false;
     }
-    socket_listen_on(self);
+    if (!self->transport) {
+        socket_listen_on(self);
+    }
     return true;
 }
 
@@ -310,15 +403,21 @@ static bool socket_open_client(ChardevSocket *self, GError **errp)
     if (fd < 0) {
         return false;
     }
-    socket_start(self, fd);
+    socket_greet(self, fd);
     return true;
 }
+
+static const GreetingHandlers socket_greeting_handlers = {
+    .ready = socket_start,
+    .failed = socket_greeting_failed,
+};
 
 static void socket_init(ChardevSocket *self)
 {
     self->opened = true;
     self->fd = -1;
     self->listen_fd = -1;
+    self->greetings = greetings_new(&socket_greeting_handlers, self);
     self->watch = LOOP_WATCH_INIT;
     self->listen_watch = LOOP_WATCH_INIT;
 }
@@ -345,13 +444,17 @@ static void socket_close(Chardev *chardev)
         return;
     }
     g_clear_handle_id(&self->timer, g_source_remove);
-    socket_close_fd(self);
+    socket_close_connection(self);
+    g_clear_pointer(&self->greetings, greetings_free);
     loop_watch_remove(&self->listen_watch);
     if (self->listen_fd >= 0) {
         address_listen_close(&self->address, self->listen_fd);
     }
     address_clear(&self->address);
     g_clear_pointer(&self->failure, g_free);
+    if (self->creds) {
+        self->creds->object.users--;
+    }
 }
 
 static char *socket_filename(const Chardev *chardev)
@@ -371,8 +474,8 @@ static char *socket_filename(const Chardev *chardev)
                          : address_to_string(&self->address);
         return g_strdup_printf("disconnected:%s%s", local_name, mode);
     }
-    address_of_socket(self->fd, false, &local);
-    address_of_socket(self->fd, true, &peer);
+    address_of_socket(self->transport->fd, false, &local);
+    address_of_socket(self->transport->fd, true, &peer);
     local_name = address_to_string(&local);
     peer_name = address_to_string(&peer);
     if (local.type == ADDRESS_INET && peer.type == ADDRESS_INET) {
@@ -433,11 +536,11 @@ bool chardev_socket_failed(const Chardev *chardev)
 bool chardev_socket_peer(const Chardev *chardev, Address *address)
 {
     const ChardevSocket *self = (const ChardevSocket *)chardev;
-    bool known = address_of_socket(self->fd, true, address);
+    bool known = address_of_socket(self->transport->fd, true, address);
 
     if (known && address->type == ADDRESS_UNIX && !*address->path) {
         address_clear(address);
-        known = address_of_socket(self->fd, false, address);
+        known = address_of_socket(self->transport->fd, false, address);
     }
     return known;
 }

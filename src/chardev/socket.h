@@ -10,6 +10,8 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "chardev/chardev.h"
+#include "chardev/socket-greeting.h"
+#include "chardev/tls-creds.h"
 
 typedef struct ChardevSocket {
     Chardev chardev;
@@ -25,27 +27,33 @@ typedef struct ChardevSocket {
     bool nodelay;
     uint32_t reconnect, reconnect_ms;
     bool reconnect_given, reconnect_ms_given;
+    char *tls_creds;
     /* state */
     bool opened;
     bool background; /* a netdev's: connects without waiting */
     Address address; /* of a server: where it really listens */
     int listen_fd;
     LoopWatch listen_watch; /* while there is no peer */
-    int fd;                 /* the peer, or the attempt to reach it */
-    LoopWatch watch;
-    bool eof;         /* a read has seen the peer's end */
-    bool write_first; /* readable() had its turn */
+    TlsCreds *creds;        /* NULL: plain bytes */
+    Greetings *greetings;   /* connections in their TLS handshake */
+    int fd;                 /* the attempt to reach the peer, or -1 */
+    Transport *transport;   /* the peer, or NULL */
+    LoopWatch watch;        /* of either */
+    bool eof;               /* a read has seen the peer's end */
+    bool write_first;       /* readable() had its turn */
+    guint turn; /* the transport has what the kernel does not know of */
     unsigned attempts;
     guint timer;   /* to the next attempt to connect or to accept */
     bool failed;   /* the last attempt */
     char *failure; /* already said */
     LogLimit failure_limit;
+    LogLimit peer_limit; /* of what peers do wrong */
 } ChardevSocket;
 
 extern const Property chardev_socket_props[];
 
-/* Checks the properties together, puts in the defaults that depend on others
- * and fills the address. */
+/* Checks the properties together, puts in the defaults that depend on others,
+ * fills the address and holds the credentials. */
 bool chardev_socket_check(ChardevSocket *self, GError **errp);
 
 #endif

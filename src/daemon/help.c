@@ -91,6 +91,9 @@ static void schema_add_property(const Property *row, void *opaque)
     json_object_set_new(
         entry, "settable",
         json_boolean(!(row->flags & (PROP_FIXED | PROP_READ_ONLY))));
+    if (row->flags & PROP_READ_ONLY) {
+        json_object_set_new(entry, "read-only", json_true());
+    }
     schema_set_text(entry, "default", row->def);
     if (row->values) {
         json_object_set_new(entry, "values", schema_words(row->values));

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tapferryd: makes what the command line names and runs the loop. */
 #include "daemon/options.h"
+#include "daemon/privileges.h"
 #include "daemon/process.h"
+#include "daemon/sandbox.h"
 
 #include "base/error.h"
 #include "base/event.h"
@@ -163,6 +165,18 @@ static bool main_setup(const Options *options, GError **errp)
     return main_open_monitors(options->monitors, errp);
 }
 
+/* From now on the daemon can do what it has to and no more. */
+static bool main_confine(const Options *options, GError **errp)
+{
+    if (options->user) {
+        if (!privileges_reduce(errp)) {
+            return false;
+        }
+        process_check_pidfile();
+    }
+    return !options->sandbox || sandbox_enter(errp);
+}
+
 static void main_end(void)
 {
     const char *reason = run_state_shutdown_reason();
@@ -180,7 +194,8 @@ static int main_run(const Options *options)
 {
     g_autoptr(GError) error = NULL;
     bool ok = (!options->daemonize || process_daemonize(&error)) &&
-              main_setup(options, &error);
+              (!options->user || privileges_become(options->user, &error)) &&
+              main_setup(options, &error) && main_confine(options, &error);
 
     if (ok) {
         process_ready();

@@ -56,6 +56,7 @@ void options_clear(Options *options)
     g_free(options->pidfile);
     g_free(options->logfile);
     g_free(options->readconfig);
+    g_free(options->user);
     g_free(options->print);
     *options = (Options){0};
 }
@@ -273,6 +274,22 @@ static bool option_daemonize(Options *options, const char *text,
     return true;
 }
 
+static bool option_sandbox(Options *options, const char *text, const char *arg,
+                           GError **errp)
+{
+    options->sandbox = strcmp(arg, "on") == 0;
+    return options->sandbox || strcmp(arg, "off") == 0 ||
+           tf_error_set(errp, "expects 'on' or 'off'");
+}
+
+static bool option_user(Options *options, const char *text, const char *arg,
+                        GError **errp)
+{
+    g_free(options->user);
+    options->user = g_strdup(arg);
+    return *arg || tf_error_set(errp, "expects a user's name");
+}
+
 static bool option_set_path(char **path, const char *arg, GError **errp)
 {
     if (!*arg) {
@@ -335,6 +352,12 @@ static const Option option_rows[] = {
     {"D", "LOGFILE", "append log lines to LOGFILE", option_logfile},
     {"readconfig", "FILE", "execute the QMP commands of the JSON array in FILE",
      option_readconfig},
+    {"sandbox", "on|off", "once ready, refuse system calls that are not needed",
+     option_sandbox},
+    {"user", "NAME",
+     "run as NAME; once ready, keep only CAP_NET_RAW, CAP_NET_ADMIN and "
+     "CAP_SYS_PTRACE",
+     option_user},
     {"dump-schema", NULL, "print types, properties and commands as JSON",
      option_dump_schema},
     {"help", NULL, "print this", option_help},

@@ -32,6 +32,8 @@ typedef struct Options {
     GPtrArray *monitors; /* OptionMonitor * */
     bool stopped;
     bool daemonize;
+    bool sandbox;
+    char *user; /* NULL: stay who we are */
     char *pidfile;
     char *logfile;
     char *readconfig;

@@ -2,6 +2,7 @@
 #include "daemon/process.h"
 
 #include "base/error.h"
+#include "base/log.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 static int process_report_fd = -1;
 
 static const char *process_pidfile;
+static int process_pidfile_fd = -1;
 
 /* Waits for the child's report and ends the process accordingly. */
 static G_NORETURN void process_wait_for_child(int fd, pid_t child)
@@ -160,13 +162,28 @@ bool process_write_pidfile(const char *path, GError **errp)
     }
     /* The lock lasts as long as the descriptor, which is never closed. */
     process_pidfile = path;
+    process_pidfile_fd = fd;
     return true;
 }
 
 void process_remove_pidfile(void)
 {
-    if (process_pidfile) {
-        unlink(process_pidfile);
+    if (process_pidfile && unlink(process_pidfile) < 0 &&
+        ftruncate(process_pidfile_fd, 0) < 0) {
+        /* Its lock goes with the process, so nobody is misled. */
+    }
+}
+
+void process_check_pidfile(void)
+{
+    g_autofree char *directory =
+        process_pidfile ? g_path_get_dirname(process_pidfile) : NULL;
+
+    if (directory && access(directory, W_OK) < 0) {
+        log_warning("daemon",
+                    "pid file '%s' will be left empty at the end: this user "
+                    "may not remove it from '%s'",
+                    process_pidfile, directory);
     }
 }
 

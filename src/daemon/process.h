@@ -26,8 +26,12 @@ void process_fail(const char *message);
 /* Writes the pid into @path and locks it; fails if another daemon has it. */
 bool process_write_pidfile(const char *path, GError **errp);
 
-/* Removes the pid file, if one was written. Safe in a signal handler. */
+/* Removes the pid file, if one was written; where its directory does not allow
+ * that (-user), it is left empty. Safe in a signal handler. */
 void process_remove_pidfile(void);
+
+/* Says so if the pid file will stay. Call it with the rights of the end. */
+void process_check_pidfile(void);
 
 /* As many descriptors as the hard limit allows. */
 void process_raise_limits(void);

@@ -32,15 +32,26 @@ static bool filter_observes(const Filter *self)
            (!class->observes || class->observes(self));
 }
 
-/* The chain changed: tells the netdev whether anybody looks. */
+const struct sock_fprog *filter_match_program(const Filter *self)
+{
+    return self->match ? match_program(self->match) : NULL;
+}
+
+/* The chain changed: tells the netdev whether anybody looks, and if it is just
+ * one, at what. */
 static void filter_update_netdev(Netdev *netdev)
 {
-    bool observed = false;
+    const Filter *only = NULL;
+    unsigned n = 0;
 
     for (guint i = 0; i < netdev->filters->len; i++) {
-        observed |= filter_observes(netdev->filters->pdata[i]);
+        if (filter_observes(netdev->filters->pdata[i])) {
+            only = netdev->filters->pdata[i];
+            n++;
+        }
     }
-    netdev_set_filtered(netdev, observed);
+    netdev_set_filtered(netdev, n > 0,
+                        n == 1 ? filter_match_program(only) : NULL);
 }
 
 /* The filter that position=id=ID names, or NULL and an error. */
@@ -113,15 +124,22 @@ static bool filter_make_match(const Filter *self, Match **match, GError **errp)
 /* Puts bpf into force. A bad expression leaves what was. */
 static bool filter_set_match(Filter *self, GError **errp)
 {
-    Match *match;
+    const FilterClass *class = filter_get_class(self);
+    Match *match, *before = self->match;
 
     if (!filter_make_match(self, &match, errp)) {
         g_free(self->bpf);
         self->bpf = g_strdup(self->match ? match_expression(self->match) : "");
         return false;
     }
-    match_free(self->match);
     self->match = match;
+    if (self->in_chain) {
+        filter_update_netdev(self->netdev);
+        if (class->match_changed) {
+            class->match_changed(self);
+        }
+    }
+    match_free(before);
     return true;
 }
 
@@ -146,6 +164,7 @@ static bool filter_complete(Object *obj, GError **errp)
     }
     /* What it is placed by may not have been moved by setup(). */
     g_ptr_array_insert(self->netdev->filters, index, self);
+    self->in_chain = true;
     self->netdev->chain = chain_run;
     filter_update_netdev(self->netdev);
     return true;
@@ -158,7 +177,7 @@ static void filter_finalize(Object *obj)
     if (!self->netdev) {
         return;
     }
-    if (g_ptr_array_find(self->netdev->filters, self, NULL)) {
+    if (self->in_chain) {
         if (filter_get_class(self)->leave) {
             filter_get_class(self)->leave(self);
         }

@@ -62,6 +62,9 @@ struct FilterClass {
                              GError **errp);
     /* Can it leave frames out (bpf)? Else an error. NULL: yes. */
     bool (*can_match)(const Filter *filter, GError **errp);
+    /* The property bpf was set, see filter_match_program(). NULL: the chain
+     * asks for each frame. */
+    void (*match_changed)(Filter *filter);
     /* SIGHUP: its files may have been moved. NULL: it has none. */
     void (*reopen)(Filter *filter);
     /* Does it want to see what the netdev only observes? NULL: yes if it has
@@ -85,6 +88,7 @@ struct Filter {
     /* state */
     Netdev *netdev;
     bool on;
+    bool in_chain;
     bool aside;   /* it takes its frames elsewhere: the chain passes it by */
     Match *match; /* what it is meant for; NULL: every frame */
     Counter seen[DIRECTION__MAX];
@@ -110,6 +114,10 @@ static inline bool filter_matches(const Filter *filter, const Packet *packet)
 {
     return !filter->match || match_packet(filter->match, packet);
 }
+
+/* What filter_matches() asks for, for capture_set_match(); NULL: every frame.
+ * Valid until match_changed(). */
+const struct sock_fprog *filter_match_program(const Filter *filter);
 
 /* Appends {"name", "packets", "bytes"} to @counters. */
 void filter_stats_add(json_t *counters, const char *name, Counter counter);

@@ -8,6 +8,7 @@
 struct Match {
     char *expression;
     struct bpf_program program;
+    struct sock_fprog kernel; /* the same instructions */
 };
 
 Match *match_new(const char *expression, GError **errp)
@@ -25,6 +26,9 @@ Match *match_new(const char *expression, GError **errp)
 
         tf_error_set(errp, "Parameter 'bpf': %s", why);
         g_clear_pointer(&self, match_free);
+    } else {
+        self->kernel.len = (unsigned short)self->program.bf_len;
+        self->kernel.filter = (struct sock_filter *)self->program.bf_insns;
     }
     pcap_close(pcap);
     return self;
@@ -42,6 +46,15 @@ void match_free(Match *self)
 const char *match_expression(const Match *self)
 {
     return self->expression;
+}
+
+const struct sock_fprog *match_program(const Match *self)
+{
+    /* Libpcap's instructions are the kernel's, member by member. */
+    G_STATIC_ASSERT(sizeof(struct sock_filter) == sizeof(struct bpf_insn));
+    G_STATIC_ASSERT(offsetof(struct sock_filter, k) ==
+                    offsetof(struct bpf_insn, k));
+    return &self->kernel;
 }
 
 bool match_packet(const Match *self, const Packet *packet)

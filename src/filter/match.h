@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Which frames a filter is meant for: a pcap-filter(7) expression, compiled by
- * libpcap and evaluated in user space. Owned by a filter. Main thread only.
+ * libpcap. It is evaluated in user space; where nobody else looks the kernel
+ * does so first (capture_set_match()). Owned by a filter. Main thread only.
  */
 #ifndef TF_FILTER_MATCH_H
 #define TF_FILTER_MATCH_H
@@ -9,6 +10,8 @@
 #include "packet/packet.h"
 
 #include <glib.h>
+
+#include <linux/filter.h>
 
 typedef struct Match Match;
 
@@ -21,5 +24,9 @@ void match_free(Match *match);
 const char *match_expression(const Match *match);
 
 bool match_packet(const Match *match, const Packet *packet);
+
+/* The same for the kernel, on a frame with its VLAN tag in band; valid as long
+ * as @match. */
+const struct sock_fprog *match_program(const Match *match);
 
 #endif

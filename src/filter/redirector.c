@@ -37,6 +37,7 @@ typedef struct Redirector {
     int capture_mode;
     int arm;
     uint32_t overlap;
+    bool dedup;
     uint64_t hold_size;
     uint64_t send_queue_size;
     char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
@@ -360,6 +361,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
         .name = self->filter.object.id,
         .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
         .when_stopped = self->enable_when_stopped,
+        .dedup = self->dedup,
         .hold_size = self->hold_size,
         .room = redirector_sink_room,
         .opaque = self,
@@ -367,6 +369,15 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
 
     self->sink = config.tap ? sink_new(&config, errp) : NULL;
     return self->sink != NULL;
+}
+
+static void redirector_match_changed(Filter *filter)
+{
+    const Redirector *self = (const Redirector *)filter;
+
+    if (self->capture) {
+        capture_set_match(self->capture, filter_match_program(filter));
+    }
 }
 
 static bool redirector_open(Redirector *self, GError **errp)
@@ -399,6 +410,9 @@ static bool redirector_open(Redirector *self, GError **errp)
     if (self->in_tap) {
         self->capture = tap_add_capture(
             self->in_tap, CAPTURE_TX, &redirector_capture_handlers, self, errp);
+        if (self->capture) {
+            redirector_match_changed(&self->filter);
+        }
         return self->capture != NULL;
     }
     return true;
@@ -594,6 +608,13 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with capture=undelivered: how many of the last frames that the "
             "VMM took before the stop are shipped again"},
+    {.name = "dedup",
+     PROP_FIELD_BOOL(Redirector, dedup),
+     .flags = PROP_FIXED,
+     .def = "on",
+     .since = "0.1",
+     .doc = "with out_netdev: a frame that the network delivers to this "
+            "interface by itself is not injected a second time"},
     {.name = "hold-size",
      PROP_FIELD_SIZE(Redirector, hold_size),
      .flags = PROP_FIXED,
@@ -635,6 +656,7 @@ const FilterClass filter_redirector_class = {
     .batch_end = redirector_batch_end,
     .status_changed = redirector_status_changed,
     .can_match = redirector_can_match,
+    .match_changed = redirector_match_changed,
     .observes = redirector_observes,
     .stats = redirector_stats,
     .switchover = redirector_switchover,

@@ -26,11 +26,16 @@
 /* Frames a wakeup, so that one busy interface does not starve the rest. */
 #define WAKEUP_BUDGET 1024u
 #define VLAN_TAG_LEN 4
+/* Of a program's instructions; the kernel takes 4,096 of them (BPF_MAXINSNS).
+ * A longer one is left to whoever looks again. */
+#define CAPTURE_MATCH_MAX 1024
 
 struct Capture {
     unsigned directions;
     const CaptureHandlers *handlers;
     void *opaque;
+    struct sock_filter *match; /* capture_set_match(), owned */
+    size_t match_len;
     int fd;
     LoopWatch watch;
     bool paused;
@@ -64,6 +69,7 @@ void capture_free(Capture *self)
         g_clear_handle_id(&self->unpaused, g_source_remove);
         capture_detach(self);
         g_free(self->large);
+        g_free(self->match);
         g_free(self);
     }
 }
@@ -73,25 +79,55 @@ static struct tpacket2_hdr *capture_slot(Capture *self, unsigned slot)
     return (struct tpacket2_hdr *)(self->ring + (size_t)slot * SLOT_SIZE);
 }
 
-/* Leaves our own frames and the other direction to the kernel. */
+/* Leaves our own frames, the other direction, and what @match does not take
+ * to the kernel. */
 static bool capture_set_filter(Capture *self)
 {
     bool tx = self->directions & CAPTURE_TX, rx = self->directions & CAPTURE_RX;
-    struct sock_filter code[] = {
+    const struct sock_filter head[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 2, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, tx ? 0 : 1,
-                 rx ? 0 : 1),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, tx, rx),
         BPF_STMT(BPF_RET | BPF_K, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
+        /* Without a program there is nothing behind it to go on with. */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, self->match_len > 0, 0),
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };
-    struct sock_fprog program = {.len = G_N_ELEMENTS(code), .filter = code};
+    struct sock_filter code[G_N_ELEMENTS(head) + CAPTURE_MATCH_MAX];
+    struct sock_fprog program = {
+        .len = (unsigned short)(G_N_ELEMENTS(head) + self->match_len),
+        .filter = code,
+    };
 
+    memcpy(code, head, sizeof(head));
+    if (self->match_len > 0) {
+        memcpy(code + G_N_ELEMENTS(head), self->match,
+               self->match_len * sizeof(code[0]));
+    }
     return setsockopt(self->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
                       sizeof(program)) == 0;
+}
+
+void capture_set_match(Capture *self, const struct sock_fprog *match)
+{
+    bool fits = match && match->len <= CAPTURE_MATCH_MAX;
+
+    g_clear_pointer(&self->match, g_free);
+    self->match_len = fits ? match->len : 0;
+    if (fits) {
+        self->match =
+            g_memdup2(match->filter, match->len * sizeof(match->filter[0]));
+    }
+    if (self->fd >= 0 && !capture_set_filter(self)) {
+        /* The kernel takes no such program: all come up to us. */
+        self->match_len = 0;
+        capture_set_filter(self);
+    }
 }
 
 static bool capture_set(int fd, int option, int value)

@@ -22,6 +22,8 @@
 
 #include <glib.h>
 
+#include <linux/filter.h>
+
 /* SO_MARK of what we inject: "tapf". */
 #define CAPTURE_OWN_MARK 0x74617066u
 
@@ -48,6 +50,13 @@ void capture_free(Capture *capture);
 /* Binds to an interface, anew after capture_detach(). */
 bool capture_attach(Capture *capture, int ifindex, GError **errp);
 void capture_detach(Capture *capture);
+
+/* Leaves frames that @match (a program for an Ethernet frame; NULL: none) does
+ * not take to the kernel, which then neither copies nor wakes us for them. A
+ * frame whose VLAN tag the kernel keeps apart is handed out in any case: the
+ * program would miss the tag. So who wants it exactly looks again. Copied;
+ * holds for frames that come from now on. */
+void capture_set_match(Capture *capture, const struct sock_fprog *match);
 
 /* Hands out all that has been captured up to now. */
 void capture_drain(Capture *capture);

@@ -58,13 +58,16 @@ static void netdev_update_observed(Netdev *netdev)
     const NetdevClass *class = netdev_get_class(netdev);
 
     if (class->set_observed) {
-        class->set_observed(netdev, netdev->filtered || netdev->peer);
+        class->set_observed(netdev, netdev->filtered || netdev->peer,
+                            netdev->peer ? NULL : netdev->match);
     }
 }
 
-void netdev_set_filtered(Netdev *netdev, bool filtered)
+void netdev_set_filtered(Netdev *netdev, bool filtered,
+                         const struct sock_fprog *match)
 {
     netdev->filtered = filtered;
+    netdev->match = match;
     netdev_update_observed(netdev);
 }
 

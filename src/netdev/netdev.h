@@ -16,6 +16,8 @@
 #include "packet/packet.h"
 #include "vm/vm.h"
 
+#include <linux/filter.h>
+
 typedef struct Netdev Netdev;
 typedef struct NetdevClass NetdevClass;
 typedef struct Filter Filter;
@@ -30,8 +32,10 @@ struct NetdevClass {
     void (*deliver)(Netdev *netdev, Direction direction, const Packet *packet);
     /* All frames of a batch were delivered. */
     void (*flush)(Netdev *netdev);
-    /* @observed: a filter or a peer wants to see what passes by itself. */
-    void (*set_observed)(Netdev *netdev, bool observed);
+    /* @observed: a filter or a peer wants to see what passes by itself. Of
+     * that, at least what @match takes (capture_set_match(); NULL: all). */
+    void (*set_observed)(Netdev *netdev, bool observed,
+                         const struct sock_fprog *match);
     /* The part of `info network` behind "id: index=0,"; owned. */
     char *(*info)(const Netdev *netdev);
 };
@@ -42,16 +46,17 @@ typedef void NetdevChainFunc(Netdev *netdev, Direction direction,
 
 struct Netdev {
     Object object;
-    char *vm_id;            /* property vm */
-    char *peer_id;          /* property peer */
-    Netdev *peer;           /* wired to; NULL: to none (now) */
-    bool filtered;          /* a filter wants to see what passes by itself */
-    NetdevChainFunc *chain; /* set with the first filter */
-    GPtrArray *filters;     /* the chain, head first; borrowed Filter * */
-    Vm *vm;                 /* never NULL: the daemon's own unless named */
-    Counter dropped;        /* came out of an end that leads nowhere */
-    Counter unsent;         /* the network end could not take it */
-    Counter malformed;      /* came from the network and can't be a frame */
+    char *vm_id;   /* property vm */
+    char *peer_id; /* property peer */
+    Netdev *peer;  /* wired to; NULL: to none (now) */
+    bool filtered; /* a filter wants to see what passes by itself */
+    const struct sock_fprog *match; /* no more than that; NULL: all */
+    NetdevChainFunc *chain;         /* set with the first filter */
+    GPtrArray *filters; /* the chain, head first; borrowed Filter * */
+    Vm *vm;             /* never NULL: the daemon's own unless named */
+    Counter dropped;    /* came out of an end that leads nowhere */
+    Counter unsent;     /* the network end could not take it */
+    Counter malformed;  /* came from the network and can't be a frame */
 };
 
 extern const ObjectClass netdev_class; /* the abstract base */
@@ -60,8 +65,11 @@ extern const ObjectClass netdev_class; /* the abstract base */
 void netdev_receive(Netdev *netdev, Direction direction,
                     const PacketBatch *batch);
 
-/* For the chain: its filters came, went, or were switched. */
-void netdev_set_filtered(Netdev *netdev, bool filtered);
+/* For the chain: its filters came, went, or were switched. @match, if just one
+ * of them looks and wants no more than that, stays valid until the next call;
+ * else NULL. */
+void netdev_set_filtered(Netdev *netdev, bool filtered,
+                         const struct sock_fprog *match);
 
 /* For the chain: frames came out of its end. */
 void netdev_deliver(Netdev *netdev, Direction direction,

@@ -176,7 +176,8 @@ static const CaptureHandlers tap_observer_handlers = {
     .lost = tap_observed_lost,
 };
 
-static void tap_set_observed(Netdev *netdev, bool observed)
+static void tap_set_observed(Netdev *netdev, bool observed,
+                             const struct sock_fprog *match)
 {
     Tap *self = (Tap *)netdev;
     g_autoptr(GError) error = NULL;
@@ -190,6 +191,9 @@ static void tap_set_observed(Netdev *netdev, bool observed)
     } else if (!observed && self->observer) {
         tap_remove_capture(self, self->observer);
         self->observer = NULL;
+    }
+    if (self->observer) {
+        capture_set_match(self->observer, match);
     }
 }
 
@@ -278,7 +282,7 @@ static void tap_close(Netdev *netdev)
 {
     Tap *self = (Tap *)netdev;
 
-    tap_set_observed(netdev, false);
+    tap_set_observed(netdev, false, NULL);
     injector_free(self->injector);
     if (self->listeners) {
         link_watch_remove(&self->link);

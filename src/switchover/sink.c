@@ -2,11 +2,19 @@
 #include "switchover/sink.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "netdev/injector.h"
+#include "switchover/flood.h"
+
+/* So long after the last frame from the link the network is looked at, once a
+ * VM runs that somebody else runs. */
+#define FLOOD_LINGER_US 60000000
 
 struct Sink {
     SinkConfig config;
     Injector *injector;
+    Flood *flood;    /* NULL: no dedup */
+    LoopTimer quiet; /* set while it may look and need not any more */
     Vm *vm;
     VmListener listener;
     bool on;
@@ -48,12 +56,42 @@ bool sink_is_full(const Sink *self)
     return packet_queue_size(sink_queue(self)) >= self->config.hold_size;
 }
 
+/* Looks at what the network delivers while that can matter. */
+static void sink_watch_flood(Sink *self)
+{
+    bool guest_runs = self->vm != vm_daemon() && self->vm->running;
+
+    flood_set_running(self->flood, self->vm->known && self->vm->running);
+    flood_set_on(self->flood, self->on);
+    if (guest_runs) {
+        loop_timer_set(&self->quiet, FLOOD_LINGER_US);
+    } else {
+        loop_timer_cancel(&self->quiet);
+    }
+}
+
+static void sink_quiet(void *opaque)
+{
+    Sink *self = opaque;
+
+    flood_set_on(self->flood, false);
+}
+
 void sink_receive(Sink *self, const PacketBatch *batch)
 {
     const PacketQueue *queue = sink_queue(self);
 
+    flood_look(self->flood);
+    sink_watch_flood(self);
     for (unsigned i = 0; i < batch->n; i++) {
-        injector_append(self->injector, &batch->packets[i]);
+        if (self->vm->gone) {
+            /* What is still on its way to a VM that is no more. */
+            counter_add(&self->account.discarded, 1, batch->packets[i].len);
+        } else if (flood_has(self->flood, &batch->packets[i])) {
+            counter_add(&self->account.duplicate, 1, batch->packets[i].len);
+        } else {
+            injector_append(self->injector, &batch->packets[i]);
+        }
     }
     if (packet_queue_count(queue) > self->record.held_most.packets) {
         self->record.held_most =
@@ -93,10 +131,18 @@ static void sink_round_done(void *opaque)
     }
 }
 
+static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
+{
+    Sink *self = opaque;
+
+    flood_injected(self->flood, accepted, refused);
+}
+
 static const InjectorHandlers sink_injector_handlers = {
     .injected = sink_injected,
     .refused = sink_refused,
     .round_done = sink_round_done,
+    .counted = sink_counted,
 };
 
 static void sink_discard(Sink *self)
@@ -137,6 +183,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 void sink_set_on(Sink *self, bool on)
 {
     self->on = on;
+    sink_watch_flood(self);
     sink_update_phase(self);
     injector_set_gate(self->injector, sink_may_inject(self));
 }
@@ -154,6 +201,9 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
         g_free(self);
         return NULL;
     }
+    self->quiet = LOOP_TIMER_INIT;
+    loop_timer_open(&self->quiet, sink_quiet, self);
+    self->flood = config->dedup ? flood_new(config->tap) : NULL;
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
     return self;
@@ -163,6 +213,8 @@ void sink_free(Sink *self)
 {
     if (self) {
         vm_unlisten(self->vm, &self->listener);
+        loop_timer_close(&self->quiet);
+        flood_free(self->flood);
         injector_free(self->injector);
         g_free(self);
     }

@@ -15,6 +15,7 @@ typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
     bool when_stopped;  /* inject whether the VM runs or not */
+    bool dedup;         /* leave out what the network delivers by itself */
     uint64_t hold_size; /* bytes */
     /* There is room again after sink_is_full(). */
     void (*room)(void *opaque);

@@ -42,7 +42,7 @@ struct Source {
     LedgerSample sample;  /* the last */
     uint64_t stop_number; /* first frame shipped at the last stop */
     uint64_t end_number;  /* first frame after the resume */
-    uint32_t stop_swallowed;
+    bool stop_tells;      /* the used index tells what was swallowed since */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least;  /* the fewest swallowed that a sample showed */
     PacketCursor accounted; /* up to here frames are delivered or dropped */

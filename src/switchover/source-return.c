@@ -120,7 +120,11 @@ void source_resume(Source *self, int64_t time_us)
     }
     self->catching_up = true;
     self->settling = SETTLE_SAMPLES;
-    self->settle_least = self->stop_swallowed;
+    /* The VMM may have taken another frame after the word of the stop. */
+    if (!self->stop_tells ||
+        !ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
+        self->settle_least = 0;
+    }
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
 }

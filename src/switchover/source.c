@@ -158,6 +158,7 @@ static void source_stop(Source *self, int64_t time_us)
     bool again = self->record.phase == SWITCHOVER_RETURNING;
     LedgerMethod method;
     uint64_t number;
+    uint32_t swallowed;
 
     source_arm(self);
     if (!self->capture) {
@@ -168,10 +169,8 @@ static void source_stop(Source *self, int64_t time_us)
     }
     source_take_sample(self);
     source_advance(self);
-    if (again || !ledger_swallowed(&self->ledger, &self->sample,
-                                   &self->stop_swallowed)) {
-        self->stop_swallowed = 0;
-    }
+    self->stop_tells =
+        !again && ledger_swallowed(&self->ledger, &self->sample, &swallowed);
     number = ledger_stop(&self->ledger, &self->sample, source_overlap(self),
                          self->config.overlap != PROP_AUTO, &method);
     if (again) {

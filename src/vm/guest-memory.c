@@ -4,17 +4,19 @@
 #include "base/error.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 bool guest_memory_open(GuestMemory *memory, pid_t pid, GError **errp)
 {
-    g_autofree char *path = g_strdup_printf("/proc/%d/mem", (int)pid);
-
     guest_memory_close(memory);
-    memory->fd = open(path, O_RDONLY | O_CLOEXEC);
+    memory->pid = pid;
+    memory->fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (memory->fd < 0) {
-        return tf_error_set_errno(errp, errno, "can not open '%s'", path);
+        return tf_error_set_errno(errp, errno, "can not find process %d",
+                                  (int)pid);
     }
     return true;
 }
@@ -27,13 +29,26 @@ void guest_memory_close(GuestMemory *memory)
     }
 }
 
+/* As long as it runs, its number is nobody else's. */
+static bool guest_memory_lives(const GuestMemory *memory)
+{
+    struct pollfd end = {.fd = memory->fd, .events = POLLIN};
+
+    return memory->fd >= 0 && poll(&end, 1, 0) == 0;
+}
+
 bool guest_memory_read16(const GuestMemory *memory, uint64_t address,
                          uint16_t *value)
 {
     uint8_t bytes[2];
+    struct iovec local = {.iov_base = bytes, .iov_len = sizeof(bytes)};
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)address,
+                           .iov_len = sizeof(bytes)};
 
-    if (memory->fd < 0 || pread(memory->fd, bytes, sizeof(bytes),
-                                (off_t)address) != sizeof(bytes)) {
+    if (memory->fd < 0 ||
+        process_vm_readv(memory->pid, &local, 1, &remote, 1, 0) !=
+            sizeof(bytes) ||
+        !guest_memory_lives(memory)) {
         return false;
     }
     *value = (uint16_t)(bytes[0] | bytes[1] << 8);

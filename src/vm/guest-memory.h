@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A look into a VM's memory, through /proc/PID/mem of the process that runs
- * it (needs ptrace rights over it): a few microseconds, no help needed from
- * the VMM, and it works while the VMM's own loop is busy.
+ * A look into the memory of the process that runs a VM, by process_vm_readv(2):
+ * a few microseconds, no help needed from the VMM, and it works while the
+ * VMM's own loop is busy. Needs ptrace rights over the process: its user's, or
+ * CAP_SYS_PTRACE alone (/proc/PID/mem would need the right to open another
+ * user's files as well).
  */
 #ifndef TF_VM_GUEST_MEMORY_H
 #define TF_VM_GUEST_MEMORY_H
@@ -14,7 +16,8 @@
 #include <glib.h>
 
 typedef struct GuestMemory {
-    int fd; /* -1: not open */
+    int fd; /* pidfd, or -1: not open */
+    pid_t pid;
 } GuestMemory;
 
 #define GUEST_MEMORY_INIT ((GuestMemory){.fd = -1})

@@ -72,9 +72,10 @@ static void vm_tell(Vm *vm, VmEvent event, int64_t time_us)
 
 void vm_set_running(Vm *vm, bool running, int64_t time_us)
 {
-    if (vm->known && vm->running == running) {
+    if (vm->known && vm->running == running && !vm->gone) {
         return;
     }
+    vm->gone = false;
     vm->known = true;
     vm->running = running;
     vm_tell(vm, VM_EVENT_RUN_STATE, time_us);
@@ -90,6 +91,7 @@ void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us)
 
 void vm_set_gone(Vm *vm, int64_t time_us)
 {
+    vm->gone = true;
     vm_tell(vm, VM_EVENT_GONE, time_us);
 }
 

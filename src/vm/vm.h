@@ -49,6 +49,7 @@ struct Vm {
     Object object;
     bool known; /* the provider has answered at least once */
     bool running;
+    bool gone; /* and nobody has answered for it since */
     VmMigration migration;
     GPtrArray *listeners; /* VmListener *, borrowed */
 };

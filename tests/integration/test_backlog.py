@@ -178,7 +178,14 @@ def test_shut_down(site: Site) -> None:
     end.vmm.emit("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
     end.daemon.wait_counters(held=0, discarded=30)
     end.daemon.wait_log("discarded")
+    # So is what was still on its way, until a machine is heard of again.
+    peer.send(numbered_range(30, 40))
+    end.daemon.wait_counters(held=0, discarded=40)
     assert end.vmm.count() == 0
+    end.resume()
+    peer.send(numbered_range(40, 45))
+    end.vmm.wait_count(5)
+    assert end.vmm.numbers() == list(range(40, 45))
 
 
 def test_stopped_again(site: Site) -> None:

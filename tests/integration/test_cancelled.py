@@ -68,6 +68,24 @@ def test_guest_gets_all_once(site: Site, keeps: bool) -> None:
     assert pair.destination.vmm.count() == 0
 
 
+@pytest.mark.parametrize("later", [1, 2])
+def test_swallowed_after_the_word_of_the_stop(site: Site, later: int) -> None:
+    """The VMM takes one more when tapferry has heard of the stop already,
+    and a vhost guest never gets it."""
+    pair = Switchover(site, txqueuelen=QUEUE).start()
+    pair.source.calibrate()
+    pair.source.run(30)
+    pair.source.vmm.read(False)
+    pair.source.send(10)
+    pair.source.vmm.swallow(1)
+    pair.stop_source()
+    pair.source.wait_phase("shipping")
+    pair.source.vmm.swallow(later)
+    pair.wait_arrived()
+    pair.source.vmm.resume()
+    check_all_once(pair)
+
+
 @pytest.mark.parametrize("keeps", [True, False], ids=["user-space", "vhost"])
 def test_works_again_afterwards(site: Site, keeps: bool) -> None:
     """Frames that come after the cancelled migration are delivered, not

@@ -2,6 +2,8 @@
 """The filters on real TAPs: mirror, redirector, buffer, dump, and bpf."""
 
 import os
+import re
+import socket
 import struct
 import subprocess
 import sys
@@ -574,6 +576,95 @@ def test_bpf_on_every_filter(host: Host) -> None:
     daemon.execute("object-del", id="d0")
     assert capture_lines(path, "udp.dstport") == [["3"]]
     assert "udp port 3" in capinfos(path)
+
+
+def kernel_programs(host: Host) -> List[int]:
+    """How long the programs of the daemon's packet sockets are."""
+    with host.entered():
+        shown = subprocess.run(["ss", "-0", "-b"], check=True, text=True,
+                               stdout=subprocess.PIPE).stdout
+    return sorted(int(n) for n in re.findall(r"bpf filter \((\d+)\)", shown))
+
+
+def test_bpf_in_the_kernel(host: Host) -> None:
+    """With one reader the kernel leaves out what does not match; with two,
+    each gets its own."""
+    tap = host.tap()
+    daemon = host.daemon(*host.chardev("c0"), *host.chardev("c1"))
+    first = host.peer("c0")
+    second = host.peer("c1")
+    daemon.add("filter-mirror", "f0", outdev="c0", queue="tx")
+    plain, = kernel_programs(host)
+    daemon.set("f0", "bpf", "udp port 53")
+    longer, = kernel_programs(host)
+    assert longer > plain
+    daemon.add("filter-mirror", "f1", outdev="c1", queue="tx")
+    assert kernel_programs(host) == [plain]
+    tap.send(udp(52), udp(53))
+    assert first.receive() == [udp(53)]
+    assert second.receive(2) == [udp(52), udp(53)]
+    daemon.set("f1", "status", "off")
+    assert kernel_programs(host) == [longer]
+    daemon.set("f1", "status", "on")
+    daemon.execute("object-del", id="f0")
+    assert kernel_programs(host) == [plain]
+    daemon.set("f1", "bpf", "udp port 54")
+    tap.send(udp(53), udp(54))
+    assert second.receive() == [udp(54)]
+    daemon.execute("object-del", id="f1")
+    assert not kernel_programs(host)
+    # One that captures on its own.
+    daemon.add("filter-redirector", "r0", in_netdev="n0", outdev="c0",
+               bpf="udp port 55")
+    assert kernel_programs(host)[0] > plain
+    tap.send(udp(54), udp(55))
+    assert first.receive() == [udp(55)]
+    daemon.set("r0", "bpf", "")
+    assert kernel_programs(host) == [plain]
+    tap.send(udp(54))
+    assert first.receive() == [udp(54)]
+
+
+@pytest.mark.parametrize("bpf, wanted", [
+    ("vlan 7 and udp port 53", [7]), ("vlan", [7, 8]), ("udp port 53", [0]),
+    ("not vlan", [0]), ("ether[12:2] = 0x8100", [7, 8])])
+def test_bpf_and_tags_kept_apart(host: Host, bpf: str,
+                                 wanted: List[int]) -> None:
+    """What comes through a bridge has its tag apart in the kernel."""
+    tap = host.tap()
+    with host.entered():
+        host.run("ip", "link", "add", "v0", "type", "veth", "peer", "name",
+                 "v1")
+        host.run("ip", "link", "add", "br0", "type", "bridge")
+        for each in ("v0", tap.ifname):
+            host.run("ip", "link", "set", each, "master", "br0")
+        for each in ("v0", "v1", "br0"):
+            host.run("ip", "link", "set", each, "up")
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-mirror", "f0", outdev="c0", queue="tx", bpf=bpf)
+    peer = host.peer("c0")
+    daemon.execute("query-status")
+    sent = {0: udp(53)}
+    for vlan in (7, 8):
+        sent[vlan] = sent[0][:12] + struct.pack(">HH", 0x8100, vlan) + \
+            sent[0][12:]
+    with host.entered():
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        wire.bind(("v1", 0))
+    marker = frame(99)
+
+    def arrives() -> bool:
+        wire.send(marker)
+        return marker in tap.guest_receive(0.05)
+
+    wait_until(arrives, "the bridge to forward")
+    for each in sent.values():
+        wire.send(each)
+    got: List[bytes] = []
+    while len(got) < len(wanted):
+        got += [each for each in peer.receive() if each != marker]
+    assert got == [sent[vlan] for vlan in wanted]
+    wire.close()
 
 
 def test_bpf_refuses(host: Host) -> None:

@@ -217,7 +217,8 @@ def test_daemonize(tmp_path: Path, run: Any) -> None:
     pid = int(pidfile.read_text())
     with Client(tmp_path / "qmp") as client:
         assert os.getsid(pid) != os.getsid(0)
-        client.command("quit")
+        client.write('{"execute": "quit"}')
+        assert client.read()["return"] == {}
     end = time.monotonic() + 10
     while pidfile.exists() and time.monotonic() < end:
         time.sleep(0.02)

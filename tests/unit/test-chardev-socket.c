@@ -653,7 +653,8 @@ static void test_nodelay(void)
         g_assert_true(address_of_socket(socket->listen_fd, false, &address));
         peer = address_connect_sync(&address, &error);
         LOOP_UNTIL(socket->chardev.connected);
-        getsockopt(socket->fd, 6 /* TCP */, 1 /* NODELAY */, &value, &len);
+        getsockopt(socket->transport->fd, 6 /* TCP */, 1 /* NODELAY */, &value,
+                   &len);
         g_assert_cmpint(value, ==, on);
         close(peer);
         g_assert_true(object_del(&socket->chardev.object, NULL));

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/dedup.h"
+
+#include "packet/segment.h"
+
+#include <string.h>
+
+#include <glib.h>
+#include <xxhash.h>
+
+typedef struct DedupEntry {
+    uint64_t digest;
+    int64_t time_us;
+    uint64_t older; /* number of the next older one of its bucket */
+    bool left;      /* not taken, not forgotten */
+} DedupEntry;
+
+/* Entries are numbered from 1; those before @first are gone. */
+struct Dedup {
+    uint64_t first, next;
+    DedupEntry entries[DEDUP_MAX];
+    uint64_t newest[DEDUP_MAX]; /* of each bucket */
+};
+
+Dedup *dedup_new(void)
+{
+    Dedup *self = g_new0(Dedup, 1);
+
+    dedup_clear(self);
+    return self;
+}
+
+void dedup_free(Dedup *self)
+{
+    g_free(self);
+}
+
+void dedup_clear(Dedup *self)
+{
+    self->first = self->next = 1;
+    memset(self->newest, 0, sizeof(self->newest));
+}
+
+static void dedup_hash_segment(void *opaque, const Packet *segment)
+{
+    *(uint64_t *)opaque = XXH3_64bits(segment->data, segment->len);
+}
+
+uint64_t dedup_digest(const Packet *packet, uint8_t *scratch)
+{
+    uint64_t digest;
+
+    /* A super-frame is compared as it is: both hosts get it as one, or not. */
+    if (packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
+        packet_is_offloaded(packet) &&
+        packet_segment(packet, scratch, dedup_hash_segment, &digest) == 1) {
+        return digest;
+    }
+    return XXH3_64bits(packet->data, packet->len);
+}
+
+static DedupEntry *dedup_at(Dedup *self, uint64_t number)
+{
+    return &self->entries[number % DEDUP_MAX];
+}
+
+void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    uint64_t *newest = &self->newest[digest % DEDUP_MAX];
+
+    if (self->next - self->first == DEDUP_MAX) {
+        self->first++;
+    }
+    *dedup_at(self, self->next) = (DedupEntry){
+        .digest = digest,
+        .time_us = now_us,
+        .older = *newest,
+        .left = true,
+    };
+    *newest = self->next++;
+}
+
+bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    uint64_t number = self->newest[digest % DEDUP_MAX];
+
+    while (number >= self->first) {
+        DedupEntry *entry = dedup_at(self, number);
+
+        if (now_us - entry->time_us > DEDUP_WINDOW_US) {
+            return false; /* those behind it are older still */
+        }
+        if (entry->left && entry->digest == digest) {
+            entry->left = false;
+            return true;
+        }
+        number = entry->older;
+    }
+    return false;
+}
+
+void dedup_forget_oldest(Dedup *self, uint64_t n)
+{
+    for (; n > 0 && self->first < self->next; self->first++) {
+        n -= dedup_at(self, self->first)->left;
+    }
+}

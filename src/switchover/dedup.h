@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which frames has the network delivered to a TAP by itself? A multiset of
+ * digests, first in, first out, without I/O: a frame that comes over the link,
+ * too, takes one of its like out and needs no injection.
+ *
+ * It is of fixed size and forgets after a while: copies of one frame reach two
+ * hosts within milliseconds. Main thread only.
+ */
+#ifndef TF_SWITCHOVER_DEDUP_H
+#define TF_SWITCHOVER_DEDUP_H
+
+#include "packet/packet.h"
+
+/* How long a delivered frame is remembered, and how many of them. */
+#define DEDUP_WINDOW_US 10000000
+#define DEDUP_MAX 8192
+
+typedef struct Dedup Dedup;
+
+Dedup *dedup_new(void);
+/* Harmless with NULL. */
+void dedup_free(Dedup *dedup);
+
+/* What a frame is known by: its bytes, with the checksum that an offload has
+ * still to compute. @scratch holds PACKET_MAX_LEN bytes. */
+uint64_t dedup_digest(const Packet *packet, uint8_t *scratch);
+
+/* The network delivered a frame at @now_us (any clock that does not jump). */
+void dedup_add(Dedup *dedup, uint64_t digest, int64_t now_us);
+
+/* True if a frame of that digest was delivered and not taken yet; takes it. */
+bool dedup_take(Dedup *dedup, uint64_t digest, int64_t now_us);
+
+/* The VMM took the @n oldest that are left, and the guest won't get them. */
+void dedup_forget_oldest(Dedup *dedup, uint64_t n);
+
+void dedup_clear(Dedup *dedup);
+
+#endif

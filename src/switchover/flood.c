@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/flood.h"
+
+#include "base/log.h"
+#include "switchover/dedup.h"
+
+struct Flood {
+    Tap *tap;
+    Capture *capture; /* NULL: off */
+    Dedup *seen;
+    bool running; /* the VM does */
+    uint8_t *scratch;
+    LinkCounters counters; /* at the last look, less what is ours */
+    TapListener listener;
+};
+
+/* What the TAP counted since the last look. */
+static LinkCounters flood_read(Flood *self)
+{
+    LinkCounters before = self->counters, now;
+
+    if (!tap_read_counters(self->tap, &now)) {
+        return (LinkCounters){0};
+    }
+    self->counters = now;
+    return (LinkCounters){
+        .tx_packets = now.tx_packets - before.tx_packets,
+        .tx_dropped = now.tx_dropped - before.tx_dropped,
+    };
+}
+
+static void flood_packets(void *opaque, Direction direction,
+                          const PacketBatch *batch)
+{
+    Flood *self = opaque;
+    LinkCounters since = flood_read(self);
+    /* The newest are those that found the queue full. */
+    uint64_t entered = batch->n - MIN(since.tx_dropped, batch->n);
+    int64_t now = g_get_monotonic_time();
+
+    (void)direction;
+    for (unsigned i = 0; i < entered; i++) {
+        dedup_add(self->seen, dedup_digest(&batch->packets[i], self->scratch),
+                  now);
+    }
+    if (!self->running) {
+        dedup_forget_oldest(self->seen, since.tx_packets);
+    }
+}
+
+static void flood_lost(void *opaque, uint64_t n)
+{
+    /* Not seen, so not known: rather twice than never. */
+    (void)opaque;
+    (void)n;
+}
+
+static const CaptureHandlers flood_handlers = {
+    .packets = flood_packets,
+    .lost = flood_lost,
+};
+
+static void flood_tap_changed(void *opaque, bool renewed)
+{
+    Flood *self = opaque;
+
+    if (renewed) { /* what the old one held is gone with it */
+        dedup_clear(self->seen);
+        flood_read(self);
+    }
+}
+
+Flood *flood_new(Tap *tap)
+{
+    Flood *self = g_new0(Flood, 1);
+
+    self->tap = tap;
+    self->seen = dedup_new();
+    self->scratch = g_malloc(PACKET_MAX_LEN);
+    self->listener = (TapListener){flood_tap_changed, self};
+    tap_listen(tap, &self->listener);
+    return self;
+}
+
+void flood_free(Flood *self)
+{
+    if (self) {
+        tap_unlisten(self->tap, &self->listener);
+        tap_remove_capture(self->tap, self->capture);
+        dedup_free(self->seen);
+        g_free(self->scratch);
+        g_free(self);
+    }
+}
+
+void flood_set_on(Flood *self, bool on)
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!self || on == (self->capture != NULL)) {
+        return;
+    }
+    dedup_clear(self->seen);
+    if (!on) {
+        tap_remove_capture(self->tap, self->capture);
+        self->capture = NULL;
+        return;
+    }
+    flood_read(self);
+    self->capture =
+        tap_add_capture(self->tap, CAPTURE_TX, &flood_handlers, self, &error);
+    if (!self->capture) {
+        log_warning("switchover",
+                    "%s: what the network floods may come twice: %s",
+                    tap_ifname(self->tap), error->message);
+    }
+}
+
+void flood_set_running(Flood *self, bool running)
+{
+    if (self && running != self->running) {
+        flood_look(self);
+        self->running = running;
+    }
+}
+
+void flood_look(Flood *self)
+{
+    LinkCounters since;
+
+    if (!self || !self->capture) {
+        return;
+    }
+    capture_drain(self->capture);
+    since = flood_read(self);
+    if (!self->running) {
+        dedup_forget_oldest(self->seen, since.tx_packets);
+    }
+}
+
+bool flood_has(Flood *self, const Packet *packet)
+{
+    return self && self->capture &&
+           dedup_take(self->seen, dedup_digest(packet, self->scratch),
+                      g_get_monotonic_time());
+}
+
+void flood_injected(Flood *self, uint64_t accepted, uint64_t refused)
+{
+    (void)accepted;
+    if (self) {
+        self->counters.tx_dropped += refused;
+    }
+}
