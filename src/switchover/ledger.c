@@ -46,6 +46,23 @@ static void ledger_forget_marks(Ledger *ledger, unsigned n)
             ledger->n_marks * sizeof(ledger->marks[0]));
 }
 
+/* Lets the last mark begin @n frames earlier: more of the frames that were
+ * drained before they were counted. */
+static void ledger_stretch(Ledger *ledger, uint64_t n)
+{
+    unsigned i = ledger->n_marks - 1;
+    uint64_t first = ledger->marks[i].first;
+
+    ledger->marks[i].first = first - MIN(n, first);
+    while (i > ledger->n_passed &&
+           ledger->marks[i - 1].end > ledger->marks[i].first) {
+        /* Into the one before: then they are one. */
+        ledger->marks[i - 1].dropped += ledger->marks[i].dropped;
+        ledger->marks[i - 1].end = ledger->marks[i].end;
+        ledger->n_marks = i--;
+    }
+}
+
 /* @dropped of the frames since the last sample found the queue full. */
 static void ledger_mark(Ledger *ledger, uint64_t dropped)
 {
@@ -70,8 +87,13 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
     if (ledger->n_marks > 0 && mark.first < last->end) {
         /* The frames had been drained before they were counted. */
         uint64_t late = dropped - MIN(dropped, end - last->end);
+        uint64_t room = last->end - last->first - last->dropped;
 
-        last->dropped = MIN(last->dropped + late, last->end - last->first);
+        if (late > room) {
+            ledger_stretch(ledger, late - room);
+        }
+        last = &ledger->marks[ledger->n_marks - 1];
+        last->dropped += late;
         mark.first = last->end;
         mark.dropped = dropped -= late;
         if (dropped == 0) {
@@ -81,8 +103,11 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
     if (ledger->n_marks > 0 && last->end == mark.first) {
         bool only_drops = end - mark.first == dropped;
 
+        /* Once the VM stands nothing makes room any more: if there was some,
+         * it came before. */
         mark.was_full =
-            !last->was_full || last->end - last->first == last->dropped;
+            !ledger->stands &&
+            (!last->was_full || last->end - last->first == last->dropped);
         if (ledger->n_marks > ledger->n_passed && only_drops && mark.was_full &&
             !last->was_full) {
             /* A run of drops goes on. */

@@ -6,6 +6,7 @@ must end cleanly and must not have complained about itself.
 """
 
 import re
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
@@ -208,6 +209,17 @@ class Daemon:
         assert self._child.returncode is None, \
             f"{self.name} ended: {self._child.last_words()}"
         self.entries()
+
+    def freeze(self, frozen: bool) -> None:
+        """Let it stand still as on a host that is overloaded, or go on."""
+        self._child.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._ended = True
+        self._child.send_signal(signal.SIGKILL)
+        self._child.wait(10)
+        self.qmp.close()
 
     def stop(self) -> None:
         """End it; it must end cleanly.  A second time does nothing."""

@@ -19,6 +19,7 @@ _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
 _IFF_TAP = 0x0002
 _IFF_NO_PI = 0x1000
+_IFF_MULTI_QUEUE = 0x0100
 _ETH_P_NONE = 0
 _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15
@@ -125,10 +126,12 @@ class Host:
         dropped: int = self.link(ifname)["stats64"]["tx"]["dropped"]
         return dropped
 
-    def add_tap(self, ifname: str, txqueuelen: int = 1000) -> None:
+    def add_tap(self, ifname: str, txqueuelen: int = 1000,
+                multi_queue: bool = False) -> None:
         """Make a TAP that outlives whoever opens it."""
         request = struct.pack("16sH22x", ifname.encode(),
-                              _IFF_TAP | _IFF_NO_PI)
+                              _IFF_TAP | _IFF_NO_PI |
+                              (_IFF_MULTI_QUEUE if multi_queue else 0))
         with self.entered():
             fd = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
             try:

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Callable, List
 
 from lab.netns import sweep
 
@@ -40,6 +40,10 @@ class Site:
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+    def on_exit(self, function: Callable[[], Any]) -> None:
+        """Call this at the end, before what was made earlier goes."""
+        self._stack.callback(function)
 
     def host(self) -> Host:
         """A new host."""

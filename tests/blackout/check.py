@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The checker: of every frame that the network delivered to either host,
+did the guest get exactly one?  And do the daemons' books say the same?"""
+
+import collections
+import dataclasses
+from typing import Any, Deque, Dict, List, Tuple
+
+from lib.daemon import Counters
+
+from .actors import DESTINATION, SOURCE, Got
+from .faults import repeats_allowed
+from .mix import Key, keys_of, log_records
+from .scenario import Scenario
+from .stage import Stage
+
+SHOWN = 8  # examples in a report
+# Where frames may be lost, as long as they are counted.
+LOSSY = {"slow", "slow-stop", "busy-arm", "kill-source"}
+
+
+@dataclasses.dataclass
+class Verdict:  # pylint: disable=too-many-instance-attributes
+    """What came of a blackout."""
+
+    scenario: Scenario
+    sent: int = 0
+    lost: int = 0
+    repeated: int = 0
+    reordered: int = 0
+    counted: int = 0  # as dropped, by the daemons
+    carried: int = 0
+    method: str = ""
+    examples: str = ""  # of lost frames
+    stop_ns: int = 0
+    resume_ns: int = 0
+    seconds: float = 0.0
+    reasons: List[str] = dataclasses.field(default_factory=list)
+    trace: str = ""
+    output: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Is all as it must be?"""
+        return not self.reasons
+
+    def summary(self) -> Dict[str, Any]:
+        """Its figures."""
+        return {"seed": self.scenario.seed,
+                "faults": sorted(self.scenario.faults),
+                "downtime_ms": (self.resume_ns - self.stop_ns) // 1000000,
+                "sent": self.sent, "lost": self.lost,
+                "repeated": self.repeated, "reordered": self.reordered,
+                "counted": self.counted, "carried": self.carried,
+                "method": self.method, "seconds": round(self.seconds, 2),
+                "reasons": self.reasons}
+
+
+class _Book:
+    """Frames that are expected, and those that came."""
+
+    def __init__(self, stage: Stage, verdict: Verdict) -> None:
+        self._frames = stage.frames
+        self._verdict = verdict
+        self.sent = log_records(stage.network.log)
+        self._expected: Dict[Key, Deque[int]] = \
+            collections.defaultdict(collections.deque)
+        self._last: Dict[str, Tuple[int, bool]] = {}
+        self._numbers: Dict[Key, int] = {}
+        self._repeats: Dict[int, Dict[Key, int]] = {}
+        self.aliens: List[str] = []
+        self.carried_late: List[str] = []
+        self.late: List[str] = []
+        for number, (_, mask, failed) in enumerate(self.sent):
+            if mask & ~failed:
+                verdict.sent += 1
+                for key in self._frames[number].keys():
+                    self._expected[key].append(number)
+                    self._numbers[key] = number
+
+    def name(self, number: int) -> str:
+        """A frame, for a report: number, flow, where it was sent, and when
+        (ms after the stop)."""
+        time_ns, mask, _ = self.sent[number]
+        at = (time_ns - self._verdict.stop_ns) / 1e6 \
+            if self._verdict.stop_ns else 0
+        return f"{number} ({self._frames[number].flow}, to " \
+               f"{'?SDB'[mask]}, {at:+.1f} ms)"
+
+    def take(self, got: Got, at_destination: bool) -> None:
+        """The guest got this."""
+        for key in keys_of(got.vnet, got.data):
+            numbers = self._expected.get(key)
+            if numbers is None:
+                self.aliens.append(f"{len(got.data)} bytes: "
+                                   f"{got.data[:40].hex()}")
+            elif not numbers:
+                pieces = self._repeats.setdefault(self._numbers[key], {})
+                pieces[key] = pieces.get(key, 0) + 1
+            else:
+                self._in_order(numbers.popleft(), at_destination)
+
+    def _in_order(self, number: int, at_destination: bool) -> None:
+        flow = self._frames[number].flow
+        carried = at_destination and self.sent[number][1] == SOURCE
+        last, last_carried = self._last.get(flow, (-1, False))
+        if number < last:
+            self.late.append(f"{self.name(number)} after {last}")
+            if carried and last_carried:
+                self.carried_late.append(self.late[-1])
+        else:
+            self._last[flow] = number, carried
+
+    def repeats(self) -> List[int]:
+        """Frames that came again, as often as they did."""
+        return [number for number, pieces in sorted(self._repeats.items())
+                for _ in range(max(pieces.values()))]
+
+    def lost(self) -> List[int]:
+        """Frames of which the guest did not get everything."""
+        return sorted({number for numbers in self._expected.values()
+                       for number in numbers})
+
+
+def _dropped(counters: Counters) -> Dict[str, int]:
+    return {name: value for name, value in counters.items()
+            if name.startswith("dropped-") and value}
+
+
+def _some(names: List[str]) -> str:
+    more = f" … and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return "; ".join(names[:SHOWN]) + more
+
+
+def _check_books(stage: Stage, verdict: Verdict) -> None:
+    """What the daemons have counted."""
+    source, target = stage.source.counters(), stage.destination.counters()
+    dropped = {f"source {name}": value
+               for name, value in _dropped(source).items()}
+    dropped |= {f"destination {name}": value
+                for name, value in _dropped(target).items()}
+    verdict.counted = sum(dropped.values())
+    verdict.carried = target["out_netdev"]
+    may_lose = stage.scenario.faults & LOSSY
+    # Where a full queue makes it uncertain which frames were dropped, those
+    # that come twice stand for others that did not come.
+    unsure = verdict.repeated if stage.scenario.has("slow-stop") else 0
+    if not 0 <= verdict.lost - verdict.counted <= unsure and \
+            not stage.scenario.has("kill-source"):
+        verdict.reasons.append(
+            f"{verdict.lost} lost, but counted as dropped: {dropped or 0} "
+            f"({verdict.examples})")
+    elif verdict.lost and not may_lose:
+        verdict.reasons.append(f"lost, though counted: {dropped}")
+    entries = [entry for end in stage.ends if end.daemon
+               for entry in end.daemon.execute("query-switchover")]
+    verdict.method = next((entry["method"] for entry in entries
+                           if "method" in entry), "")
+    if not stage.scenario.faults & {"auto-arm", "kill-source"}:
+        _check_delivered(stage, verdict, source)
+
+
+def _check_delivered(stage: Stage, verdict: Verdict, source: Counters
+                     ) -> None:
+    """The source counts as delivered what its guest got, but for what is
+    shipped again all the same."""
+    got = stage.source.vmm.count()
+    counted = source["delivered"] + source["reinjected"]
+    if not counted <= got <= counted + verdict.repeated:
+        verdict.reasons.append(
+            f"the source counts {source['delivered']} delivered and "
+            f"{source['reinjected']} reinjected, its guest got {got} "
+            f"({verdict.repeated} repeats)")
+
+
+def check(stage: Stage, verdict: Verdict, mode: str) -> None:
+    """Fill in the verdict."""
+    book = _Book(stage, verdict)
+    for end in stage.ends:
+        for got in end.vmm.got():
+            book.take(got, end is stage.destination)
+    lost = book.lost()
+    repeats = book.repeats()
+    verdict.lost, verdict.repeated = len(lost), len(repeats)
+    verdict.reordered = len(book.late)
+    if mode != "tapferry":
+        return
+    scenario = stage.scenario
+    verdict.examples = _some([book.name(number) for number in lost])
+    if lost and not scenario.faults & LOSSY:
+        verdict.reasons.append(f"{len(lost)} lost: {verdict.examples}")
+    if verdict.repeated > repeats_allowed(scenario.faults):
+        verdict.reasons.append(
+            f"{verdict.repeated} repeated: "
+            f"{_some([book.name(n) for n in repeats])}")
+    if book.aliens:
+        verdict.reasons.append(
+            f"{len(book.aliens)} never sent: {_some(book.aliens)}")
+    late = book.late if scenario.has("order") else book.carried_late
+    if late:
+        verdict.reasons.append(f"{len(late)} out of order: {_some(late)}")
+    if len(book.sent) == len(stage.frames):
+        verdict.reasons.append("the network ran out of frames")
+    if stage.source.daemon and stage.destination.daemon:
+        _check_books(stage, verdict)
+
+
+__all__ = ["Verdict", "check", "DESTINATION", "SOURCE"]

@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ledger against a model that is so small that nothing in it can be wrong
+ * unseen, in every order in which things can happen: frames are sent into a
+ * queue of two or three, the VMM takes them, the guest gets them, the ledger
+ * takes a sample, a frame comes in the middle of a sample. After each step the
+ * VM is stopped for trial, and what the ledger says is held against the fate of
+ * every frame; then all orders of what can happen until the machine resumes
+ * here are tried as well.
+ *
+ * Each test says how many steps and stops that were.
+ */
+#include "switchover/ledger.h"
+
+#include <glib.h>
+#include <string.h>
+
+#define FRAMES_MAX 64
+#define WARM_UP 8       /* frames */
+#define TAKEN_MAX 2     /* taken, and not yet given to the guest */
+#define QUIET_US 200000 /* nothing moves for so long */
+
+typedef enum Fate { QUEUED, TAKEN, DELIVERED, DROPPED } Fate;
+
+/* What happens. */
+typedef enum Step {
+    STEP_SEND,
+    STEP_TAKE,
+    STEP_DELIVER,
+    STEP_SAMPLE,
+    STEP_SAMPLE_SEND, /* a frame comes after the counters were read */
+    STEP__MAX,
+    STEP_STOP = STEP__MAX,
+} Step;
+
+/* The truth; small, so that a step back is a copy. */
+typedef struct World {
+    uint8_t fate[FRAMES_MAX];
+    uint32_t entered, unseen; /* sent; of these, not yet told to the ledger */
+    uint32_t taken;           /* this one the VMM takes next, if not dropped */
+    uint32_t delivered;       /* this one the guest gets next, likewise */
+    uint32_t in_queue, in_vmm;
+    LinkCounters counters;
+    uint16_t used;
+    int64_t time_us;
+} World;
+
+typedef struct Trial {
+    unsigned capacity;
+    unsigned depth, depth_stopped;
+    uint64_t steps, stops, resumes;
+    uint64_t repeats; /* frames that would be shipped again */
+    Step trail[32];
+    unsigned n_trail;
+} Trial;
+
+static Trial trial;
+
+/* What led here, for whoever mends what this test found. */
+static const char *trail(void)
+{
+    static char text[sizeof(trial.trail) + 1];
+
+    for (unsigned i = 0; i < trial.n_trail; i++) {
+        text[i] = "STDPQ|"[trial.trail[i]];
+    }
+    text[trial.n_trail] = '\0';
+    return text;
+}
+
+#define CHECK(left, op, right)                                                 \
+    do {                                                                       \
+        uint64_t left_ = (left), right_ = (right);                             \
+        if (!(left_ op right_)) {                                              \
+            g_error("after %s: %s is %" G_GUINT64_FORMAT ", not " #op " %s, "  \
+                    "%" G_GUINT64_FORMAT,                                      \
+                    trail(), #left, left_, #right, right_);                    \
+        }                                                                      \
+    } while (0)
+
+/* The truth moves */
+
+static void world_send(World *world)
+{
+    uint32_t number = world->entered++;
+
+    world->unseen++;
+    if (world->in_queue == trial.capacity) {
+        world->fate[number] = DROPPED;
+        world->counters.tx_dropped++;
+    } else {
+        world->fate[number] = QUEUED;
+        world->in_queue++;
+    }
+}
+
+/* The first frame from @number on with this fate. */
+static uint32_t world_find(const World *world, uint32_t number, Fate fate)
+{
+    while (number < world->entered && world->fate[number] != fate) {
+        number++;
+    }
+    return number;
+}
+
+static bool world_take(World *world)
+{
+    if (world->in_queue == 0 || world->in_vmm == TAKEN_MAX) {
+        return false;
+    }
+    world->taken = world_find(world, world->taken, QUEUED);
+    world->fate[world->taken] = TAKEN;
+    world->counters.tx_packets++;
+    world->in_queue--;
+    world->in_vmm++;
+    return true;
+}
+
+static bool world_deliver(World *world)
+{
+    if (world->in_vmm == 0) {
+        return false;
+    }
+    world->delivered = world_find(world, world->delivered, TAKEN);
+    world->fate[world->delivered] = DELIVERED;
+    world->used++;
+    world->in_vmm--;
+    return true;
+}
+
+static void world_see(World *world, Ledger *ledger)
+{
+    if (world->unseen > 0) {
+        ledger_captured(ledger, world->unseen, 64);
+        world->unseen = 0;
+    }
+}
+
+/* @send: a frame comes between the counters and the end of the capture. */
+static LedgerSample world_sample(World *world, Ledger *ledger, bool send)
+{
+    LedgerSample sample = {
+        .time_us = world->time_us,
+        .used_known = true,
+        .used_stable = true,
+        .used = world->used,
+        .counters = world->counters,
+    };
+
+    if (send) {
+        world_send(world);
+    }
+    world_see(world, ledger);
+    ledger_sample(ledger, &sample);
+    return sample;
+}
+
+/* The ledger has learned what is to be learned from a quiet moment. */
+static void world_init(World *world, Ledger *ledger)
+{
+    *world = (World){
+        .counters = {.tx_packets = 1000, .tx_dropped = 7},
+        .used = 0xfffa, /* it wraps soon */
+    };
+    ledger_init(ledger, 0);
+    world_sample(world, ledger, false);
+    for (unsigned i = 0; i < WARM_UP; i++) {
+        world_send(world);
+        world_take(world);
+        world_deliver(world);
+    }
+    do {
+        world->time_us += QUIET_US;
+        world_sample(world, ledger, false);
+    } while (ledger_wants_sample(ledger, true));
+}
+
+/* What the ledger says */
+
+/* The first frame that the guest can still get, and did not. */
+static uint32_t world_first_missing(const World *world)
+{
+    uint32_t number = 0;
+
+    while (number < world->entered && (world->fate[number] == DELIVERED ||
+                                       world->fate[number] == DROPPED)) {
+        number++;
+    }
+    return number;
+}
+
+static void check_balance(const World *world, const Ledger *ledger)
+{
+    CHECK(ledger_entered(ledger), ==, world->entered);
+    CHECK(ledger_pending(ledger), ==, world->in_queue);
+    CHECK(ledger_dropped(ledger), ==, world->counters.tx_dropped - 7);
+    CHECK(ledger->taken - ledger->dropped_before + ledger_pending(ledger) +
+              ledger_dropped(ledger),
+          ==, world->entered);
+}
+
+/* The machine resumes here: what did its queue turn away, what did the VMM
+ * swallow? The rest the guest takes by itself. */
+static void check_resume(const World *before, const Ledger *stopped,
+                         uint64_t first, uint32_t stopped_at)
+{
+    Ledger ledger = *stopped;
+    World world = *before;
+    LedgerSample sample = world_sample(&world, &ledger, false);
+    uint32_t swallowed = 0;
+
+    trial.resumes++;
+    ledger_resume(&ledger);
+    CHECK(ledger_swallowed(&ledger, &sample, &swallowed), ==, true);
+    CHECK(swallowed, ==, world.in_vmm);
+    for (uint64_t number = MAX(first, stopped_at); number < world.entered;
+         number++) {
+        CHECK(ledger_was_dropped(&ledger, number), ==,
+              world.fate[number] == DROPPED);
+    }
+}
+
+/* While the VM stands: the VMM takes what it should not, frames come. In this
+ * order: what it takes out of a queue that has turned frames away meanwhile
+ * makes room for one of which nothing tells that it was not turned away. */
+static void try_stopped(const World *before, const Ledger *stopped,
+                        uint64_t first, uint32_t stopped_at, unsigned depth)
+{
+    bool sent = before->entered > stopped_at;
+
+    check_resume(before, stopped, first, stopped_at);
+    if (depth == 0) {
+        return;
+    }
+    for (unsigned step = STEP_SEND; step <= STEP_TAKE; step++) {
+        World world = *before;
+
+        trial.steps++;
+        trial.trail[trial.n_trail++] = step;
+        if (step == STEP_SEND) {
+            world_send(&world);
+            try_stopped(&world, stopped, first, stopped_at, depth - 1);
+        } else if (!sent && world_take(&world)) {
+            try_stopped(&world, stopped, first, stopped_at, depth - 1);
+        }
+        trial.n_trail--;
+    }
+}
+
+/* What is shipped if the VM stops here. */
+static void try_stop(const World *before, const Ledger *running)
+{
+    Ledger ledger = *running;
+    World world = *before;
+    LedgerSample sample = world_sample(&world, &ledger, false);
+    LedgerMethod method;
+    uint64_t first, missing = world_first_missing(&world);
+    uint64_t dropped = world.counters.tx_dropped - 7;
+
+    trial.stops++;
+    check_balance(&world, &ledger);
+    first = ledger_stop(&ledger, &sample, UINT32_MAX, false, &method);
+    CHECK(method, ==, LEDGER_USED_INDEX);
+    CHECK(first, <=, missing);
+    /* Exact, but for frames that were dropped: each can hide one. */
+    CHECK(missing - first, <=, 2 * dropped);
+    for (uint64_t number = first; number < missing; number++) {
+        trial.repeats += world.fate[number] == DELIVERED;
+    }
+    if (trial.depth_stopped > 0) {
+        try_stopped(&world, &ledger, first, world.entered, trial.depth_stopped);
+    }
+}
+
+static void try_running(const World *before, const Ledger *running,
+                        unsigned depth)
+{
+    try_stop(before, running);
+    if (depth == 0) {
+        return;
+    }
+    for (unsigned step = 0; step < STEP__MAX; step++) {
+        World world = *before;
+        bool possible = true;
+
+        trial.steps++;
+        trial.trail[trial.n_trail++] = step;
+        world.time_us += 1000;
+        if (step >= STEP_SAMPLE) {
+            Ledger ledger = *running;
+
+            world_sample(&world, &ledger, step == STEP_SAMPLE_SEND);
+            try_running(&world, &ledger, depth - 1);
+        } else {
+            if (step == STEP_SEND) {
+                world_send(&world);
+            } else {
+                possible = step == STEP_TAKE ? world_take(&world)
+                                             : world_deliver(&world);
+            }
+            if (possible) {
+                try_running(&world, running, depth - 1);
+            }
+        }
+        trial.n_trail--;
+    }
+}
+
+static void try_all(unsigned capacity, unsigned depth, unsigned depth_stopped)
+{
+    World world;
+    Ledger ledger;
+
+    trial = (Trial){
+        .capacity = capacity,
+        .depth = depth,
+        .depth_stopped = depth_stopped,
+    };
+    world_init(&world, &ledger);
+    try_running(&world, &ledger, depth);
+    g_test_message("queue of %u, depth %u + %u: %" G_GUINT64_FORMAT
+                   " steps, %" G_GUINT64_FORMAT " stops, %" G_GUINT64_FORMAT
+                   " resumes, %" G_GUINT64_FORMAT " repeats",
+                   capacity, depth, depth_stopped, trial.steps, trial.stops,
+                   trial.resumes, trial.repeats);
+}
+
+/* A long way to the stop. */
+static void test_stop(void)
+{
+    unsigned more = g_test_thorough();
+
+    try_all(2, 10 + 2 * more, 0);
+    try_all(3, 10 + 2 * more, 0);
+}
+
+/* A shorter one, and what follows until the machine resumes here. */
+static void test_resume(void)
+{
+    unsigned more = g_test_thorough();
+
+    try_all(2, 8 + more, 6 + more);
+    try_all(3, 8 + more, 6 + more);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/ledger-model/stop", test_stop);
+    g_test_add_func("/ledger-model/resume", test_resume);
+    return g_test_run();
+}
