@@ -49,7 +49,7 @@ static void dump_describe(void *opaque, PcapHeader *header)
     header->snaplen = self->maxlen;
     header->filter =
         self->filter.match ? match_expression(self->filter.match) : NULL;
-    header->ifname = tap ? tap_ifname(tap) : self->filter.netdev_id;
+    header->ifname = tap ? tap_ifname(tap) : self->filter.netdev->object.id;
 }
 
 static void dump_lost(void *opaque, uint64_t packets, uint64_t bytes)
