@@ -229,6 +229,48 @@ def test_what_is_only_stored(chain: Chain) -> None:
     assert chain.get("f0", "insert") == "behind"
 
 
+def test_enable_when_stopped_acts_at_once(chain: Chain) -> None:
+    """A stopped machine's frames wait, or do not, as it is set."""
+    entry, out = chain.peer("c0"), chain.peer("c1")
+    chain.add("redirector", "in", indev="c0", queue="tx")
+    chain.add("redirector", "out", outdev="c1", queue="rx")
+    chain.daemon.execute("stop")
+    entry.send(frame(1))
+    assert chain.guest.is_silent(0.2)
+    chain.set("in", "enable_when_stopped", True)
+    assert chain.guest.receive() == frame(1)
+    chain.pass_rx(frame(2))
+    chain.set("out", "enable_when_stopped", True)
+    chain.guest.send(frame(3))
+    assert out.receive() == frame(3)
+    chain.set("in", "enable_when_stopped", False)
+    entry.send(frame(4))
+    assert chain.guest.is_silent(0.2)
+    chain.daemon.execute("cont")
+    assert chain.guest.receive() == frame(4)
+
+
+@pytest.mark.parametrize("name, prop, value", [
+    ("m0", "vnet_hdr_support", True), ("m0", "send-queue-size", 5),
+    ("m0", "on-full", "block"), ("r0", "vnet_hdr_support", True),
+    ("r0", "in_netdev", "n0"), ("r0", "capture", "all"),
+    ("r0", "hold-size", 5), ("d0", "format", "pcapng"),
+    ("d0", "rotate-size", 5)])
+def test_what_stays(chain: Chain, name: str, prop: str, value: Any) -> None:
+    """What can't be changed while it works is refused, not ignored."""
+    chain.chardev("c0")
+    chain.chardev("c1")
+    chain.add("mirror", "m0", outdev="c0")
+    chain.add("redirector", "r0", outdev="c1")
+    chain.add("dump", "d0", file="/dev/null")
+    before = chain.get(name, prop)
+    with pytest.raises(Failure) as failure:
+        chain.set(name, prop, value)
+    assert failure.value.kind == "GenericError"
+    assert failure.value.text.endswith(f".{prop}' is not writable")
+    assert chain.get(name, prop) == before
+
+
 @pytest.mark.parametrize("kind", ["mirror", "dump", "buffer", "redirector"])
 def test_status(chain: Chain, kind: str) -> None:
     """Off: frames pass by, uncounted; twice off is off; a bad word leaves
