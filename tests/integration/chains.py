@@ -20,7 +20,8 @@ class Chain:
         fds = [end.fd for end in ends.values()]
         self.daemon = Daemon(
             "-netdev", f"socket,id=n0,fd={fds[0]},peer=n1",
-            "-netdev", f"socket,id=n1,fd={fds[1]}", *arguments, pass_fds=fds)
+            "-netdev", f"socket,id=n1,fd={fds[1]}", "-D",
+            str(directory / "log"), *arguments, pass_fds=fds)
         for end in ends.values():
             end.passed()
 
@@ -29,6 +30,7 @@ class Chain:
 
     def __exit__(self, *error: Any) -> None:
         self.daemon.__exit__(*error)
+        print("\n".join(self.lines("")))
 
     def chardev(self, name: str) -> Path:
         """Make a chardev that listens; its path."""
@@ -42,12 +44,24 @@ class Chain:
     def peer(self, name: str) -> Wire:
         """Make a chardev, and be its peer once it has noticed."""
         wire = connect(self.chardev(name))
-        wait_until(lambda: any(
-            each["label"] == name and
-            not each["filename"].startswith("disconnected")
-            for each in self.daemon.execute("query-chardev")),
-            lambda: f"{name} has no peer")
+        self._wait_connected(name, True)
         return wire
+
+    def wait_disconnected(self, name: str) -> None:
+        """Wait until a chardev has noticed that its peer left."""
+        self._wait_connected(name, False)
+
+    def _wait_connected(self, name: str, connected: bool) -> None:
+        wait_until(lambda: any(
+            each["label"] == name and connected !=
+            each["filename"].startswith("disconnected")
+            for each in self.daemon.execute("query-chardev")),
+            lambda: f"{name} is connected: {not connected}")
+
+    def lines(self, word: str) -> List[str]:
+        """The lines of the log that have this word."""
+        text = (self.directory / "log").read_text(errors="replace")
+        return [line for line in text.splitlines() if word in line]
 
     def add(self, kind: str, name: str, **properties: Any) -> None:
         """Make a filter on n0 (or on the netdev that is given)."""
