@@ -68,6 +68,7 @@ static Direction buffer_gather(Buffer *self, uint64_t end, PacketBatch *batch)
             break;
         }
         *packet = packet_record_view(record);
+        packet->time_ns = 0; /* what follows sees it now */
         packet->origin =
             record->mark & BUFFER_INJECTED ? ORIGIN_INJECTED : ORIGIN_OBSERVED;
         batch->n++;

@@ -123,7 +123,8 @@ static bool dump_file_write(DumpFile *self)
         return true;
     }
     if (n >= 0) {
-        errno = ENOSPC; /* it took a part: the next call would say this */
+        /* It took a part: the next call would say this. */
+        errno = self->regular ? ENOSPC : EAGAIN;
     }
     before = (size_t)errno;
     dump_file_took(self, (size_t)MAX(n, 0));

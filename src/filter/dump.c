@@ -9,6 +9,7 @@
 #include "netdev/tap.h"
 
 #include <string.h>
+#include <time.h>
 
 typedef struct Dump {
     Filter filter;
@@ -21,7 +22,26 @@ typedef struct Dump {
     uint32_t rotate_keep;
     /* state */
     DumpFile *file;
+    int64_t last_ns; /* of the last frame */
 } Dump;
+
+/* When the kernel saw the frame, or now; but not before the frame in front of
+ * it, which may have come another way. The times in a file go back only if the
+ * clock does. */
+static int64_t dump_time_ns(Dump *self, const Packet *packet)
+{
+    struct timespec clock;
+    int64_t now_ns, time_ns;
+
+    clock_gettime(CLOCK_REALTIME, &clock);
+    now_ns = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+    time_ns = packet->time_ns ? packet->time_ns : now_ns;
+    if (time_ns < self->last_ns && self->last_ns <= now_ns) {
+        time_ns = self->last_ns;
+    }
+    self->last_ns = time_ns;
+    return time_ns;
+}
 
 static Verdict dump_packet(Filter *filter, Direction direction,
                            const Packet *packet)
@@ -32,7 +52,7 @@ static Verdict dump_packet(Filter *filter, Direction direction,
         .len = packet->len,
         .caplen = MIN(packet->len, self->maxlen),
         .outbound = direction == DIRECTION_TX,
-        .time_ns = packet->time_ns ? packet->time_ns : g_get_real_time() * 1000,
+        .time_ns = dump_time_ns(self, packet),
     };
 
     if (!dump_file_append(self->file, &frame)) {
@@ -49,7 +69,7 @@ static void dump_describe(void *opaque, PcapHeader *header)
     header->snaplen = self->maxlen;
     header->filter =
         self->filter.match ? match_expression(self->filter.match) : NULL;
-    header->ifname = tap ? tap_ifname(tap) : self->filter.netdev_id;
+    header->ifname = tap ? tap_ifname(tap) : self->filter.netdev->object.id;
 }
 
 static void dump_lost(void *opaque, uint64_t packets, uint64_t bytes)

@@ -269,7 +269,7 @@ json_t *filter_stats(Filter *self)
     const Counter *rx = &self->seen[DIRECTION_RX];
     json_t *entry = json_pack(
         "{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", self->object.id,
-        "netdev", self->netdev_id, "type", self->object.class->name,
+        "netdev", self->netdev->object.id, "type", self->object.class->name,
         "packets-tx", (json_int_t)tx->packets, "packets-rx",
         (json_int_t)rx->packets, "bytes-tx", (json_int_t)tx->bytes, "bytes-rx",
         (json_int_t)rx->bytes);

@@ -64,6 +64,7 @@ static const Property mirror_props[] = {
      .doc = "id of the chardev that copies go to"},
     {.name = "vnet_hdr_support",
      PROP_FIELD_BOOL(Mirror, vnet_hdr_support),
+     .flags = PROP_FIXED,
      .def = "off",
      .since = "0.1",
      .doc = "copies on outdev carry a virtio-net header"},

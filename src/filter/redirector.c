@@ -236,7 +236,7 @@ static void redirector_update(Redirector *self)
         source_set_on(self->source, self->filter.on);
     }
     if (self->sink) {
-        sink_set_on(self->sink, self->filter.on);
+        sink_set_on(self->sink, self->filter.on, self->enable_when_stopped);
     }
     if (self->reader) {
         bool wait = self->sink ? !self->filter.on || sink_is_full(self->sink)
@@ -249,6 +249,15 @@ static void redirector_update(Redirector *self)
 static void redirector_status_changed(Filter *filter)
 {
     redirector_update((Redirector *)filter);
+}
+
+static bool redirector_property_changed(Filter *filter, const Property *row,
+                                        GError **errp)
+{
+    if (strcmp(row->name, "enable_when_stopped") == 0) {
+        redirector_update((Redirector *)filter);
+    }
+    return true;
 }
 
 static void redirector_vm_event(void *opaque, VmEvent event, int64_t time_us)
@@ -360,7 +369,6 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
     SinkConfig config = {
         .name = self->filter.object.id,
         .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
-        .when_stopped = self->enable_when_stopped,
         .dedup = self->dedup,
         .hold_size = self->hold_size,
         .room = redirector_sink_room,
@@ -574,6 +582,7 @@ static const Property redirector_props[] = {
      .doc = "id of the tap netdev that frames from indev are injected into"},
     {.name = "vnet_hdr_support",
      PROP_FIELD_BOOL(Redirector, vnet_hdr_support),
+     .flags = PROP_FIXED,
      .def = "off",
      .since = "0.1",
      .doc = "frames on indev and outdev carry a virtio-net header"},
@@ -655,6 +664,7 @@ const FilterClass filter_redirector_class = {
     .packet = redirector_packet,
     .batch_end = redirector_batch_end,
     .status_changed = redirector_status_changed,
+    .property_changed = redirector_property_changed,
     .can_match = redirector_can_match,
     .match_changed = redirector_match_changed,
     .observes = redirector_observes,

@@ -207,8 +207,9 @@ static json_t *netdev_del(json_t *args, PropertySyntax syntax, GError **errp)
         object_del(&netdev->object, errp);
         return NULL;
     }
+    /* Head first: what a buffer lets go passes those behind it. */
     while (netdev->filters && netdev->filters->len > 0) {
-        object_destroy(netdev->filters->pdata[netdev->filters->len - 1]);
+        object_destroy(netdev->filters->pdata[0]);
     }
     return object_del(&netdev->object, errp) ? json_object() : NULL;
 }

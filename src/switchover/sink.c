@@ -17,16 +17,16 @@ struct Sink {
     LoopTimer quiet; /* set while it may look and need not any more */
     Vm *vm;
     VmListener listener;
-    bool on;
-    bool full; /* the owner was told to wait */
+    bool on, when_stopped; /* sink_set_on() */
+    bool full;             /* the owner was told to wait */
     Account account;
     SwitchoverRecord record;
 };
 
 static bool sink_may_inject(const Sink *self)
 {
-    return self->on && (self->config.when_stopped ||
-                        (self->vm->known && self->vm->running));
+    return self->on &&
+           (self->when_stopped || (self->vm->known && self->vm->running));
 }
 
 static const PacketQueue *sink_queue(const Sink *self)
@@ -176,13 +176,14 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
         } else {
             self->record.stop_us = time_us;
         }
-        sink_set_on(self, self->on);
+        sink_set_on(self, self->on, self->when_stopped);
     }
 }
 
-void sink_set_on(Sink *self, bool on)
+void sink_set_on(Sink *self, bool on, bool when_stopped)
 {
     self->on = on;
+    self->when_stopped = when_stopped;
     sink_watch_flood(self);
     sink_update_phase(self);
     injector_set_gate(self->injector, sink_may_inject(self));

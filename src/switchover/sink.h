@@ -14,7 +14,6 @@
 typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
-    bool when_stopped;  /* inject whether the VM runs or not */
     bool dedup;         /* leave out what the network delivers by itself */
     uint64_t hold_size; /* bytes */
     /* There is room again after sink_is_full(). */
@@ -28,8 +27,9 @@ Sink *sink_new(const SinkConfig *config, GError **errp);
 /* Harmless with NULL. */
 void sink_free(Sink *sink);
 
-/* Switched off, it holds. */
-void sink_set_on(Sink *sink, bool on);
+/* Switched off, it holds; else it injects while the VM runs, or with
+ * @when_stopped at any time. */
+void sink_set_on(Sink *sink, bool on, bool when_stopped);
 
 void sink_receive(Sink *sink, const PacketBatch *batch);
 

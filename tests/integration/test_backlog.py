@@ -170,6 +170,23 @@ def test_enabled_when_stopped(site: Site) -> None:
     assert end.tx_dropped() == before
 
 
+def test_enabled_while_it_holds(site: Site) -> None:
+    """enable_when_stopped set by qom-set lets go what is held; taken back,
+    later frames are held again."""
+    end = start(site)
+    peer = site.peer("wire")
+    hold(end, peer, 30)
+    for value, last in ((True, 40), (False, 50)):
+        end.daemon.execute("qom-set", path="/objects/rd0",
+                           property="enable_when_stopped", value=value)
+        peer.send(numbered_range(last - 10, last))
+        end.daemon.wait_counters(indev=last, out_netdev=40,
+                                 held=last - 40)
+    end.resume()
+    end.vmm.wait_count(50)
+    assert end.vmm.numbers() == list(range(50))
+
+
 def test_shut_down(site: Site) -> None:
     """The machine never ran: what was held for it is discarded."""
     end = start(site)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
 from lib.filters import (  # noqa: E402
-    Host, QmpFailure, capture_lines, frame, udp, wait_until)
+    Host, QmpFailure, Tap, capture_lines, frame, udp, wait_until)
 
 
 @pytest.fixture(name="host")
@@ -355,6 +355,82 @@ def test_dump(host: Host, form: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_dump_times_never_go_back(host: Host, form: str) -> None:
+    """Copies that a buffer held, frames that were injected, and what the
+    kernel gave its time: in the file they stand in the order of time."""
+    tap = host.tap()
+    path = host.path("dump")
+    daemon = host.daemon(*host.chardev("c0"))
+    daemon.add("filter-redirector", "r0", queue="tx", indev="c0")
+    daemon.add("filter-buffer", "b0", queue="tx", interval=20000,
+               bpf="ether[14:4] < 100")
+    daemon.add("filter-dump", "d0", file=str(path), format=form)
+    peer = host.peer("c0")
+    for i in range(100):
+        tap.send(frame(i))
+        peer.send(frame(200 + i))
+        tap.guest_send(frame(400 + i))
+        tap.send(frame(600 + i))
+    daemon.wait_counter("d0", "packets-tx", 300)
+    daemon.wait_counter("d0", "packets-rx", 100)
+    daemon.execute("object-del", id="d0")
+    assert "Strict time order:   True" in capinfos(path)
+    held = [number for number in frames_in(path) if number < 100]
+    assert held == list(range(100))
+
+
+MARKER = frame(99)
+
+
+def bridged(host: Host, tap: Tap) -> socket.socket:
+    """The network behind a bridge: what is sent there has its tag apart in
+    the kernel when it reaches the TAP. Some MARKERs come first."""
+    with host.entered():
+        host.run("ip", "link", "add", "v0", "type", "veth", "peer", "name",
+                 "v1")
+        host.run("ip", "link", "add", "br0", "type", "bridge")
+        for each in ("v0", tap.ifname):
+            host.run("ip", "link", "set", each, "master", "br0")
+        for each in ("v0", "v1", "br0"):
+            host.run("ip", "link", "set", each, "up")
+        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        wire.bind(("v1", 0))
+
+    def arrives() -> bool:
+        wire.send(MARKER)
+        return MARKER in tap.guest_receive(0.05)
+
+    wait_until(arrives, "the bridge to forward")
+    return wire
+
+
+def vlan(frame_: bytes, tag: int) -> bytes:
+    """The frame with an 802.1Q tag."""
+    return frame_[:12] + struct.pack(">HH", 0x8100, tag) + frame_[12:]
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
+def test_dump_keeps_tags(host: Host, form: str) -> None:
+    """VLAN tags are in the file, the kernel's own and one in band."""
+    tap = host.tap()
+    path = host.path("dump")
+    daemon = host.daemon()
+    daemon.add("filter-dump", "d0", file=str(path), format=form)
+    wire = bridged(host, tap)
+    before = daemon.counters("d0")["packets-tx"]
+    wire.send(vlan(frame(1), 5))
+    daemon.wait_counter("d0", "packets-tx", before + 1)
+    wire.close()
+    tap.send(vlan(frame(2), 6))
+    tap.guest_send(vlan(frame(3), 7))
+    daemon.wait_counter("d0", "packets-tx", before + 2)
+    daemon.wait_counter("d0", "packets-rx", 1)
+    daemon.execute("object-del", id="d0")
+    assert capture_lines(path, "vlan.id", "frame.len", display="vlan") == [
+        ["5", "68"], ["6", "68"], ["7", "68"]]
+
+
+@pytest.mark.parametrize("form", ["pcap", "pcapng"])
 def test_dump_maxlen(host: Host, form: str) -> None:
     """maxlen cuts, and may be changed while it dumps."""
     tap = host.tap()
@@ -632,38 +708,20 @@ def test_bpf_and_tags_kept_apart(host: Host, bpf: str,
                                  wanted: List[int]) -> None:
     """What comes through a bridge has its tag apart in the kernel."""
     tap = host.tap()
-    with host.entered():
-        host.run("ip", "link", "add", "v0", "type", "veth", "peer", "name",
-                 "v1")
-        host.run("ip", "link", "add", "br0", "type", "bridge")
-        for each in ("v0", tap.ifname):
-            host.run("ip", "link", "set", each, "master", "br0")
-        for each in ("v0", "v1", "br0"):
-            host.run("ip", "link", "set", each, "up")
+    wire = bridged(host, tap)
     daemon = host.daemon(*host.chardev("c0"))
     daemon.add("filter-mirror", "f0", outdev="c0", queue="tx", bpf=bpf)
     peer = host.peer("c0")
     daemon.execute("query-status")
     sent = {0: udp(53)}
-    for vlan in (7, 8):
-        sent[vlan] = sent[0][:12] + struct.pack(">HH", 0x8100, vlan) + \
-            sent[0][12:]
-    with host.entered():
-        wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        wire.bind(("v1", 0))
-    marker = frame(99)
-
-    def arrives() -> bool:
-        wire.send(marker)
-        return marker in tap.guest_receive(0.05)
-
-    wait_until(arrives, "the bridge to forward")
+    for tag in (7, 8):
+        sent[tag] = vlan(sent[0], tag)
     for each in sent.values():
         wire.send(each)
     got: List[bytes] = []
     while len(got) < len(wanted):
-        got += [each for each in peer.receive() if each != marker]
-    assert got == [sent[vlan] for vlan in wanted]
+        got += [each for each in peer.receive() if each != MARKER]
+    assert got == [sent[tag] for tag in wanted]
     wire.close()
 
 
