@@ -114,6 +114,13 @@ class Host:
         """Run commands of ip(8), all of them in one go."""
         run("ip", "-n", self.name, "-batch", "-", stdin="\n".join(commands))
 
+    def enable_ipv6(self, ifname: str) -> None:
+        """Let one interface speak IPv6."""
+        with self.entered(), open(
+                f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6", "w",
+                encoding="ascii") as file:
+            file.write("0")
+
     def link(self, ifname: str) -> Dict[str, Any]:
         """What ip(8) says about an interface."""
         text = run("ip", "-n", self.name, "-j", "-s", "link", "show", ifname)
