@@ -16,7 +16,7 @@ import pytest
 
 from lib.daemon import QmpFailure, alone
 from lib.program import Program
-from lib.qemu import Qemu, needs_qemu
+from lib.qemu import Qemu, needs_qemu, nic
 from lib.waiting import wait_until
 from lib.wire import Listener, Pair, Peer
 
@@ -82,7 +82,7 @@ def start_tapferryd(fd: int) -> Program:
 def start_qemu(fd: int) -> Program:
     """A QEMU with a NIC, whose guest is its firmware."""
     return Qemu("-accel", "tcg", "-m", "16",
-                "-nic", f"socket,id={NETDEV},fd={fd}",
+                *nic(NETDEV, f"socket,fd={fd}"),
                 machine="pc", pass_fds=[fd])
 
 

@@ -40,3 +40,11 @@ def hub(netdevs: int) -> List[str]:
     others send."""
     return [word for i in range(netdevs) for word in (
         "-netdev", f"hubport,id=h{i},hubid=0,netdev=q{i}")]
+
+
+def nic(name: str, netdev: str, model: str = "e1000") -> List[str]:
+    """A netdev of this name (and its other options) with a NIC that has no
+    firmware of its own, which would send something."""
+    kind, _, options = netdev.partition(",")
+    return ["-netdev", f"{kind},id={name},{options}",
+            "-device", f"{model},id=nic,netdev={name},romfile="]
