@@ -127,6 +127,16 @@ class Host:
         entry: Dict[str, Any] = json.loads(text)[0]
         return entry
 
+    def wait_listening(self, address: str) -> None:
+        """Wait until somebody listens at a socket address with this in it."""
+        def listening() -> bool:
+            with self.entered():
+                lines = run("ss", "-Hlntx").splitlines()
+            return any(address in word for line in lines
+                       for word in line.split())
+
+        wait_until(listening, f"somebody to listen at {address}")
+
     def tx_dropped(self, ifname: str) -> int:
         """How many frames found the interface's queue full."""
         dropped: int = self.link(ifname)["stats64"]["tx"]["dropped"]

@@ -38,11 +38,11 @@ def cuts(message: bytes, dice: random.Random) -> Iterator[bytes]:
         message = message[size:]
 
 
-def _bursts(frames: List[bytes], dice: random.Random
+def _bursts(frames: List[bytes], dice: random.Random, most: int
             ) -> Iterator[List[bytes]]:
     while frames:
         count, size = 1, len(frames[0])
-        for each in frames[1:dice.randrange(1, 30)]:
+        for each in frames[1:dice.randint(1, most)]:
             size += len(each)
             if size > _BURST_BYTES:
                 break
@@ -55,15 +55,17 @@ def check_carries(one: Peer, other: Peer, seed: int, count: int = 1000,
                   largest: int = LARGEST,
                   enters: Callable[[bytes], bytes] = lambda frame: frame,
                   leaves: Callable[[bytes], bytes] = lambda frame: frame,
-                  vnet: bool = False) -> None:
+                  vnet: bool = False, burst: int = 30) -> None:
     """What goes in at one end, cut anywhere, comes out at the other.
     ``enters`` and ``leaves`` say how a frame looks there; with ``vnet`` the
-    other end's framing says how long the virtio-net header is."""
+    other end's framing says how long the virtio-net header is.  ``burst``
+    is how many may be under way together."""
     dice = random.Random(seed)
-    for burst in _bursts(packet_set(seed, count, largest), dice):
-        message = encode(enters(frame) for frame in burst)
+    for frames in _bursts(packet_set(seed, count, largest), dice, burst):
+        message = encode(enters(frame) for frame in frames)
         for piece in cuts(message, dice):
             one.send_bytes(piece)
-        for number, got in enumerate(other.receive(len(burst), vnet)):
-            assert got == leaves(burst[number]), \
-                f"a frame of {len(burst[number])} bytes was changed"
+        for frame, got in zip(frames, other.receive(len(frames), vnet)):
+            assert got == leaves(frame), \
+                f"a frame of {len(frame)} bytes was changed, or another " \
+                f"one of {len(got)} bytes came"
