@@ -125,7 +125,9 @@ static AddressInfo *address_resolve(const Address *address, int flags,
                                     GError **errp)
 {
     const char *host = address->host && *address->host ? address->host : NULL;
-    AddressInfo hints = {.ai_flags = flags, .ai_socktype = SOCK_STREAM};
+    AddressInfo hints = {.ai_flags = flags,
+                         .ai_family = address->family,
+                         .ai_socktype = SOCK_STREAM};
     AddressInfo *list = NULL;
     g_autofree char *name = address_name(address);
     int rc;
@@ -219,8 +221,9 @@ static int address_listen_fd(const Address *address, GError **errp)
     return fd;
 }
 
-/* A socket that listens at @name, or -errno. */
-static int address_bind(const struct sockaddr *name, socklen_t len)
+/* A socket that listens at @name, or -errno. @v6only: an IPv6 address that
+ * stands for any does not stand for those of IPv4. */
+static int address_bind(const struct sockaddr *name, socklen_t len, bool v6only)
 {
     int fd =
         socket(name->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -232,6 +235,9 @@ static int address_bind(const struct sockaddr *name, socklen_t len)
     }
     if (name->sa_family != AF_UNIX) {
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+    }
+    if (name->sa_family == AF_INET6 && v6only) {
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
     }
     if (bind(fd, name, len) == 0 && listen(fd, ADDRESS_BACKLOG) == 0) {
         return fd;
@@ -253,7 +259,7 @@ static int address_listen_unix(const Address *address, GError **errp)
     if (!address->abstract) {
         address_remove_stale(&un, len);
     }
-    fd = address_bind((struct sockaddr *)&un, len);
+    fd = address_bind((struct sockaddr *)&un, len, false);
     if (fd < 0) {
         tf_error_set_errno(errp, -fd, "Failed to bind socket to %s",
                            address->path);
@@ -271,7 +277,8 @@ static int address_listen_inet(const Address *address, GError **errp)
         return -1;
     }
     for (const AddressInfo *info = list; info; info = info->ai_next) {
-        fd = address_bind(info->ai_addr, info->ai_addrlen);
+        fd = address_bind(info->ai_addr, info->ai_addrlen,
+                          address->family == AF_INET6);
         if (fd >= 0) {
             return fd;
         }

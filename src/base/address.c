@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 static bool address_parse_inet(const char *text, Address *address,
                                GError **errp)
@@ -48,6 +49,21 @@ bool address_parse(const char *text, Address *address, GError **errp)
     }
     address->type = ADDRESS_UNIX;
     address->path = g_strdup(text + strlen("unix:"));
+    return true;
+}
+
+bool address_family(const AddressIp *ip, int *family, GError **errp)
+{
+    bool v4_on = ip->v4_given && ip->v4, v4_off = ip->v4_given && !ip->v4;
+    bool v6_on = ip->v6_given && ip->v6, v6_off = ip->v6_given && !ip->v6;
+
+    if (v4_off && v6_off) {
+        return tf_error_set(errp, "Cannot disable IPv4 and IPv6 at same time");
+    }
+    *family = v4_on && v6_on    ? AF_UNSPEC
+              : v6_on || v4_off ? AF_INET6
+              : v4_on || v6_off ? AF_INET
+                                : AF_UNSPEC;
     return true;
 }
 

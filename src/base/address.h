@@ -20,11 +20,22 @@ typedef struct Address {
     AddressType type;
     char *host;    /* inet; "" or NULL: any (listen), localhost (connect) */
     char *port;    /* inet */
+    int family;    /* inet: AF_INET or AF_INET6; 0: either */
     char *path;    /* unix */
     bool abstract; /* unix: a name in the abstract name space */
     bool padded;   /* abstract: the name goes on with zeros ("tight=off") */
     int fd;        /* fd: owned from address_listen()/address_connect() on */
 } Address;
+
+/* QEMU's ipv4 and ipv6 among the options of an address. */
+typedef struct AddressIp {
+    bool v4, v4_given;
+    bool v6, v6_given;
+} AddressIp;
+
+/* The family that @ip asks for, as QEMU understands it: one switched on, or
+ * the other one off, leaves that one. False and an error if both are off. */
+bool address_family(const AddressIp *ip, int *family, GError **errp);
 
 /* Parses "unix:PATH", "tcp:HOST:PORT" (IPv6 in brackets). */
 bool address_parse(const char *text, Address *address, GError **errp);

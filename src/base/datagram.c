@@ -16,10 +16,12 @@ static bool datagram_resolve_inet(const Address *address, DatagramName *name,
                                   GError **errp)
 {
     const char *host = address->host ? address->host : "";
-    struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo hints = {.ai_family = address->family,
+                             .ai_socktype = SOCK_DGRAM,
+                             .ai_flags = AI_PASSIVE};
     struct addrinfo *list = NULL;
 
-    if (!*host) {
+    if (!*host && !address->family) {
         hints.ai_family = AF_INET;
     }
     if (g_ascii_strtoull(address->port, NULL, 10) > UINT16_MAX ||

@@ -318,6 +318,22 @@ static bool writer_needs_spill(const FrameWriter *self,
     return !self->config.vnet && packet_is_offloaded(&packet);
 }
 
+/* Nobody takes more than PACKET_MAX_LEN, with the virtio-net header: QEMU's
+ * redirector reads no more after such a frame, ours ends the connection. */
+static bool writer_fits(const FrameWriter *self, const PacketRecord *record)
+{
+    uint32_t header = self->config.vnet ? VNET_HDR_MRG_LEN : 0;
+
+    return record->len <= PACKET_MAX_LEN - header;
+}
+
+/* Does the record go out as it is? */
+static bool writer_is_ready(const FrameWriter *self, const PacketRecord *record)
+{
+    return record->len > 0 && writer_fits(self, record) &&
+           !writer_needs_spill(self, record);
+}
+
 /* Gathers a run of records that go out as they are, from the cursor on. */
 static int writer_gather(FrameWriter *self, struct iovec *iov)
 {
@@ -328,7 +344,7 @@ static int writer_gather(FrameWriter *self, struct iovec *iov)
 
     while (n < RUN_FRAMES && bytes < RUN_BYTES &&
            (record = packet_queue_at(&self->queue, &cursor)) &&
-           record->len > 0 && !writer_needs_spill(self, record)) {
+           writer_is_ready(self, record)) {
         iov[n].iov_base = record->data - prefix;
         iov[n].iov_len = record->len + prefix;
         bytes += iov[n++].iov_len;
@@ -389,8 +405,9 @@ static bool writer_prepare(FrameWriter *self)
            (record = packet_queue_at(&self->queue, &self->next))) {
         if (record->len == 0) {
             writer_pass(self, FRAME_MISSING);
-        } else if (self->spilling || !writer_needs_spill(self, record) ||
-                   writer_fill_spill(self, record)) {
+        } else if (self->spilling || writer_is_ready(self, record) ||
+                   (writer_fits(self, record) &&
+                    writer_fill_spill(self, record))) {
             return true;
         } else {
             writer_pass(self, FRAME_UNSENDABLE);

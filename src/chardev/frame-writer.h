@@ -27,7 +27,7 @@ typedef enum FullPolicy {
 
 typedef enum FrameFate {
     FRAME_SENT,       /* the kernel has taken the last byte of it */
-    FRAME_UNSENDABLE, /* it can't be made into plain frames */
+    FRAME_UNSENDABLE, /* too large, or it can't be made into plain frames */
     FRAME_MISSING,    /* its bytes were never seen */
     FRAME_DROPPED,    /* it had to make room (FULL_DROP_OLDEST) */
 } FrameFate;

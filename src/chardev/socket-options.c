@@ -112,6 +112,9 @@ static bool socket_fill_address(ChardevSocket *self, GError **errp)
 
     address->host = g_strdup(self->host);
     address->port = g_strdup(self->port);
+    if (!address_family(&self->ip, &address->family, errp)) {
+        return false;
+    }
     address->path = g_strdup(self->path);
     address->abstract =
         self->abstract || g_strcmp0(self->addr_type, "abstract") == 0;
@@ -186,6 +189,24 @@ const Property chardev_socket_props[] = {
         .json = "addr.data.port",
         .since = "0.1",
         .doc = "TCP port; 0 lets the kernel choose one to listen at.",
+    },
+    {
+        .name = "ipv4",
+        PROP_FIELD_BOOL(ChardevSocket, ip.v4),
+        PROP_GIVEN(ChardevSocket, ip.v4_given),
+        .flags = PROP_FIXED,
+        .json = "addr.data.ipv4",
+        .since = "0.1",
+        .doc = "On: IPv4 alone; off: not IPv4.",
+    },
+    {
+        .name = "ipv6",
+        PROP_FIELD_BOOL(ChardevSocket, ip.v6),
+        PROP_GIVEN(ChardevSocket, ip.v6_given),
+        .flags = PROP_FIXED,
+        .json = "addr.data.ipv6",
+        .since = "0.1",
+        .doc = "On: IPv6 alone; off: not IPv6.",
     },
     {
         .name = "path",

@@ -21,6 +21,7 @@ typedef struct ChardevSocket {
     char *port;
     char *path;
     char *fd_text;
+    AddressIp ip;
     bool abstract, tight;
     bool server, server_given;
     bool wait, wait_given;

@@ -115,6 +115,7 @@ static gboolean main_reopen(gpointer user_data)
 {
     log_reopen();
     filter_reopen_all();
+    log_info("daemon", "SIGHUP: log and dump files are opened anew");
     return G_SOURCE_CONTINUE;
 }
 

@@ -40,13 +40,26 @@ static bool netdev_address_check(const NetdevAddress *given, const char *prefix,
     return true;
 }
 
+static bool netdev_address_check_ip(const NetdevAddress *given,
+                                    const char *prefix, GError **errp)
+{
+    if (!given->host && (given->ip.v4_given || given->ip.v6_given)) {
+        return tf_error_set(errp, "Parameter '%s.%s' is unexpected", prefix,
+                            given->ip.v4_given ? "ipv4" : "ipv6");
+    }
+    return true;
+}
+
 bool netdev_address_read(const NetdevAddress *given, const char *prefix,
                          Address *address, GError **errp)
 {
     guint64 fd = 0;
+    int family = 0;
 
     *address = (Address){.type = ADDRESS_INET};
-    if (!netdev_address_check(given, prefix, errp)) {
+    if (!netdev_address_check(given, prefix, errp) ||
+        !netdev_address_check_ip(given, prefix, errp) ||
+        !address_family(&given->ip, &family, errp)) {
         return false;
     }
     if (given->str &&
@@ -62,6 +75,7 @@ bool netdev_address_read(const NetdevAddress *given, const char *prefix,
                               : ADDRESS_FD,
         .host = g_strdup(given->host),
         .port = g_strdup(given->port),
+        .family = family,
         .path = g_strdup(given->path),
         .abstract = given->abstract,
         .padded = !given->tight,

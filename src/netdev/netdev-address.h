@@ -13,6 +13,7 @@
 typedef struct NetdevAddress {
     char *type; /* "inet", "unix" or "fd"; NULL: not given */
     char *host, *port;
+    AddressIp ip;
     char *path;
     char *str; /* number of a descriptor */
     bool abstract, tight;
@@ -50,6 +51,18 @@ json_t *netdev_address_to_json(const Address *address);
          .flags = PROP_FIXED,                                                  \
          .since = "0.1",                                                       \
          .doc = "inet: port"},                                                 \
+        {.name = prefix ".ipv4",                                               \
+         PROP_FIELD_BOOL(instance, field.ip.v4),                               \
+         PROP_GIVEN(instance, field.ip.v4_given),                              \
+         .flags = PROP_FIXED,                                                  \
+         .since = "0.1",                                                       \
+         .doc = "inet: on: IPv4 alone, off: not IPv4"},                        \
+        {.name = prefix ".ipv6",                                               \
+         PROP_FIELD_BOOL(instance, field.ip.v6),                               \
+         PROP_GIVEN(instance, field.ip.v6_given),                              \
+         .flags = PROP_FIXED,                                                  \
+         .since = "0.1",                                                       \
+         .doc = "inet: on: IPv6 alone, off: not IPv6"},                        \
         {.name = prefix ".path",                                               \
          PROP_FIELD_STRING(instance, field.path),                              \
          .flags = PROP_FIXED,                                                  \

@@ -11,14 +11,15 @@ from typing import Any, Dict, List
 
 import pytest
 
-from netdevs import (Daemon, Failure, Pair, connect, encode, tapferryd,
-                     wait_until)
+from lib.daemon import Daemon, QmpFailure, alone, program
+from lib.waiting import wait_until
+from lib.wire import Pair, Peer, encode
 
 
 def start(*arguments: str) -> Any:
     """A daemon with the netdev b on a socket pair, and our end of it."""
     pair = Pair()
-    daemon = Daemon("-netdev", f"socket,id=b,fd={pair.fd}", *arguments,
+    daemon = alone("-netdev", f"socket,id=b,fd={pair.fd}", *arguments,
                     pass_fds=[pair.fd])
     pair.passed()
     return daemon, pair.wire
@@ -42,8 +43,8 @@ FRAMES: List[bytes] = [bytes([i]) * (i + 1) * 50 for i in range(100)]
 def send_out(daemon: Daemon, wire: Any) -> None:
     """Send all frames through the redirector to the chardev."""
     wire.send(*FRAMES)
-    wait_until(lambda: daemon.counter("r", "outdev") == len(FRAMES),
-               lambda: str(daemon.counter("r", "outdev")))
+    wait_until(lambda: daemon.counters("r")["outdev"] == len(FRAMES),
+               lambda: str(daemon.counters("r")["outdev"]))
 
 
 def test_file(tmp_path: Path) -> None:
@@ -69,8 +70,8 @@ def test_file_large(tmp_path: Path) -> None:
         redirect(daemon, outdev="c", queue="tx")
         frames = [b"x" * 60000] * 500
         wire.send(*frames)
-        wait_until(lambda: daemon.counter("r", "outdev") == 500,
-                   lambda: str(daemon.counter("r", "outdev")))
+        wait_until(lambda: daemon.counters("r")["outdev"] == 500,
+                   lambda: str(daemon.counters("r")["outdev"]))
     assert path.stat().st_size == 500 * 60004
 
 
@@ -97,12 +98,12 @@ def test_ringbuf() -> None:
                 "ringbuf-read", device="c", size=size, format="base64"))
         assert kept == encode(FRAMES)[-4096:]
         assert daemon.execute("ringbuf-read", device="c", size=5) == ""
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             daemon.execute("ringbuf-read", device="nosuch", size=3)
         assert failure.value.kind == "DeviceNotFound"
         daemon.execute("chardev-add", id="n",
                        backend={"type": "null", "data": {}})
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             daemon.execute("ringbuf-read", device="n", size=3)
         assert failure.value.text == "n is not a ringbuf device"
 
@@ -121,14 +122,14 @@ def test_pipe(tmp_path: Path, single: bool) -> None:
         redirect(daemon, indev="c", queue="rx")
         with open(ends[0], "wb") as entry:
             entry.write(encode(FRAMES))
-        assert [wire.receive() for _ in FRAMES] == FRAMES
+        assert [wire.receive_one() for _ in FRAMES] == FRAMES
         daemon.execute("object-del", id="r")
         redirect(daemon, outdev="c", queue="tx")
         if single:
             # It reads its own: more than the FIFO holds passes.
             wire.send(*[b"x" * 60000] * 20)
-            wait_until(lambda: daemon.counter("r", "outdev") == 20,
-                       lambda: str(daemon.counter("r", "outdev")))
+            wait_until(lambda: daemon.counters("r")["outdev"] == 20,
+                       lambda: str(daemon.counters("r")["outdev"]))
         else:
             fd = os.open(ends[1], os.O_RDONLY | os.O_NONBLOCK)
             wire.send(*FRAMES)
@@ -147,14 +148,14 @@ def test_stdio(tmp_path: Path, empty: bool) -> None:
     network, ours = Pair(), Pair()
     out_end, out = os.pipe()
     with subprocess.Popen(
-            [tapferryd(), "-chardev", "stdio,id=c",
+            [str(program()), "-chardev", "stdio,id=c",
              "-netdev", f"socket,id=b,fd={network.fd}",
              "-object", "filter-redirector,id=r,netdev=b,queue=tx,outdev=c",
              "-qmp", f"unix:{tmp_path}/q,server=on,wait=off"],
             pass_fds=[network.fd],
             stdin=subprocess.DEVNULL if empty else ours.fd,
             stdout=out) as process:
-        connect(tmp_path / "q").close()
+        Peer.connect(tmp_path / "q").close()
         network.wire.send(*FRAMES)
         data = b""
         while len(data) < len(encode(FRAMES)):
@@ -186,8 +187,8 @@ REFUSED: List[Any] = [
 @pytest.mark.parametrize("kind, data, text", REFUSED)
 def test_refused(kind: str, data: Dict[str, Any], text: str) -> None:
     """What can't be is refused and leaves no trace."""
-    with Daemon() as daemon:
-        with pytest.raises(Failure) as failure:
+    with alone() as daemon:
+        with pytest.raises(QmpFailure) as failure:
             add(daemon, kind, **data)
         assert failure.value.kind == "GenericError"
         assert failure.value.text.startswith(text)
@@ -197,7 +198,7 @@ def test_refused(kind: str, data: Dict[str, Any], text: str) -> None:
 def test_stdio_once() -> None:
     """For one chardev at a time."""
     done = subprocess.run(
-        [tapferryd(), "-chardev", "stdio,id=a", "-chardev", "stdio,id=b"],
+        [str(program()), "-chardev", "stdio,id=a", "-chardev", "stdio,id=b"],
         check=False, timeout=20, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
@@ -206,7 +207,7 @@ def test_stdio_once() -> None:
 
 def test_backends() -> None:
     """All types are listed."""
-    with Daemon("-chardev", "null,id=n") as daemon:
+    with alone("-chardev", "null,id=n") as daemon:
         names = {each["name"]
                  for each in daemon.execute("query-chardev-backends")}
         assert names >= {"file", "null", "pipe", "ringbuf", "socket", "stdio"}

@@ -16,8 +16,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
+from lib.capture_files import capinfos, capture_lines  # noqa: E402
 from lib.filters import (  # noqa: E402
-    Host, QmpFailure, Tap, capture_lines, frame, udp, wait_until)
+    Host, QmpFailure, Tap, frame, udp, wait_until)
+from lib.frames import number_of  # noqa: E402
 
 
 @pytest.fixture(name="host")
@@ -90,7 +92,7 @@ def test_mirror_counts_what_nobody_takes(host: Host) -> None:
     dropped = daemon.counters("f0")["dropped-queue-full"]
     assert 0 < dropped < count
     arrived = peer.receive(count - dropped)
-    numbers = [struct.unpack_from(">I", each, 14)[0] for each in arrived]
+    numbers = [number_of(each) for each in arrived]
     assert numbers == sorted(set(numbers)) and numbers[:3] == [0, 1, 2]
     assert peer.is_silent(0.1)
 
@@ -308,17 +310,10 @@ def test_buffer_refuses(host: Host, value: Any, text: str) -> None:
 
 # filter-dump
 
-def capinfos(path: Path) -> str:
-    """What capinfos says of a file; it must not complain."""
-    done = subprocess.run(["capinfos", str(path)], text=True, check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    assert done.returncode == 0, done.stdout
-    return done.stdout
-
-
 def frames_in(path: Path) -> List[int]:
     """The numbers of the frames in a capture file."""
-    return [int(data[:8], 16) for data, in capture_lines(path, "data.data")]
+    return [int(source.replace(":", "")[4:], 16)
+            for source, in capture_lines(path, "eth.src")]
 
 
 @pytest.mark.parametrize("form", ["pcap", "pcapng"])

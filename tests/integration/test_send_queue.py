@@ -64,7 +64,7 @@ def receive_all(peer: Peer, daemon: Daemon, captured: int) -> List[int]:
 
     wait_until(empty, "an empty queue")
     daemon.wait_counters(in_netdev=captured, outdev=len(numbers), queued=0)
-    assert peer.nothing_comes()
+    assert peer.is_silent()
     return numbers
 
 

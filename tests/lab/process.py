@@ -68,7 +68,8 @@ class Child:
     """
 
     def __init__(self, name: str, argv: Sequence[Argument], log: Path,
-                 stdout: Union[Path, None] = None) -> None:
+                 stdout: Union[Path, None] = None,
+                 pass_fds: Sequence[int] = ()) -> None:
         self.name = name
         self.log = log
         with contextlib.ExitStack() as files:
@@ -78,7 +79,8 @@ class Child:
             self._process = subprocess.Popen(
                 [os.fspath(argument) for argument in argv],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=errors,
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=_die_with_parent,
+                pass_fds=pass_fds)
 
     def __enter__(self) -> "Child":
         return self

@@ -5,29 +5,29 @@ Whenever its counters are read, the ledgers must balance; when it ends, it
 must end cleanly and must not have complained about itself.
 """
 
-import re
 import signal
 import subprocess
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
 from lab.paths import Paths
-from lab.process import Child
-from lab.qmp import Qmp, QmpError
 
 from .hosts import Host
+from .program import Program, QmpFailure
 from .waiting import GENEROUS, wait_until
 
-Counters = Dict[str, int]
+__all__ = ["Daemon", "QmpFailure", "alone", "packets_of", "program",
+           "run_daemon"]
 
-# What a sanitizer, GLib or the C library says about a fault of the program.
-_FAULTS = re.compile(r"Sanitizer|runtime error:|-CRITICAL \*\*|"
-                     r"-WARNING \*\*|-ERROR \*\*|[Aa]ssertion|free\(\)|"
-                     r"malloc|corrupted")
+Counters = Dict[str, int]
 
 # What a frame that came in can have become, besides dropped-CAUSE.
 _CAPTURED = ("delivered", "pending", "outdev", "queued")
 _RECEIVED = ("out_netdev", "held", "duplicate", "discarded")
+
+
+# What it says when it has heard a SIGHUP.
+_REOPENED = "SIGHUP: log and dump files are opened anew"
 
 
 def program() -> Path:
@@ -35,114 +35,32 @@ def program() -> Path:
     return Paths().tapferryd
 
 
-class QmpFailure(AssertionError):
-    """A command failed; ``kind`` is the error's class."""
-
-    def __init__(self, error: Dict[str, Any]) -> None:
-        super().__init__(f"{error.get('class')}: {error.get('desc')}")
-        self.kind: str = error.get("class", "")
-        self.text: str = error.get("desc", "")
-
-
-class Monitor(Qmp):
-    """A QMP connection that keeps the errors whole."""
-
-    _error: Optional[Dict[str, Any]] = None
-
-    def _take(self, message: Dict[str, Any]) -> None:
-        if "error" in message:
-            self._error = message["error"]
-        super()._take(message)
-
-    def execute(self, command: str, /, **arguments: Any) -> Any:
-        """Execute a command; an underscore stands for a dash in the names
-        of its arguments where QMP has one."""
-        self._error = None
-        try:
-            return self.command(command, {
-                _ARGUMENT_NAMES.get(key, key): value
-                for key, value in arguments.items()})
-        except QmpError as error:
-            if self._error is None:
-                raise
-            raise QmpFailure(self._error) from error
-
-
-_ARGUMENT_NAMES = {"qom_type": "qom-type", "command_line": "command-line",
-                   "hold_size": "hold-size"}
-
-
-class Daemon:
+class Daemon(Program):
     """A running tapferryd with a monitor."""
 
-    def __init__(self, host: Host, directory: Path, name: str,
-                 arguments: Sequence[str], inside: Sequence[str] = ()
+    def __init__(self, host: Optional[Host], directory: Optional[Path],
+                 name: str, arguments: Sequence[str],
+                 inside: Sequence[str] = (), pass_fds: Sequence[int] = ()
                  ) -> None:
-        self.name = name
-        self._monitor_path = directory / f"{name}.qmp"
-        self._monitor_path.unlink(missing_ok=True)
-        with host.entered():
-            self._child = Child(
-                f"tapferryd {name}",
-                [*inside, str(program()), *arguments, "-qmp",
-                 f"unix:{self._monitor_path},server=on,wait=off"],
-                directory / f"{name}.log")
-        try:
-            wait_until(self._has_begun, f"{name} to open its monitor")
-            self.qmp = Monitor(self._monitor_path)
-        except BaseException:
-            self._child.stop()
-            print(self.log)
-            raise
-        self._ended = False
+        super().__init__(name, [*inside, str(program()), *arguments],
+                         host, directory, pass_fds)
 
-    def _has_begun(self) -> bool:
-        assert self._child.returncode is None, \
-            f"{self.name} ended: {self._child.last_words()}"
-        return self._monitor_path.exists()
+    def hang_up(self) -> None:
+        """SIGHUP, and until it has been heard."""
+        count = self.log.count(_REOPENED)
+        self._child.send_signal(signal.SIGHUP)
+        self.wait_log(_REOPENED, count + 1)
 
-    @property
-    def pid(self) -> int:
-        """The process id."""
-        return self._child.pid
+    def freeze(self, frozen: bool) -> None:
+        """Let it stand still as on a host that is overloaded, or go on."""
+        self._child.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
-    @property
-    def log(self) -> str:
-        """What it has logged so far."""
-        return self._child.log.read_text(errors="replace")
-
-    def wait_log(self, text: str, count: int = 1) -> None:
-        """Wait until it has logged something (so many times)."""
-        wait_until(lambda: self.log.count(text) >= count,
-                   f"{self.name} to log '{text}'")
-
-    def execute(self, command: str, /, **arguments: Any) -> Any:
-        """Execute a QMP command."""
-        return self.qmp.execute(command, **arguments)
-
-    def hmp(self, line: str) -> str:
-        """Execute a command of the human monitor."""
-        text: str = self.execute("human-monitor-command", command_line=line)
-        return text
-
-    def add(self, qom_type: str, name: str, **properties: Any) -> None:
-        """Make an object."""
-        self.execute("object-add", qom_type=qom_type, id=name, **properties)
-
-    def set_status(self, name: str, status: str) -> None:
-        """Switch a filter on or off."""
-        self.execute("qom-set", path=f"/objects/{name}", property="status",
-                     value=status)
-
-    def wait_connected(self, name: str = "") -> None:
-        """Wait until a chardev, or all of them, have a peer."""
-        def connected() -> bool:
-            entries = self.execute("query-chardev")
-            return all("disconnected" not in entry["filename"]
-                       for entry in entries
-                       if name in ("", entry["label"]))
-
-        wait_until(connected, f"{self.name} to be connected")
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._ended = True
+        self._child.send_signal(signal.SIGKILL)
+        self._child.wait(10)
+        self.qmp.close()
 
     # Counters
 
@@ -202,38 +120,20 @@ class Daemon:
                 f"{self.name}: {name} never had {wanted}: {seen}") from error
         return seen
 
-    # The end
+    def wait_counter(self, name: str, counter: str, value: int) -> None:
+        """Wait until one counter has this value."""
+        self.wait_counters(name, **{counter: value})
 
     def check(self) -> None:
         """The daemon lives and its ledgers balance."""
-        assert self._child.returncode is None, \
-            f"{self.name} ended: {self._child.last_words()}"
+        super().check()
         self.entries()
 
-    def freeze(self, frozen: bool) -> None:
-        """Let it stand still as on a host that is overloaded, or go on."""
-        self._child.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
-    def kill(self) -> None:
-        """End it as a crash does."""
-        self._ended = True
-        self._child.send_signal(signal.SIGKILL)
-        self._child.wait(10)
-        self.qmp.close()
-
-    def stop(self) -> None:
-        """End it; it must end cleanly.  A second time does nothing."""
-        if self._ended:
-            return
-        self._ended = True
-        try:
-            self.check()
-        finally:
-            self.qmp.close()
-            status = self._child.stop(timeout=20)
-            print(f"--- {self.name}\n{self.log}")
-        assert status == 0, f"{self.name} ended with {status}"
-        assert not _FAULTS.search(self.log), f"{self.name} complained"
+def alone(*arguments: str, pass_fds: Sequence[int] = (),
+          inside: Sequence[str] = ()) -> Daemon:
+    """A daemon in the tests' own network, or where ``inside`` leads."""
+    return Daemon(None, None, "tapferryd", arguments, inside, pass_fds)
 
 
 def packets_of(entry: Dict[str, Any]) -> Counters:

@@ -107,6 +107,12 @@ def _ipv4(protocol: int, payload: bytes) -> bytes:
     return header(checksum(header(0))) + payload
 
 
+def udp(port: int, payload: bytes = b"x" * 32) -> bytes:
+    """A UDP datagram to a port, without a checksum."""
+    datagram = struct.pack(">HHHH", 4000, port, 8 + len(payload), 0) + payload
+    return GUEST_MAC + SENDER_MAC + b"\x08\x00" + _ipv4(17, datagram)
+
+
 def tcp_super_frame(payload: bytes, mss: int = 1448,
                     sequence: int = 1000) -> Frame:
     """A TCP super-frame as a host hands it to a NIC that segments."""

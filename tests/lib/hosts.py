@@ -115,11 +115,28 @@ class Host:
         """Run commands of ip(8), all of them in one go."""
         run("ip", "-n", self.name, "-batch", "-", stdin="\n".join(commands))
 
+    def enable_ipv6(self, ifname: str) -> None:
+        """Let one interface speak IPv6."""
+        with self.entered(), open(
+                f"/proc/sys/net/ipv6/conf/{ifname}/disable_ipv6", "w",
+                encoding="ascii") as file:
+            file.write("0")
+
     def link(self, ifname: str) -> Dict[str, Any]:
         """What ip(8) says about an interface."""
         text = run("ip", "-n", self.name, "-j", "-s", "link", "show", ifname)
         entry: Dict[str, Any] = json.loads(text)[0]
         return entry
+
+    def wait_listening(self, address: str) -> None:
+        """Wait until somebody listens at a socket address with this in it."""
+        def listening() -> bool:
+            with self.entered():
+                lines = run("ss", "-Hlntx").splitlines()
+            return any(address in word for line in lines
+                       for word in line.split())
+
+        wait_until(listening, f"somebody to listen at {address}")
 
     def tx_dropped(self, ifname: str) -> int:
         """How many frames found the interface's queue full."""

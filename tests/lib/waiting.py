@@ -3,7 +3,7 @@
 
 import os
 import time
-from typing import Callable, TypeVar
+from typing import Callable, TypeVar, Union
 
 T = TypeVar("T")
 
@@ -11,9 +11,10 @@ T = TypeVar("T")
 GENEROUS = float(os.environ.get("PATIENCE", "30"))
 
 
-def wait_until(condition: Callable[[], T], what: str,
+def wait_until(condition: Callable[[], T], what: Union[str, Callable[[], str]],
                timeout: float = GENEROUS) -> T:
-    """Wait until ``condition`` gives something true and return that."""
+    """Wait until ``condition`` gives something true and return that;
+    ``what`` says what was waited for in vain."""
     end = time.monotonic() + timeout
     pause = 0.001
     while True:
@@ -21,6 +22,7 @@ def wait_until(condition: Callable[[], T], what: str,
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"still waiting for {what}")
+            raise AssertionError("still waiting for "
+                                 f"{what() if callable(what) else what}")
         time.sleep(pause)
         pause = min(pause * 2, 0.02)

@@ -5,11 +5,11 @@ so that they can also speak it badly, slowly, or half."""
 import socket
 import struct
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Iterable, List, Optional, Union
 
 from .frames import Frame
 from .hosts import VNET_HDR_LEN, VNET_HDR_NONE
-from .waiting import GENEROUS
+from .waiting import GENEROUS, wait_until
 
 
 def encode(frames: Iterable[bytes]) -> bytes:
@@ -41,18 +41,25 @@ class Peer:
 
     @classmethod
     def connect(cls, path: Path) -> "Peer":
-        """Connect to a chardev that listens on a unix socket."""
+        """Connect to a unix socket, which need not be there yet."""
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(str(path))
+        wait_until(lambda: connection.connect_ex(str(path)) == 0,
+                   f"somebody to listen at {path}")
         return cls(connection)
+
+    def fileno(self) -> int:
+        """The descriptor."""
+        return self._socket.fileno()
 
     def send_bytes(self, message: bytes) -> None:
         """Send bytes, whatever they mean; waits for room."""
         self._socket.sendall(message)
 
-    def send(self, frames: Iterable[bytes]) -> None:
-        """Send frames."""
-        self.send_bytes(encode(frames))
+    def send(self, *frames: Union[bytes, Iterable[bytes]]) -> None:
+        """Send frames, one by one or in lists."""
+        for each in frames:
+            self.send_bytes(encode([each] if isinstance(each, bytes)
+                                   else each))
 
     def send_some(self, message: bytes) -> int:
         """Send what can be sent without waiting; returns how much."""
@@ -76,14 +83,18 @@ class Peer:
         taken, self._input = self._input[:count], self._input[count:]
         return taken
 
-    def receive(self, count: int) -> List[bytes]:
+    def receive_one(self, vnet: bool = False) -> bytes:
+        """Receive a frame, with ``vnet`` its virtio-net header in front."""
+        length, = struct.unpack(">I", self.receive_bytes(4))
+        assert length <= 1 << 17, f"no frame is {length} bytes long"
+        if vnet:
+            header, = struct.unpack(">I", self.receive_bytes(4))
+            assert header in (10, 12), f"{header} bytes are no such header"
+        return self.receive_bytes(length)
+
+    def receive(self, count: int = 1, vnet: bool = False) -> List[bytes]:
         """Receive so many frames."""
-        frames = []
-        for _ in range(count):
-            length, = struct.unpack(">I", self.receive_bytes(4))
-            assert length <= 1 << 17, f"no frame is {length} bytes long"
-            frames.append(self.receive_bytes(length))
-        return frames
+        return [self.receive_one(vnet) for _ in range(count)]
 
     def wait_closed(self) -> None:
         """Wait until the daemon closes the connection."""
@@ -93,8 +104,11 @@ class Peer:
         except ConnectionResetError:
             pass
 
-    def nothing_comes(self, seconds: float = 0.1) -> bool:
-        """Has nothing been received that was not asked for?"""
+    def is_silent(self, seconds: float = 0.3) -> bool:
+        """Has nothing been received that was not asked for, and does
+        nothing come for so long?"""
+        if self._input:
+            return False
         self._socket.settimeout(seconds)
         try:
             self._input += self._socket.recv(1 << 16)
@@ -106,6 +120,47 @@ class Peer:
     def close(self) -> None:
         """Hang up."""
         self._socket.close()
+
+
+def wait_carries(one: Peer, other: Peer) -> None:
+    """Wait until frames pass from one to the other: to connect is quicker
+    than QEMU's accept, and what comes before it QEMU drops."""
+    def carries() -> bool:
+        one.send(b"probe")
+        return not other.is_silent(0.2)
+
+    last = b"the last probe"
+    wait_until(carries, "frames to pass")
+    one.send(last)
+    while other.receive_one() != last:
+        pass
+
+
+class Pair:
+    """A socket pair: our end, and one that another program inherits."""
+
+    def __init__(self, kind: int = socket.SOCK_STREAM) -> None:
+        self.end, self._other = socket.socketpair(socket.AF_UNIX, kind)
+        self.end.settimeout(GENEROUS)
+        self.wire = Peer(self.end)
+        self.fd = self._other.fileno()
+
+    def passed(self) -> None:
+        """The other program has it."""
+        self._other.close()
+
+    def close(self) -> None:
+        """Close both ends."""
+        self.end.close()
+        self._other.close()
+
+
+def free_port(kind: int = socket.SOCK_STREAM) -> int:
+    """A port of 127.0.0.1 that nobody has."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class Listener:

@@ -41,6 +41,37 @@ static void wait_for(int fd, short events)
     g_assert_cmpint(poll(&pollfd, 1, 5000), ==, 1);
 }
 
+static void test_family(void)
+{
+    static const struct {
+        AddressIp ip;
+        int family; /* -1: an error */
+    } rows[] = {
+        {{0}, AF_UNSPEC},
+        {{.v4_given = true, .v4 = true}, AF_INET},
+        {{.v4_given = true}, AF_INET6},
+        {{.v6_given = true, .v6 = true}, AF_INET6},
+        {{.v6_given = true}, AF_INET},
+        {{.v4_given = true, .v4 = true, .v6_given = true}, AF_INET},
+        {{.v4_given = true, .v6_given = true, .v6 = true}, AF_INET6},
+        {{.v4_given = true, .v4 = true, .v6_given = true, .v6 = true},
+         AF_UNSPEC},
+        {{.v4_given = true, .v6_given = true}, -1},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        int family = -1;
+
+        g_assert_cmpint(address_family(&rows[i].ip, &family, &error), ==,
+                        rows[i].family >= 0);
+        g_assert_cmpint(family, ==, rows[i].family);
+        if (rows[i].family < 0) {
+            assert_error(&error, "Cannot disable IPv4 and IPv6 at same time");
+        }
+    }
+}
+
 static void test_parse(void)
 {
     static const struct {
@@ -479,6 +510,7 @@ int main(int argc, char **argv)
 
     g_test_init(&argc, &argv, NULL);
     tmp_dir = g_dir_make_tmp("tapferry-XXXXXX", NULL);
+    g_test_add_func("/address/family", test_family);
     g_test_add_func("/address/parse", test_parse);
     g_test_add_func("/address/parse-errors", test_parse_errors);
     g_test_add_func("/address/to-string", test_to_string);
