@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "netdev/injector.h"
 #include "switchover/flood.h"
+#include "switchover/witness.h"
 
 /* So long after the last frame from the link the network is looked at, once a
  * VM runs that somebody else runs. */
@@ -15,10 +16,12 @@ struct Sink {
     Injector *injector;
     Flood *flood;    /* NULL: no dedup */
     LoopTimer quiet; /* set while it may look and need not any more */
+    Witness *witness;
     Vm *vm;
     VmListener listener;
     bool on;
-    bool full; /* the owner was told to wait */
+    bool full;  /* the owner was told to wait */
+    bool stood; /* the VM did, so that it may come to life here */
     Account account;
     SwitchoverRecord record;
 };
@@ -32,6 +35,12 @@ static bool sink_may_inject(const Sink *self)
 static const PacketQueue *sink_queue(const Sink *self)
 {
     return injector_queue(self->injector);
+}
+
+static void sink_set_phase(Sink *self, SwitchoverPhase phase)
+{
+    switchover_set_phase(&self->record, self->config.name, phase);
+    witness_update(self->witness);
 }
 
 /* The phase that follows from what is held and whether it may go on. */
@@ -48,7 +57,7 @@ static void sink_update_phase(Sink *self)
                (phase == SWITCHOVER_HOLDING || phase == SWITCHOVER_RELEASING)) {
         phase = SWITCHOVER_PASSING;
     }
-    switchover_set_phase(&self->record, self->config.name, phase);
+    sink_set_phase(self, phase);
 }
 
 bool sink_is_full(const Sink *self)
@@ -90,10 +99,9 @@ void sink_receive(Sink *self, const PacketBatch *batch)
             injector_append(self->injector, &batch->packets[i]);
         }
     }
-    if (packet_queue_count(queue) > self->record.held_most.packets) {
-        self->record.held_most =
-            (Counter){packet_queue_count(queue), queue->bytes};
-    }
+    sink_update_phase(self);
+    record_received(&self->record, batch->n,
+                    (Counter){packet_queue_count(queue), queue->bytes});
     injector_run(self->injector);
     sink_update_phase(self);
     self->full = sink_is_full(self);
@@ -104,7 +112,7 @@ static void sink_injected(void *opaque, const PacketRecord *record)
     Sink *self = opaque;
 
     counter_add(&self->account.out_netdev, 1, record->len);
-    switchover_moved(&self->record, record->queued_us);
+    record_injected(&self->record, record);
 }
 
 static void sink_refused(void *opaque, const PacketRecord *record,
@@ -121,6 +129,9 @@ static void sink_round_done(void *opaque)
 {
     Sink *self = opaque;
 
+    record_waiting(&self->record,
+                   (Counter){packet_queue_count(sink_queue(self)),
+                             sink_queue(self)->bytes});
     sink_update_phase(self);
     if (self->full && !sink_is_full(self)) {
         self->full = false;
@@ -156,8 +167,7 @@ static void sink_discard(Sink *self)
     counter_add(&self->account.discarded, packet_queue_count(queue),
                 queue->bytes);
     injector_clear(self->injector);
-    switchover_set_phase(&self->record, self->config.name,
-                         SWITCHOVER_DISCARDED);
+    sink_set_phase(self, SWITCHOVER_DISCARDED);
     sink_round_done(self);
 }
 
@@ -169,11 +179,17 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
         sink_discard(self);
     } else if (event == VM_EVENT_RUN_STATE) {
         if (self->vm->running) {
-            self->record.resume_us = time_us;
+            record_resume(&self->record, time_us);
         } else {
             self->record.stop_us = time_us;
         }
         sink_set_on(self, self->on);
+        if (self->vm->running && self->stood &&
+            self->record.phase == SWITCHOVER_IDLE) {
+            /* It came to life here, and nothing had to wait for it. */
+            sink_set_phase(self, SWITCHOVER_PASSING);
+        }
+        self->stood = !self->vm->running;
     }
 }
 
@@ -201,6 +217,8 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     self->quiet = LOOP_TIMER_INIT;
     loop_timer_open(&self->quiet, sink_quiet, self);
     self->flood = config->dedup ? flood_new(config->tap) : NULL;
+    self->witness = witness_new(config->tap, &self->record, sink_queue(self));
+    self->stood = self->vm->known && !self->vm->running;
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
     return self;
@@ -212,6 +230,7 @@ void sink_free(Sink *self)
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
         flood_free(self->flood);
+        witness_free(self->witness);
         injector_free(self->injector);
         g_free(self);
     }

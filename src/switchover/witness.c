@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/witness.h"
+
+#include "base/loop.h"
+
+/* So long it looks on when nothing is held any more. */
+#define LINGER_US 1000000
+
+struct Witness {
+    Tap *tap;
+    SwitchoverRecord *record;
+    const PacketQueue *queue;
+    Capture *capture; /* NULL: it does not look */
+    LoopTimer timer;
+};
+
+static void witness_packets(void *opaque, Direction direction,
+                            const PacketBatch *batch)
+{
+    Witness *self = opaque;
+    const Vm *vm = tap_netdev(self->tap)->vm;
+
+    (void)direction;
+    record_live(self->record, batch, vm->known && vm->running,
+                packet_queue_count(self->queue));
+}
+
+/* What it missed is not in the picture; the ledger does without it. */
+static void witness_lost(void *opaque, uint64_t n)
+{
+    (void)opaque;
+    (void)n;
+}
+
+static const CaptureHandlers witness_handlers = {
+    .packets = witness_packets,
+    .lost = witness_lost,
+};
+
+static void witness_stop(void *opaque)
+{
+    Witness *self = opaque;
+
+    if (self->capture) {
+        capture_drain(self->capture);
+        tap_remove_capture(self->tap, self->capture);
+        self->capture = NULL;
+    }
+}
+
+void witness_update(Witness *self)
+{
+    switch ((int)self->record->phase) {
+    case SWITCHOVER_HOLDING:
+    case SWITCHOVER_RELEASING:
+        loop_timer_cancel(&self->timer);
+        if (!self->capture) {
+            self->capture = tap_add_capture(self->tap, CAPTURE_TX,
+                                            &witness_handlers, self, NULL);
+        }
+        break;
+    case SWITCHOVER_PASSING:
+        if (self->capture && !self->timer.armed) {
+            loop_timer_set(&self->timer, LINGER_US);
+        }
+        break;
+    default:
+        witness_stop(self);
+    }
+}
+
+Witness *witness_new(Tap *tap, SwitchoverRecord *record,
+                     const PacketQueue *queue)
+{
+    Witness *self = g_new0(Witness, 1);
+
+    self->tap = tap;
+    self->record = record;
+    self->queue = queue;
+    self->timer = LOOP_TIMER_INIT;
+    loop_timer_open(&self->timer, witness_stop, self);
+    return self;
+}
+
+void witness_free(Witness *self)
+{
+    if (self) {
+        loop_timer_close(&self->timer);
+        if (self->capture) {
+            tap_remove_capture(self->tap, self->capture);
+        }
+        g_free(self);
+    }
+}

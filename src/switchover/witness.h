@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Sees what the network itself delivers to a destination's TAP, from the
+ * moment that frames are held until a while after the last was injected, so
+ * that the record can tell what the guest noticed. Main thread only.
+ */
+#ifndef TF_SWITCHOVER_WITNESS_H
+#define TF_SWITCHOVER_WITNESS_H
+
+#include "netdev/tap.h"
+#include "packet/queue.h"
+#include "switchover/record.h"
+
+typedef struct Witness Witness;
+
+/* @queue: what waits to be injected. All of them outlive the witness. */
+Witness *witness_new(Tap *tap, SwitchoverRecord *record,
+                     const PacketQueue *queue);
+/* Harmless with NULL. */
+void witness_free(Witness *witness);
+
+/* Looks as the record's phase says. */
+void witness_update(Witness *witness);
+
+#endif
