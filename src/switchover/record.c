@@ -32,7 +32,7 @@ static void record_begin(SwitchoverRecord *self)
     self->arrived_first_us = self->arrived_last_us = 0;
     self->held = self->moved = (Counter){0};
     self->waited_us = 0;
-    self->overtaking = 0;
+    self->overtaking = self->turned_away = 0;
     memset(self->waits, 0, sizeof(self->waits));
     if (self->n_phases > 0) {
         self->phases[0] = self->phases[self->n_phases - 1];
@@ -285,6 +285,8 @@ static void record_add_details(const SwitchoverRecord *self, json_t *entry)
                         json_integer((json_int_t)self->held.bytes));
     json_object_set_new(entry, "overtaking-packets",
                         json_integer((json_int_t)self->overtaking));
+    json_object_set_new(entry, "turned-away-packets",
+                        json_integer((json_int_t)self->turned_away));
     json_object_set_new(entry, "phases", record_phases_to_json(self));
     json_object_set_new(entry, "flows", flows_to_json(&self->flows));
     if (timeline) {

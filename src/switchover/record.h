@@ -50,7 +50,8 @@ typedef struct SwitchoverRecord {
     Counter moved;     /* shipped or injected */
     int64_t waited_us; /* all of them together */
     uint64_t waits[RECORD_WAITS];
-    uint64_t overtaking; /* live frames that came while older ones waited */
+    uint64_t overtaking;  /* live frames that came while older ones waited */
+    uint64_t turned_away; /* live frames that found the running VM's TAP full */
     unsigned n_phases;
     struct {
         SwitchoverPhase phase;

@@ -144,6 +144,7 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
     Sink *self = opaque;
 
     flood_injected(self->flood, accepted, refused);
+    witness_refused(self->witness, refused);
 }
 
 static const InjectorHandlers sink_injector_handlers = {
@@ -180,6 +181,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
     } else if (event == VM_EVENT_RUN_STATE) {
         if (self->vm->running) {
             record_resume(&self->record, time_us);
+            witness_resume(self->witness);
         } else {
             self->record.stop_us = time_us;
         }
@@ -249,7 +251,8 @@ void sink_add_account(const Sink *self, Account *account)
     }
 }
 
-const SwitchoverRecord *sink_record(const Sink *self)
+const SwitchoverRecord *sink_record(Sink *self)
 {
+    witness_measure(self->witness);
     return &self->record;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #define HALF (TIMELINE_STEPS / 2)
+/* What happened before the stop takes so many steps at most. */
+#define BEFORE (TIMELINE_STEPS / 4)
 
 static const char *const series_names[] = {
     [TIMELINE_CAPTURED] = "captured", [TIMELINE_SHIPPED] = "shipped",
@@ -17,16 +19,18 @@ void timeline_clear(Timeline *self)
     memset(self, 0, sizeof(*self));
 }
 
-/* The older half goes. */
-static void timeline_slide(Timeline *self)
+/* The @n oldest steps go. */
+static void timeline_slide(Timeline *self, unsigned n)
 {
+    unsigned rest = TIMELINE_STEPS - n;
+
     for (unsigned s = 0; s < TIMELINE__MAX; s++) {
         uint32_t *steps = self->series[s];
 
-        memmove(steps, steps + HALF, HALF * sizeof(*steps));
-        memset(steps + HALF, 0, HALF * sizeof(*steps));
+        memmove(steps, steps + n, rest * sizeof(*steps));
+        memset(steps + rest, 0, n * sizeof(*steps));
     }
-    self->start_us += HALF * self->step_us;
+    self->start_us += n * self->step_us;
 }
 
 /* Two steps become one. */
@@ -65,7 +69,7 @@ static int64_t timeline_step(Timeline *self, int64_t time_us)
     }
     while (time_us - self->start_us >= TIMELINE_STEPS * self->step_us) {
         if (!self->pinned) {
-            timeline_slide(self);
+            timeline_slide(self, HALF);
         } else if (self->step_us < TIMELINE_STEP_MAX_US) {
             timeline_fold(self);
         } else {
@@ -79,9 +83,8 @@ void timeline_pin(Timeline *self, int64_t time_us)
 {
     int64_t step = timeline_step(self, time_us);
 
-    /* What happened before takes half of the room at most. */
-    if (step >= HALF) {
-        timeline_slide(self);
+    if (step > BEFORE) {
+        timeline_slide(self, (unsigned)step - BEFORE);
     }
     self->pinned = true;
 }

@@ -12,6 +12,9 @@ struct Witness {
     const PacketQueue *queue;
     Capture *capture; /* NULL: it does not look */
     LoopTimer timer;
+    bool measuring;       /* since the VM runs, until it stops to look */
+    uint64_t drops_start; /* the TAP's, and ours, at the resume */
+    uint64_t refused;
 };
 
 static void witness_packets(void *opaque, Direction direction,
@@ -37,10 +40,37 @@ static const CaptureHandlers witness_handlers = {
     .lost = witness_lost,
 };
 
+void witness_resume(Witness *self)
+{
+    LinkCounters counters;
+
+    self->refused = 0;
+    self->measuring = self->capture && tap_read_counters(self->tap, &counters);
+    self->drops_start = self->measuring ? counters.tx_dropped : 0;
+}
+
+void witness_refused(Witness *self, uint64_t n)
+{
+    self->refused += n;
+}
+
+void witness_measure(Witness *self)
+{
+    LinkCounters counters;
+
+    if (self->measuring && tap_read_counters(self->tap, &counters)) {
+        uint64_t drops = counters.tx_dropped - self->drops_start;
+
+        self->record->turned_away = drops - MIN(drops, self->refused);
+    }
+}
+
 static void witness_stop(void *opaque)
 {
     Witness *self = opaque;
 
+    witness_measure(self);
+    self->measuring = false;
     if (self->capture) {
         capture_drain(self->capture);
         tap_remove_capture(self->tap, self->capture);
@@ -50,7 +80,14 @@ static void witness_stop(void *opaque)
 
 void witness_update(Witness *self)
 {
-    switch ((int)self->record->phase) {
+    const Vm *vm = tap_netdev(self->tap)->vm;
+    SwitchoverPhase phase = self->record->phase;
+
+    /* Ready before the first frame comes: to open it takes some time. */
+    if (phase == SWITCHOVER_IDLE && vm->known && !vm->running) {
+        phase = SWITCHOVER_HOLDING;
+    }
+    switch ((int)phase) {
     case SWITCHOVER_HOLDING:
     case SWITCHOVER_RELEASING:
         loop_timer_cancel(&self->timer);

@@ -22,4 +22,13 @@ void witness_free(Witness *witness);
 /* Looks as the record's phase says. */
 void witness_update(Witness *witness);
 
+/* The VM runs from now on: what its TAP turns away is lost. */
+void witness_resume(Witness *witness);
+
+/* The TAP has turned away @n frames of ours, which go in later. */
+void witness_refused(Witness *witness, uint64_t n);
+
+/* Brings the record up to what the TAP has counted. */
+void witness_measure(Witness *witness);
+
 #endif
