@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Callable, List
 
 from lab.netns import sweep
 
@@ -78,6 +78,10 @@ class Site:
         listener = Listener(self.directory / name)
         self._stack.callback(listener.close)
         return listener
+
+    def add_cleanup(self, function: Callable[[], None]) -> None:
+        """Call a function at the end, before what it uses goes."""
+        self._stack.callback(function)
 
     def path(self, name: str) -> str:
         """Where a socket of this name lies."""
