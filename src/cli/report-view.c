@@ -230,15 +230,28 @@ static json_t *view_times(json_t *side, bool source)
         {"arrived-last-us", "last undelivered frame", "last frame received"},
     };
     json_t *rows = json_array();
+    json_int_t before = 0;
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
-        json_int_t time = report_time(side, keys[i][0]);
+    /* One after the other, as they happened. */
+    for (;;) {
+        json_int_t next = 0;
+        unsigned at = 0;
 
-        if (time > 0 && keys[i][source ? 1 : 2]) {
-            add_row(rows, keys[i][source ? 1 : 2], words_clock(time));
+        for (unsigned i = 0; i < G_N_ELEMENTS(keys); i++) {
+            json_int_t time = report_time(side, keys[i][0]);
+
+            if (keys[i][source ? 1 : 2] && time > before &&
+                (next == 0 || time < next)) {
+                next = time;
+                at = i;
+            }
         }
+        if (next == 0) {
+            return rows;
+        }
+        add_row(rows, keys[at][source ? 1 : 2], words_clock(next));
+        before = next;
     }
-    return rows;
 }
 
 /* How long frames waited to be shipped or injected, as bars. */

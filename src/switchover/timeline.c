@@ -106,7 +106,7 @@ void timeline_level(Timeline *self, int64_t time_us, uint32_t n)
     if (step >= 0) {
         uint32_t *most = &self->series[TIMELINE_WAITING][step];
 
-        *most = MAX(*most, n);
+        *most = MAX(*most, n + 1);
     }
 }
 
@@ -132,9 +132,15 @@ json_t *timeline_to_json(const Timeline *self)
     for (unsigned s = 0; s < TIMELINE__MAX; s++) {
         unsigned n = timeline_length(self, s);
         json_t *steps = json_array();
+        uint32_t level = 0;
 
         for (unsigned i = 0; i < n; i++) {
-            json_array_append_new(steps, json_integer(self->series[s][i]));
+            uint32_t value = self->series[s][i];
+
+            if (s == TIMELINE_WAITING) {
+                level = value = value ? value - 1 : level;
+            }
+            json_array_append_new(steps, json_integer(value));
         }
         if (n > 0) {
             json_object_set(all, series_names[s], steps);

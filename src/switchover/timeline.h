@@ -35,6 +35,7 @@ typedef struct Timeline {
     int64_t start_us; /* 0: empty */
     int64_t step_us;
     bool pinned;
+    /* Of TIMELINE_WAITING one more than it was; 0: nobody looked. */
     uint32_t series[TIMELINE__MAX][TIMELINE_STEPS];
 } Timeline;
 

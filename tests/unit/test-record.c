@@ -50,8 +50,6 @@ static void test_folds_when_pinned(void)
     g_assert_cmpint(timeline.start_us, ==, START);
     g_assert_cmpint(timeline.step_us, ==, 128 * TIMELINE_STEP_US);
     g_assert_cmpuint(sum(&timeline, TIMELINE_SHIPPED), ==, 100000);
-    g_assert_cmpuint(timeline.series[TIMELINE_WAITING][0], ==, 500);
-    g_assert_cmpuint(timeline.series[TIMELINE_WAITING][1], ==, 3);
     /* Not within the room that there is, and before the beginning. */
     timeline_add(&timeline, TIMELINE_SHIPPED, START + (1LL << 50), 1);
     timeline_add(&timeline, TIMELINE_SHIPPED, START - 1, 1);
@@ -62,16 +60,24 @@ static void test_timeline_json(void)
 {
     static Timeline timeline;
     json_auto_t *empty = NULL, *value = NULL;
-    json_t *series;
+    json_t *series, *levels;
 
     timeline_clear(&timeline);
     empty = timeline_to_json(&timeline);
     g_assert_null(empty);
     timeline_pin(&timeline, START);
     timeline_add(&timeline, TIMELINE_LIVE, START + 2500, 7);
+    timeline_level(&timeline, START, 5);
+    timeline_level(&timeline, START + 2500, 0);
     value = timeline_to_json(&timeline);
     series = json_object_get(value, "series");
-    g_assert_cmpuint(json_object_size(series), ==, 1);
+    g_assert_cmpuint(json_object_size(series), ==, 2);
+    /* What waits, waits until somebody looks again. */
+    levels = json_object_get(series, "waiting");
+    for (size_t i = 0; i < 3; i++) {
+        g_assert_cmpint(json_integer_value(json_array_get(levels, i)), ==,
+                        i < 2 ? 5 : 0);
+    }
     series = json_object_get(series, "live");
     g_assert_cmpuint(json_array_size(series), ==, 3);
     g_assert_cmpint(json_integer_value(json_array_get(series, 2)), ==, 7);
