@@ -308,7 +308,7 @@ static bool side_run_child(Side *self, Cli *cli, const char *vm, GError **errp)
     progress_end(&self->progress);
     child_stop(&self->child);
     if (!ok && errp && strstr((*errp)->message, "Address already in use")) {
-        g_autoptr(GError) error = g_steal_pointer(errp);
+        g_clear_error(errp);
 
         g_set_error(errp, CLIENT_ERROR, CLIENT_FAILED,
                     "%s is in use already: give --%s another port, or end "

@@ -219,7 +219,8 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     self->quiet = LOOP_TIMER_INIT;
     loop_timer_open(&self->quiet, sink_quiet, self);
     self->flood = config->dedup ? flood_new(config->tap) : NULL;
-    self->witness = witness_new(config->tap, &self->record, sink_queue(self));
+    self->witness =
+        witness_new(config->tap, &self->record, sink_queue(self), self->flood);
     self->stood = self->vm->known && !self->vm->running;
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
@@ -231,8 +232,8 @@ void sink_free(Sink *self)
     if (self) {
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
-        flood_free(self->flood);
         witness_free(self->witness);
+        flood_free(self->flood);
         injector_free(self->injector);
         g_free(self);
     }

@@ -10,22 +10,31 @@ struct Witness {
     Tap *tap;
     SwitchoverRecord *record;
     const PacketQueue *queue;
-    Capture *capture; /* NULL: it does not look */
+    Flood *flood;     /* or NULL */
+    Capture *capture; /* without it */
+    bool looking;
     LoopTimer timer;
     bool measuring;       /* since the VM runs, until it stops to look */
     uint64_t drops_start; /* the TAP's, and ours, at the resume */
     uint64_t refused;
 };
 
-static void witness_packets(void *opaque, Direction direction,
-                            const PacketBatch *batch)
+static void witness_see(void *opaque, const PacketBatch *batch)
 {
     Witness *self = opaque;
     const Vm *vm = tap_netdev(self->tap)->vm;
 
+    if (self->looking) {
+        record_live(self->record, batch, vm->known && vm->running,
+                    packet_queue_count(self->queue));
+    }
+}
+
+static void witness_packets(void *opaque, Direction direction,
+                            const PacketBatch *batch)
+{
     (void)direction;
-    record_live(self->record, batch, vm->known && vm->running,
-                packet_queue_count(self->queue));
+    witness_see(opaque, batch);
 }
 
 /* What it missed is not in the picture; the ledger does without it. */
@@ -45,7 +54,7 @@ void witness_resume(Witness *self)
     LinkCounters counters;
 
     self->refused = 0;
-    self->measuring = self->capture && tap_read_counters(self->tap, &counters);
+    self->measuring = self->looking && tap_read_counters(self->tap, &counters);
     self->drops_start = self->measuring ? counters.tx_dropped : 0;
 }
 
@@ -70,12 +79,21 @@ static void witness_stop(void *opaque)
     Witness *self = opaque;
 
     witness_measure(self);
-    self->measuring = false;
+    self->measuring = self->looking = false;
     if (self->capture) {
         capture_drain(self->capture);
         tap_remove_capture(self->tap, self->capture);
         self->capture = NULL;
     }
+}
+
+static void witness_start(Witness *self)
+{
+    if (!self->looking && !self->flood) {
+        self->capture = tap_add_capture(self->tap, CAPTURE_TX,
+                                        &witness_handlers, self, NULL);
+    }
+    self->looking = true;
 }
 
 void witness_update(Witness *self)
@@ -91,13 +109,10 @@ void witness_update(Witness *self)
     case SWITCHOVER_HOLDING:
     case SWITCHOVER_RELEASING:
         loop_timer_cancel(&self->timer);
-        if (!self->capture) {
-            self->capture = tap_add_capture(self->tap, CAPTURE_TX,
-                                            &witness_handlers, self, NULL);
-        }
+        witness_start(self);
         break;
     case SWITCHOVER_PASSING:
-        if (self->capture && !self->timer.armed) {
+        if (self->looking && !self->timer.armed) {
             loop_timer_set(&self->timer, LINGER_US);
         }
         break;
@@ -107,13 +122,15 @@ void witness_update(Witness *self)
 }
 
 Witness *witness_new(Tap *tap, SwitchoverRecord *record,
-                     const PacketQueue *queue)
+                     const PacketQueue *queue, Flood *flood)
 {
     Witness *self = g_new0(Witness, 1);
 
     self->tap = tap;
     self->record = record;
     self->queue = queue;
+    self->flood = flood;
+    flood_listen(flood, witness_see, self);
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, witness_stop, self);
     return self;
@@ -122,6 +139,7 @@ Witness *witness_new(Tap *tap, SwitchoverRecord *record,
 void witness_free(Witness *self)
 {
     if (self) {
+        flood_listen(self->flood, NULL, NULL);
         loop_timer_close(&self->timer);
         if (self->capture) {
             tap_remove_capture(self->tap, self->capture);

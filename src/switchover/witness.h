@@ -9,13 +9,15 @@
 
 #include "netdev/tap.h"
 #include "packet/queue.h"
+#include "switchover/flood.h"
 #include "switchover/record.h"
 
 typedef struct Witness Witness;
 
-/* @queue: what waits to be injected. All of them outlive the witness. */
+/* @queue: what waits to be injected. @flood sees the same frames for dedup and
+ * passes them on; NULL: it looks by itself. All outlive the witness. */
 Witness *witness_new(Tap *tap, SwitchoverRecord *record,
-                     const PacketQueue *queue);
+                     const PacketQueue *queue, Flood *flood);
 /* Harmless with NULL. */
 void witness_free(Witness *witness);
 

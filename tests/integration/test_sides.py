@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from lib.certificates import Authority
 from lib.command import RUN_DIR, Command, run_tapferry
 from lib.frames import numbered_range
 from lib.hosts import connect
@@ -178,6 +179,30 @@ def test_migration(world: World, first: str) -> None:
     assert [gap["kind"] for gap in report["gaps"]] == ["other"]
     assert report["gaps"][0]["gap-us"] > 0
     check_page(directory / "both.html", balances=2)
+
+
+def test_tls(world: World) -> None:
+    """--tls-creds-dir on both sides: the same over TLS."""
+    authority = Authority(world.site.directory / "authority")
+    names = (f"ip_address = {DESTINATION_ADDRESS}",)
+    server = authority.issue(world.site.directory / "server", "server", names)
+    client = authority.issue(world.site.directory / "client", "client")
+    source = world.start_source("--tls-creds-dir", str(client))
+    destination = world.start_destination("--tls-creds-dir", str(server))
+    world.wait_ready()
+    world.begin()
+    world.stop()
+    destination.wait_counter("held", 10)
+    world.source.vmm.migration("completed")
+    world.destination.resume()
+    assert (source.wait(), destination.wait()) == (0, 0)
+
+
+def test_tls_without_certificates(world: World) -> None:
+    """One line says what is missing."""
+    assert "/nosuch" in refusal(
+        world, "source", "--tls-creds-dir", "/nosuch",
+        *vm_options(world, "source"))
 
 
 def test_details(world: World) -> None:
