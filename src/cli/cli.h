@@ -13,14 +13,22 @@
 
 typedef struct Cli {
     char *socket; /* --socket, before or behind the subcommand */
+    bool socket_given;
 } Cli;
 
 /* @argv[0] is the subcommand's name. False and an error, which main() prints
  * and turns into an exit status. */
 typedef bool CliRun(Cli *cli, int argc, char **argv, GError **errp);
 
+CliRun cli_source;
+CliRun cli_destination;
+CliRun cli_mirror;
 CliRun cli_stats;
+CliRun cli_top;
+CliRun cli_report;
 CliRun cli_qmp;
+CliRun cli_shell;
+CliRun cli_demo;
 
 /*
  * Parses a subcommand's options: @entries and --socket. @usage is what stands

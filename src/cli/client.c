@@ -14,12 +14,16 @@
 
 /* A daemon that says nothing for so long is not one. */
 #define CLIENT_TIMEOUT_MS 30000
+/* Events that nobody asked for are kept up to here. */
+#define CLIENT_EVENTS_MAX 1024
 #define CLIENT_MAX_REPLY (64 << 20)
 
 struct Client {
     int fd;
     JsonFramer framer;
+    int timeout_ms;
     GQueue messages; /* json_t *, not yet looked at */
+    GQueue events;   /* json_t *, came while something else was awaited */
     char *garbage;   /* what came was no JSON */
 };
 
@@ -41,15 +45,20 @@ static bool client_fail(GError **errp, const char *format, ...)
 }
 
 /* Waits until the socket is ready for @events. */
-static bool client_wait(int fd, short events, GError **errp)
+static bool client_wait(Client *client, short events, GError **errp)
 {
-    struct pollfd pfd = {.fd = fd, .events = events};
+    struct pollfd pfd = {.fd = client->fd, .events = events};
     int n;
 
     do {
-        n = poll(&pfd, 1, CLIENT_TIMEOUT_MS);
+        n = poll(&pfd, 1, client->timeout_ms);
     } while (n < 0 && errno == EINTR);
-    return n > 0 || client_fail(errp, "the daemon does not answer");
+    if (n > 0) {
+        return true;
+    }
+    g_set_error(errp, CLIENT_ERROR, CLIENT_SILENT,
+                "the daemon does not answer");
+    return false;
 }
 
 static void client_take(void *opaque, json_t *value, const char *error)
@@ -63,49 +72,78 @@ static void client_take(void *opaque, json_t *value, const char *error)
     }
 }
 
+/* Takes what has come; there is something. */
+static bool client_read(Client *client, GError **errp)
+{
+    char buffer[65536];
+    ssize_t n = read(client->fd, buffer, sizeof(buffer));
+
+    if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
+        return client_fail(errp, "the daemon closed the connection");
+    }
+    if (n > 0) {
+        json_framer_feed(&client->framer, buffer, (size_t)n, client_take,
+                         client);
+    }
+    return !client->garbage ||
+           client_fail(errp, "the daemon does not speak QMP (%s)",
+                       client->garbage);
+}
+
 /* Returns the next message, owned. */
 static json_t *client_receive(Client *client, GError **errp)
 {
-    char buffer[65536];
-
     while (g_queue_is_empty(&client->messages)) {
-        ssize_t n;
-
-        if (client->garbage) {
-            client_fail(errp, "the daemon does not speak QMP (%s)",
-                        client->garbage);
+        if (!client_wait(client, POLLIN, errp) || !client_read(client, errp)) {
             return NULL;
-        }
-        if (!client_wait(client->fd, POLLIN, errp)) {
-            return NULL;
-        }
-        n = read(client->fd, buffer, sizeof(buffer));
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-            client_fail(errp, "the daemon closed the connection");
-            return NULL;
-        }
-        if (n > 0) {
-            json_framer_feed(&client->framer, buffer, (size_t)n, client_take,
-                             client);
         }
     }
     return g_queue_pop_head(&client->messages);
 }
 
+static void client_keep_event(Client *client, json_t *message)
+{
+    if (json_object_get(message, "event") &&
+        g_queue_get_length(&client->events) < CLIENT_EVENTS_MAX) {
+        g_queue_push_tail(&client->events, json_incref(message));
+    }
+}
+
+bool client_next_event(Client *client, int timeout_ms, json_t **event,
+                       GError **errp)
+{
+    struct pollfd pfd = {.fd = client->fd, .events = POLLIN};
+    json_t *message;
+
+    if (g_queue_is_empty(&client->events) && poll(&pfd, 1, timeout_ms) > 0 &&
+        !client_read(client, errp)) {
+        return false;
+    }
+    while ((message = g_queue_pop_head(&client->messages))) {
+        client_keep_event(client, message);
+        json_decref(message);
+    }
+    *event = g_queue_pop_head(&client->events);
+    return true;
+}
+
 static bool client_send(Client *client, json_t *message, GError **errp)
 {
     char *text = json_dumps(message, JSON_COMPACT);
-    size_t size = text ? strlen(text) : 0;
+    size_t size = text ? strlen(text) + 1 : 0;
     size_t sent = 0;
     bool ok = text || client_fail(errp, "the arguments are not UTF-8");
 
+    if (ok) {
+        text[size - 1] = '\n'; /* for peers that read line by line */
+    }
     while (ok && sent < size) {
         ssize_t n = send(client->fd, text + sent, size - sent, MSG_NOSIGNAL);
 
         if (n > 0) {
             sent += (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            ok = client_wait(client->fd, POLLOUT, errp);
+            ok = client_wait(client, POLLOUT, errp);
         } else if (n < 0 && errno != EINTR) {
             ok = client_fail(errp, "the daemon closed the connection");
         }
@@ -161,7 +199,7 @@ json_t *client_execute(Client *client, const char *command, json_t *args,
         if (!reply) {
             return NULL;
         }
-        /* An event: nobody asked for it. */
+        client_keep_event(client, reply);
     }
 }
 
@@ -178,7 +216,7 @@ static int client_connect(const char *socket, GError **errp)
         fd = address_connect_sync(&address, &error);
     }
     if (fd < 0) {
-        client_fail(errp,
+        g_set_error(errp, CLIENT_ERROR, CLIENT_ABSENT,
                     "%s: is tapferryd running with -qmp "
                     "%s,server=on,wait=off?",
                     error->message, text);
@@ -203,6 +241,11 @@ static bool client_negotiate(Client *client, GError **errp)
 
 Client *client_open(const char *socket, GError **errp)
 {
+    return client_open_within(socket, CLIENT_TIMEOUT_MS, errp);
+}
+
+Client *client_open_within(const char *socket, int timeout_ms, GError **errp)
+{
     int fd = client_connect(socket, errp);
     Client *client;
 
@@ -211,7 +254,9 @@ Client *client_open(const char *socket, GError **errp)
     }
     client = g_new0(Client, 1);
     client->fd = fd;
+    client->timeout_ms = timeout_ms;
     g_queue_init(&client->messages);
+    g_queue_init(&client->events);
     json_framer_init(&client->framer, CLIENT_MAX_REPLY);
     if (!client_negotiate(client, errp)) {
         client_close(client);
@@ -228,7 +273,8 @@ void client_close(Client *client)
         return;
     }
     close(client->fd);
-    while ((message = g_queue_pop_head(&client->messages))) {
+    while ((message = g_queue_pop_head(&client->messages)) ||
+           (message = g_queue_pop_head(&client->events))) {
         json_decref(message);
     }
     json_framer_free(&client->framer);

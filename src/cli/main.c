@@ -20,9 +20,22 @@ typedef struct CliCommand {
 static CliRun cli_help;
 
 static const CliCommand cli_commands[] = {
+    {"source", "--tap IF --vm ADDR --to HOST:PORT",
+     "on the host that a VM leaves: ship what it does not get any more",
+     cli_source},
+    {"destination", "--tap IF --vm ADDR --listen [HOST]:PORT",
+     "on the host that it comes to: take that in, and give it to the VM",
+     cli_destination},
+    {"mirror", "--tap IF (--to HOST:PORT | --write FILE.pcapng) [--bpf EXPR]",
+     "copy a VM's frames elsewhere", cli_mirror},
     {"stats", "[NAME] [--watch N] [--format table|json|kv|prometheus]",
      "what the filters counted", cli_stats},
+    {"top", "[--delay N]", "the same live, as a full screen", cli_top},
+    {"report", "[REPORT.json...] [--html FILE] [--json]",
+     "how the switchovers went", cli_report},
     {"qmp", "COMMAND [KEY=VALUE...]", "execute a QMP command", cli_qmp},
+    {"shell", "", "an interactive QMP monitor, with completion", cli_shell},
+    {"demo", "", "migrate a real guest, without and with tapferry", cli_demo},
     {"help", "[COMMAND]", "this, or the help of a command", cli_help},
 };
 
@@ -73,6 +86,7 @@ char **cli_parse(Cli *cli, int argc, char **argv, const char *usage,
     if (socket) {
         g_free(cli->socket);
         cli->socket = socket;
+        cli->socket_given = true;
     }
     return g_strdupv(args + 1);
 }
@@ -127,9 +141,11 @@ static int cli_parse_global(Cli *cli, int argc, char **argv, bool *version,
         } else if (g_str_has_prefix(argv[i], "--socket=")) {
             g_free(cli->socket);
             cli->socket = g_strdup(argv[i] + strlen("--socket="));
+            cli->socket_given = true;
         } else if (strcmp(argv[i], "--socket") == 0 && i + 1 < argc) {
             g_free(cli->socket);
             cli->socket = g_strdup(argv[++i]);
+            cli->socket_given = true;
         } else {
             g_set_error(errp, CLIENT_ERROR, 0,
                         strcmp(argv[i], "--socket") == 0

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tapferry qmp COMMAND [KEY=VALUE...] */
-#include "cli/cli.h"
+#include "cli/qmp.h"
 
 #include "base/error.h"
+#include "cli/cli.h"
 #include "cli/client.h"
 
 #include <stdio.h>
@@ -50,7 +51,7 @@ static bool qmp_put(json_t *object, const char *key, json_t *value,
     return true;
 }
 
-static bool qmp_parse_args(json_t *args, char **words, GError **errp)
+bool qmp_parse_args(json_t *args, char **words, GError **errp)
 {
     for (; *words; words++) {
         const char *equals = strchr(*words, '=');

@@ -522,6 +522,27 @@ static void redirector_stats(Filter *filter, json_t *counters)
     }
 }
 
+/* Where the ledger stands, in frames: does each that came have its place? */
+static json_t *redirector_ledger(const Redirector *self, const Account *account)
+{
+    uint64_t came, has;
+
+    if (self->source) {
+        came = account->in_netdev.packets;
+        has = account->delivered.packets + account->pending.packets +
+              account->outdev.packets + account->queued.packets;
+    } else {
+        came = account->indev.packets;
+        has = account->out_netdev.packets + account->held.packets +
+              account->duplicate.packets + account->discarded.packets;
+    }
+    for (unsigned i = 0; i < DROP__MAX; i++) {
+        has += account->dropped[i].packets;
+    }
+    return json_pack("{s:I, s:I, s:b}", "came", (json_int_t)came,
+                     "accounted-for", (json_int_t)has, "balances", came == has);
+}
+
 /* An endpoint that took part in a switchover has something to tell. */
 static json_t *redirector_switchover(Filter *filter)
 {
@@ -543,6 +564,7 @@ static json_t *redirector_switchover(Filter *filter)
             json_integer((json_int_t)account.dropped[i].packets));
     }
     json_object_set_new(entry, "dropped", dropped);
+    json_object_set_new(entry, "ledger", redirector_ledger(self, &account));
     json_object_set_new(entry, "duplicates",
                         json_integer((json_int_t)account.duplicate.packets));
     json_object_set_new(

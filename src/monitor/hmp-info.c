@@ -220,6 +220,7 @@ static void info_switchover(GString *out, char **argv)
 
         g_string_append_printf(out, "%s:\n", name);
         json_object_del(entry, "name");
+        json_object_del(entry, "timeline"); /* a picture is no line */
         info_facts(out, 2, entry);
     }
 }

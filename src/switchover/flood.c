@@ -12,6 +12,8 @@ struct Flood {
     uint8_t *scratch;
     LinkCounters counters; /* at the last look, less what is ours */
     TapListener listener;
+    FloodFunc *func; /* of the one who listens; or NULL */
+    void *opaque;
 };
 
 /* What the TAP counted since the last look. */
@@ -45,6 +47,9 @@ static void flood_packets(void *opaque, Direction direction,
     }
     if (!self->running) {
         dedup_forget_oldest(self->seen, since.tx_packets);
+    }
+    if (self->func) {
+        self->func(self->opaque, batch);
     }
 }
 
@@ -90,6 +95,14 @@ void flood_free(Flood *self)
         dedup_free(self->seen);
         g_free(self->scratch);
         g_free(self);
+    }
+}
+
+void flood_listen(Flood *self, FloodFunc *func, void *opaque)
+{
+    if (self) {
+        self->func = func;
+        self->opaque = opaque;
     }
 }
 

@@ -15,9 +15,14 @@
 
 typedef struct Flood Flood;
 
+/* Somebody else who wants to see what the network delivers. */
+typedef void FloodFunc(void *opaque, const PacketBatch *batch);
+
 Flood *flood_new(Tap *tap);
 /* Harmless with NULL, as are the others. */
 void flood_free(Flood *flood);
+
+void flood_listen(Flood *flood, FloodFunc *func, void *opaque);
 
 /* Switched off, it costs nothing and knows nothing. */
 void flood_set_on(Flood *flood, bool on);

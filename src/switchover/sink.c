@@ -5,6 +5,7 @@
 #include "base/loop.h"
 #include "netdev/injector.h"
 #include "switchover/flood.h"
+#include "switchover/witness.h"
 
 /* So long after the last frame from the link the network is looked at, once a
  * VM runs that somebody else runs. */
@@ -15,10 +16,12 @@ struct Sink {
     Injector *injector;
     Flood *flood;    /* NULL: no dedup */
     LoopTimer quiet; /* set while it may look and need not any more */
+    Witness *witness;
     Vm *vm;
     VmListener listener;
     bool on, when_stopped; /* sink_set_on() */
     bool full;             /* the owner was told to wait */
+    bool stood;            /* the VM did, so that it may come to life here */
     Account account;
     SwitchoverRecord record;
 };
@@ -32,6 +35,12 @@ static bool sink_may_inject(const Sink *self)
 static const PacketQueue *sink_queue(const Sink *self)
 {
     return injector_queue(self->injector);
+}
+
+static void sink_set_phase(Sink *self, SwitchoverPhase phase)
+{
+    switchover_set_phase(&self->record, self->config.name, phase);
+    witness_update(self->witness);
 }
 
 /* The phase that follows from what is held and whether it may go on. */
@@ -48,7 +57,7 @@ static void sink_update_phase(Sink *self)
                (phase == SWITCHOVER_HOLDING || phase == SWITCHOVER_RELEASING)) {
         phase = SWITCHOVER_PASSING;
     }
-    switchover_set_phase(&self->record, self->config.name, phase);
+    sink_set_phase(self, phase);
 }
 
 bool sink_is_full(const Sink *self)
@@ -84,7 +93,7 @@ void sink_receive(Sink *self, const PacketBatch *batch)
     flood_look(self->flood);
     sink_watch_flood(self);
     for (unsigned i = 0; i < batch->n; i++) {
-        if (self->vm->gone) {
+        if (self->vm->state == VM_STATE_GONE) {
             /* What is still on its way to a VM that is no more. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
         } else if (flood_has(self->flood, &batch->packets[i])) {
@@ -93,10 +102,9 @@ void sink_receive(Sink *self, const PacketBatch *batch)
             injector_append(self->injector, &batch->packets[i]);
         }
     }
-    if (packet_queue_count(queue) > self->record.held_most.packets) {
-        self->record.held_most =
-            (Counter){packet_queue_count(queue), queue->bytes};
-    }
+    sink_update_phase(self);
+    record_received(&self->record, batch->n,
+                    (Counter){packet_queue_count(queue), queue->bytes});
     injector_run(self->injector);
     sink_update_phase(self);
     self->full = sink_is_full(self);
@@ -107,7 +115,7 @@ static void sink_injected(void *opaque, const PacketRecord *record)
     Sink *self = opaque;
 
     counter_add(&self->account.out_netdev, 1, record->len);
-    switchover_moved(&self->record, record->queued_us);
+    record_injected(&self->record, record);
 }
 
 static void sink_refused(void *opaque, const PacketRecord *record,
@@ -124,6 +132,9 @@ static void sink_round_done(void *opaque)
 {
     Sink *self = opaque;
 
+    record_waiting(&self->record,
+                   (Counter){packet_queue_count(sink_queue(self)),
+                             sink_queue(self)->bytes});
     sink_update_phase(self);
     if (self->full && !sink_is_full(self)) {
         self->full = false;
@@ -136,6 +147,7 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
     Sink *self = opaque;
 
     flood_injected(self->flood, accepted, refused);
+    witness_refused(self->witness, refused);
 }
 
 static const InjectorHandlers sink_injector_handlers = {
@@ -159,8 +171,7 @@ static void sink_discard(Sink *self)
     counter_add(&self->account.discarded, packet_queue_count(queue),
                 queue->bytes);
     injector_clear(self->injector);
-    switchover_set_phase(&self->record, self->config.name,
-                         SWITCHOVER_DISCARDED);
+    sink_set_phase(self, SWITCHOVER_DISCARDED);
     sink_round_done(self);
 }
 
@@ -172,11 +183,18 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
         sink_discard(self);
     } else if (event == VM_EVENT_RUN_STATE) {
         if (self->vm->running) {
-            self->record.resume_us = time_us;
+            record_resume(&self->record, time_us);
+            witness_resume(self->witness);
         } else {
             self->record.stop_us = time_us;
         }
         sink_set_on(self, self->on, self->when_stopped);
+        if (self->vm->running && self->stood &&
+            self->record.phase == SWITCHOVER_IDLE) {
+            /* It came to life here, and nothing had to wait for it. */
+            sink_set_phase(self, SWITCHOVER_PASSING);
+        }
+        self->stood = !self->vm->running;
     }
 }
 
@@ -205,6 +223,9 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     self->quiet = LOOP_TIMER_INIT;
     loop_timer_open(&self->quiet, sink_quiet, self);
     self->flood = config->dedup ? flood_new(config->tap) : NULL;
+    self->witness =
+        witness_new(config->tap, &self->record, sink_queue(self), self->flood);
+    self->stood = self->vm->known && !self->vm->running;
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
     return self;
@@ -215,6 +236,7 @@ void sink_free(Sink *self)
     if (self) {
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
+        witness_free(self->witness);
         flood_free(self->flood);
         injector_free(self->injector);
         g_free(self);
@@ -234,7 +256,8 @@ void sink_add_account(const Sink *self, Account *account)
     }
 }
 
-const SwitchoverRecord *sink_record(const Sink *self)
+const SwitchoverRecord *sink_record(Sink *self)
 {
+    witness_measure(self->witness);
     return &self->record;
 }

@@ -39,6 +39,6 @@ bool sink_is_full(const Sink *sink);
 /* Adds the injecting side to the ledger: all but indev, which is counted by
  * whoever feeds the sink. */
 void sink_add_account(const Sink *sink, Account *account);
-const SwitchoverRecord *sink_record(const Sink *sink);
+const SwitchoverRecord *sink_record(Sink *sink);
 
 #endif

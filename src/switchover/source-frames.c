@@ -41,9 +41,7 @@ static void source_ship(Source *self)
 
     frame_writer_run(self->writer);
     waiting = frame_writer_waiting(self->writer);
-    if (waiting.packets > self->record.held_most.packets) {
-        self->record.held_most = waiting;
-    }
+    record_waiting(&self->record, waiting);
     source_limit_memory(self);
 }
 
@@ -79,6 +77,8 @@ static void source_captured(void *opaque, Direction direction,
         }
     }
     ledger_captured(&self->ledger, batch->n, longest);
+    record_captured(&self->record, batch, source_queue(self)->next - batch->n,
+                    shipping);
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
     if (shipping) {
@@ -132,7 +132,7 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
             counter_add(&self->account.outdev, 1, record->len);
         }
         record->mark |= RECORD_SHIPPED;
-        switchover_moved(&self->record, record->queued_us);
+        record_shipped(&self->record, record);
         break;
     case FRAME_UNSENDABLE:
         counter_add(&self->account.dropped[DROP_OVERSIZE], 1, record->len);

@@ -104,7 +104,7 @@ void source_resume(Source *self, int64_t time_us)
     ledger_resume(&self->ledger);
     frame_writer_stop(self->writer);
     self->end_number = source_queue(self)->next;
-    self->record.resume_us = time_us;
+    record_resume(&self->record, time_us);
     source_phase(self, SWITCHOVER_RETURNING);
     if (!self->injector) {
         self->injector = injector_new(self->config.tap,

@@ -183,9 +183,7 @@ static void source_stop(Source *self, int64_t time_us)
     source_unaccount(self, number);
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
-    self->record.stop_us = time_us;
-    self->record.resume_us = 0;
-    self->record.first_us = self->record.last_us = 0;
+    record_stop(&self->record, time_us, source_queue(self), number);
     self->record.method =
         method == LEDGER_USED_INDEX ? "used-index" : "counters";
     log_info("switchover",

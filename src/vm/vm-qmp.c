@@ -34,6 +34,10 @@
 #define NIC_RETRY_MS 500
 #define NIC_RETRY_MAX_MS 60000
 
+/* How often a VM that stands still, and sends no MIGRATION events, is asked
+ * whether it lives elsewhere by now. */
+#define MIGRATE_ASK_MS 500
+
 typedef struct VmQmp {
     Vm vm;
     char *addr;
@@ -44,6 +48,7 @@ typedef struct VmQmp {
     int peer_fd;           /* its pidfd, -1: none */
     LoopWatch exit;        /* becomes readable when it ends */
     bool migration_events; /* MIGRATION events come: the VMM has them on */
+    guint migrate_ask;     /* timer, 0: not asking */
     GPtrArray *nics;       /* NicLookup */
 } VmQmp;
 
@@ -373,11 +378,39 @@ static void vm_qmp_migration_status(VmQmp *self, const char *status,
 static void vm_qmp_got_migrate(void *opaque, json_t *result)
 {
     VmQmp *self = opaque;
+    const char *status = json_string_value(json_object_get(result, "status"));
 
-    if (self->migration_events) {
-        vm_qmp_migration_status(
-            self, json_string_value(json_object_get(result, "status")),
-            g_get_real_time());
+    /* Without events nothing else can be relied on: a migration may begin at
+     * any time. */
+    if (self->migration_events || !g_strcmp0(status, "completed")) {
+        vm_qmp_migration_status(self, status, g_get_real_time());
+    }
+}
+
+static gboolean vm_qmp_ask_migrate(gpointer opaque)
+{
+    VmQmp *self = opaque;
+
+    if (self->migration_events || self->vm.state != VM_STATE_STOPPED ||
+        self->vm.migration == VM_MIGRATION_COMPLETED) {
+        self->migrate_ask = 0;
+        return G_SOURCE_REMOVE;
+    }
+    if (qmp_client_is_ready(self->client)) {
+        qmp_client_call(self->client, "query-migrate", NULL, vm_qmp_got_migrate,
+                        self);
+    }
+    return G_SOURCE_CONTINUE;
+}
+
+static void vm_qmp_set_running(VmQmp *self, bool running, int64_t time_us)
+{
+    vm_set_running(&self->vm, running, time_us);
+    if (!self->migration_events && running) {
+        vm_set_migration(&self->vm, VM_MIGRATION_UNKNOWN, time_us);
+    } else if (!self->migration_events && !self->migrate_ask) {
+        self->migrate_ask =
+            g_timeout_add(MIGRATE_ASK_MS, vm_qmp_ask_migrate, self);
     }
 }
 
@@ -415,7 +448,7 @@ static void vm_qmp_got_status(void *opaque, json_t *result)
     }
     log_info("vm-qmp", "%s: the VM is %s", self->vm.object.id,
              json_is_true(running) ? "running" : "stopped");
-    vm_set_running(&self->vm, json_is_true(running), g_get_real_time());
+    vm_qmp_set_running(self, json_is_true(running), g_get_real_time());
     vm_qmp_find_nics(self);
 }
 
@@ -480,9 +513,9 @@ static void vm_qmp_event(void *opaque, const char *name, json_t *data,
     VmQmp *self = opaque;
 
     if (!strcmp(name, "STOP")) {
-        vm_set_running(&self->vm, false, time_us);
+        vm_qmp_set_running(self, false, time_us);
     } else if (!strcmp(name, "RESUME")) {
-        vm_set_running(&self->vm, true, time_us);
+        vm_qmp_set_running(self, true, time_us);
         vm_qmp_find_nics(self);
     } else if (!strcmp(name, "SHUTDOWN")) {
         vm_set_gone(&self->vm, time_us);
@@ -531,6 +564,7 @@ static void vm_qmp_finalize(Object *obj)
     if (self->nics) {
         vm_qmp_drop_peer(self);
     }
+    g_clear_handle_id(&self->migrate_ask, g_source_remove);
     qmp_client_free(self->client);
     g_clear_pointer(&self->nics, g_ptr_array_unref);
     g_clear_pointer(&self->vm.listeners, g_ptr_array_unref);

@@ -1,10 +1,36 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vm/vm.h"
 
+/* The order of VmState and of VmMigration. */
+static const char *const state_words[] = {"unknown", "running", "stopped",
+                                          "gone", NULL};
+static const char *const migration_words[] = {"unknown", "none", "active",
+                                              "completed", NULL};
+
+static const Property vm_props[] = {
+    {.name = "state",
+     PROP_FIELD_ENUM(Vm, state),
+     .flags = PROP_READ_ONLY,
+     .enum_name = "VmState",
+     .values = state_words,
+     .since = "0.1",
+     .doc = "what the virtual machine does"},
+    {.name = "migration",
+     PROP_FIELD_ENUM(Vm, migration),
+     .flags = PROP_READ_ONLY,
+     .enum_name = "VmMigration",
+     .values = migration_words,
+     .since = "0.1",
+     .doc = "how far its migration to another host is; unknown where nothing "
+            "tells"},
+    PROP_END,
+};
+
 const ObjectClass vm_class = {
     .name = "vm",
     .kind = OBJECT_KIND_OBJECT,
     .size = sizeof(Vm),
+    .props = vm_props,
 };
 
 static const VmClass vm_daemon_class = {
@@ -79,10 +105,12 @@ static void vm_tell(Vm *vm, VmEvent event, int64_t time_us)
 
 void vm_set_running(Vm *vm, bool running, int64_t time_us)
 {
-    if (vm->known && vm->running == running && !vm->gone) {
+    bool back = vm->state == VM_STATE_GONE;
+
+    vm->state = running ? VM_STATE_RUNNING : VM_STATE_STOPPED;
+    if (vm->known && vm->running == running && !back) {
         return;
     }
-    vm->gone = false;
     vm->known = true;
     vm->running = running;
     vm_tell(vm, VM_EVENT_RUN_STATE, time_us);
@@ -90,7 +118,7 @@ void vm_set_running(Vm *vm, bool running, int64_t time_us)
 
 void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us)
 {
-    if (vm->migration != migration) {
+    if (vm->migration != (int)migration) {
         vm->migration = migration;
         vm_tell(vm, VM_EVENT_MIGRATION, time_us);
     }
@@ -98,7 +126,7 @@ void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us)
 
 void vm_set_gone(Vm *vm, int64_t time_us)
 {
-    vm->gone = true;
+    vm->state = VM_STATE_GONE;
     vm_tell(vm, VM_EVENT_GONE, time_us);
 }
 

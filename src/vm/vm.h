@@ -16,6 +16,14 @@ typedef struct Vm Vm;
 typedef struct VmClass VmClass;
 typedef struct VmNic VmNic;
 
+/* For qom-get; who decides asks known and running. */
+typedef enum VmState {
+    VM_STATE_UNKNOWN,
+    VM_STATE_RUNNING,
+    VM_STATE_STOPPED,
+    VM_STATE_GONE, /* shut down, or its process ended */
+} VmState;
+
 typedef enum VmMigration {
     VM_MIGRATION_UNKNOWN, /* can't be told: be prepared at any time */
     VM_MIGRATION_NONE,
@@ -53,8 +61,8 @@ struct Vm {
     Object object;
     bool known; /* the provider has answered at least once */
     bool running;
-    bool gone; /* and nobody has answered for it since */
-    VmMigration migration;
+    int state;            /* VmState */
+    int migration;        /* VmMigration */
     GPtrArray *listeners; /* VmListener *, borrowed */
 };
 

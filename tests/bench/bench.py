@@ -20,7 +20,7 @@ from typing import Any, Dict, List, Optional, Sequence
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 # pylint: disable=wrong-import-position
-from lab.daemon import Daemon, source_arguments  # noqa: E402
+from lab.daemon import Daemon  # noqa: E402
 from lab.errors import LabError  # noqa: E402
 from lab.guest import Guest, Machine  # noqa: E402
 from lab.migration import run_patiently  # noqa: E402
@@ -49,7 +49,7 @@ class Row:
         downtimes = [result.downtime_ms or 0 for result in self.results]
         first = [entry["first-us"] - entry["resume-us"]
                  for result in self.results
-                 for entry in result.switchover.get("destination", [])
+                 for entry in sides(result, "destination")
                  if "first-us" in entry and "resume-us" in entry]
         return {
             "scenario": self.name,
@@ -68,9 +68,15 @@ class Row:
             "first_injected_us": first,
             "balanced": all(result.balanced for result in self.results),
             "methods": sorted({entry.get("method", "-")
-                               for result in self.results for entry in
-                               result.switchover.get("source", [])}),
+                               for result in self.results
+                               for entry in sides(result, "source")}),
         }
+
+
+def sides(result: Result, side: str) -> List[Dict[str, Any]]:
+    """What a side tells of the switchover, if it took part."""
+    entry = result.reports.get(side, {}).get("switchover")
+    return [entry] if entry else []
 
 
 def spread(values: Sequence[float]) -> str:
@@ -145,9 +151,8 @@ def idle(paths: Paths) -> Dict[str, float]:
     paths.prepare()
     with World() as world, Guest(world, "hostA", Machine(), paths) as guest:
         guest.wait_boot(60)
-        arguments = source_arguments(guest.monitor_path, True,
-                                     ["arm=always"])
-        with Daemon(world, "hostA", arguments, paths) as daemon:
+        with Daemon(world, "source", guest.monitor_path, paths,
+                    ["arm=always"]) as daemon:
             time.sleep(2)
             before = process_figures(daemon.pid)
             time.sleep(IDLE_SECONDS)

@@ -50,8 +50,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--vhost", action="store_true", help="vhost-net in both guests")
     add("--memory-mb", type=int, default=_DEFAULT.machine.memory_mb,
         help="the guest's")
-    add("--destination-listens", action="store_true",
-        help="the source's daemon connects, not the destination's")
     add("--quit-source", action="store_true",
         help="end the source's QEMU as soon as the guest has moved")
     add("--source-property", action="append", default=[], metavar="K=V",
@@ -76,7 +74,6 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         bandwidth_mb=options.bandwidth_mb,
         downtime_limit_ms=options.downtime_limit, pause_ms=options.pause_ms,
         txqueuelen=options.txqueuelen,
-        source_listens=not options.destination_listens,
         quit_source=options.quit_source,
         source_properties=tuple(options.source_property),
         destination_properties=tuple(options.destination_property),

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A tapferryd on one of the hosts, and the account it keeps."""
+"""``tapferry source`` or ``destination`` on one of the hosts, and the
+account of it that its report gives."""
 
 import dataclasses
+import json
+import signal
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Sequence
@@ -14,6 +17,9 @@ from .qmp import Qmp
 
 PORT = 7700
 REDIRECTOR = "rd0"
+ROLES = {"source": "hostA", "destination": "hostB"}
+# How long one may take to see that all is over.
+END_TIMEOUT = 60.0
 
 Counters = Dict[str, int]
 
@@ -52,51 +58,27 @@ def ledger(side: str, stats: Mapping[str, Any]) -> Ledger:
     return Ledger(side, counters.get(entry, 0), accounted, counters)
 
 
-def source_arguments(monitor: Path, listens: bool,
-                     properties: Sequence[str] = ()) -> List[str]:
-    """The command line that captures what the guest did not get."""
-    return _arguments(
-        "hostA", monitor, "out0", listens, MANAGEMENT["hostA" if listens
-                                                      else "hostB"],
-        ["in_netdev=n0", "outdev=out0", "enable_when_stopped=on",
-         "capture=undelivered", *properties])
-
-
-def destination_arguments(monitor: Path, listens: bool,
-                          properties: Sequence[str] = ()) -> List[str]:
-    """The command line that injects what was captured elsewhere."""
-    return _arguments(
-        "hostB", monitor, "in0", listens, MANAGEMENT["hostB" if listens
-                                                     else "hostA"],
-        ["indev=in0", "out_netdev=n0", *properties])
-
-
-def _arguments(role: str, monitor: Path, chardev: str, listens: bool,
-               address: str, properties: Sequence[str]) -> List[str]:
-    connect = "server=on,wait=off" if listens else "reconnect-ms=100"
-    return [
-        "-object", f"vm-qmp,id=vm0,addr=unix:{monitor}",
-        "-chardev",
-        f"socket,id={chardev},host={address},port={PORT},{connect}",
-        "-netdev", f"tap,id=n0,ifname={TAPS[role]},vm=vm0",
-        "-object", ",".join([f"filter-redirector,id={REDIRECTOR}",
-                             "netdev=n0", *properties]),
-    ]
-
-
 class Daemon:
-    """A running tapferryd."""
+    """One side's command; its monitor can be asked while it runs."""
 
-    def __init__(self, world: World, role: str, arguments: Sequence[str],
-                 paths: Paths) -> None:
-        self.role = role
-        path = world.directory / f"{role}.tapferryd"
-        self._child = Child(f"tapferryd on {role}", world.inside(
-            role, paths.tapferryd, *arguments,
-            "-qmp", f"unix:{path},server=on,wait=off"),
-            world.directory / f"{role}.tapferryd.log")
+    def __init__(self, world: World, side: str, monitor: Path, paths: Paths,
+                 properties: Sequence[str] = ()) -> None:
+        self.side = side
+        role = ROLES[side]
+        self._report = world.directory / f"{side}.json"
+        self._socket = world.directory / f"{side}.tapferryd"
+        destination = MANAGEMENT[ROLES["destination"]]
+        address = ["--to" if side == "source" else "--listen",
+                   f"{destination}:{PORT}"]
+        self._child = Child(f"tapferry {side}", world.inside(
+            role, paths.tapferry, "--socket", self._socket, side,
+            "--tap", TAPS[role], "--vm", f"unix:{monitor}", *address,
+            "--report", self._report,
+            "--log", world.directory / f"{side}.tapferryd.log",
+            *(word for each in properties for word in ("--property", each))),
+            world.directory / f"{side}.tapferry.log")
         try:
-            self.qmp = self._connect(path)
+            self.qmp = self._connect()
         except BaseException:
             self._child.stop()
             raise
@@ -108,41 +90,51 @@ class Daemon:
         self.qmp.close()
         self._child.stop()
 
-    def _connect(self, path: Path) -> Qmp:
+    def _connect(self) -> Qmp:
         end = time.monotonic() + 10
-        while not path.exists() and time.monotonic() < end:
+        while not self._socket.exists() and time.monotonic() < end:
             self.check()
             time.sleep(0.02)
-        return Qmp(path)
+        return Qmp(self._socket)
 
     @property
     def pid(self) -> int:
-        """The daemon's process."""
-        return self._child.pid
+        """The process of its tapferryd."""
+        children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}"
+                        "/children").read_text(encoding="ascii")
+        return int(children.split()[0])
 
     def check(self) -> None:
-        """Complain if the daemon has ended."""
-        if self._child.returncode is not None:
+        """Complain if it has ended and was not content."""
+        if self._child.returncode:
             raise DaemonError(f"{self._child.name} ended: "
                               f"{self._child.last_words()}")
 
-    def stats(self) -> Dict[str, Any]:
-        """The redirector's counters."""
-        stats: List[Dict[str, Any]] = self.qmp.command(
-            "query-netfilter-stats", {"name": REDIRECTOR})
-        return stats[0]
+    def wait_ready(self) -> None:
+        """Wait until it says that the migration may begin."""
+        end = time.monotonic() + 10
+        while "ready; migrate" not in self._child.log.read_text():
+            self.check()
+            if time.monotonic() > end:
+                raise DaemonError(f"{self._child.name} is not ready: "
+                                  f"{self._child.last_words()}")
+            time.sleep(0.02)
 
-    def switchover(self) -> List[Dict[str, Any]]:
-        """What the daemon says of the switchover."""
-        entries: List[Dict[str, Any]] = self.qmp.command("query-switchover")
-        return entries
+    @property
+    def report_path(self) -> Path:
+        """Where its report is, once it has ended."""
+        return self._report
 
-    def finish(self) -> str:
-        """End the daemon; complain unless it ends cleanly.  Returns what
-        it logged."""
+    def finish(self, wait: bool = True) -> Dict[str, Any]:
+        """Wait until it sees that all is over, or end it.  Returns the
+        side that it reports."""
         self.qmp.close()
-        status = self._child.stop()
-        if status:
-            raise DaemonError(f"{self._child.name} ended with {status}: "
+        if not wait:
+            self._child.send_signal(signal.SIGINT)
+        self._child.wait(END_TIMEOUT)
+        if not self._report.exists():
+            raise DaemonError(f"{self._child.name} left no report: "
                               f"{self._child.last_words()}")
-        return self._child.log.read_text(errors="replace")
+        sides: List[Dict[str, Any]] = json.loads(
+            self._report.read_text(encoding="utf-8"))["sides"]
+        return sides[0]

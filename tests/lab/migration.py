@@ -12,8 +12,7 @@ import sys
 import time
 from typing import Callable, Dict, Optional
 
-from .daemon import (Daemon, destination_arguments, ledger,
-                     source_arguments)
+from .daemon import Daemon, ledger
 from .errors import GuestError, LabError, MigrationError
 from .guest import Guest
 from .netns import MANAGEMENT, World
@@ -36,8 +35,10 @@ def run(scenario: Scenario, paths: Optional[Paths] = None,
         progress: Progress = _quiet) -> Result:
     """Carry out one run; raises LabError where that is not possible."""
     paths = paths or Paths()
-    if scenario.mode == "tapferry" and not paths.tapferryd.exists():
-        raise LabError(f"no daemon at {paths.tapferryd}")
+    if scenario.mode == "tapferry":
+        for program in (paths.tapferry, paths.tapferryd):
+            if not program.exists():
+                raise LabError(f"no {program}: run make first")
     paths.prepare()
     stack = contextlib.ExitStack()
     try:
@@ -82,7 +83,7 @@ class _Run:
         self._progress("booting the guest")
         self._boot()
         if scenario.mode == "tapferry":
-            self._progress("starting tapferryd on both hosts")
+            self._progress("starting tapferry on both hosts")
             self._start_daemons()
         self._progress(f"streaming {scenario.pps} packets/s of "
                        f"{scenario.size} bytes")
@@ -133,22 +134,15 @@ class _Run:
 
     def _start_daemons(self) -> None:
         scenario = self._scenario
-        source = source_arguments(
-            self._source.monitor_path, scenario.source_listens,
-            scenario.source_properties)
-        destination = destination_arguments(
-            self._destination.monitor_path, not scenario.source_listens,
-            scenario.destination_properties)
-        for side, role, arguments in (("source", "hostA", source),
-                                      ("destination", "hostB", destination)):
-            self._daemons[side] = self._stack.enter_context(
-                Daemon(self._world, role, arguments, self._paths))
-        time.sleep(0.5)  # to find each other and the guests' monitors
-        self._check()
-
-    def _check(self) -> None:
+        for side, guest, properties in (
+                ("source", self._source, scenario.source_properties),
+                ("destination", self._destination,
+                 scenario.destination_properties)):
+            self._daemons[side] = self._stack.enter_context(Daemon(
+                self._world, side, guest.monitor_path, self._paths,
+                properties))
         for daemon in self._daemons.values():
-            daemon.check()
+            daemon.wait_ready()
 
     # The actions
 
@@ -266,16 +260,15 @@ class _Run:
             raise GuestError("the guest does not answer at the end")
 
     def _collect_daemons(self, result: Result) -> None:
-        self._check()
+        # Where nothing moved they would wait for it to happen.
+        moved = self._scenario.action != "stop-cont"
         for side, daemon in self._daemons.items():
-            result.stats[side] = daemon.stats()
-            result.switchover[side] = daemon.switchover()
-            result.ledgers.append(ledger(side, result.stats[side]))
+            told = daemon.finish(wait=moved)
+            result.reports[side] = told
+            result.ledgers.append(ledger(side, told["stats"]))
         if self._daemons:
             result.carried = \
                 result.ledgers[1].counters.get("out_netdev", 0)
-        for daemon in self._daemons.values():
-            daemon.finish()
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Paths:
 
     TAPFERRY_BUILD   the build directory           (build)
     TAPFERRYD        the daemon                    (build/tapferryd)
+    TAPFERRY         the command line tool         (beside the daemon)
     TAPFERRY_CACHE   where the guest's files are   (build/guest)
     UDPSTREAM        the stream client             (build/lab/udpstream)
     QEMU             qemu-system-x86_64
@@ -38,6 +39,11 @@ class Paths:
     tapferryd: Path = dataclasses.field(
         default_factory=lambda: _from_environment(
             "TAPFERRYD", _build_directory() / "tapferryd"))
+    tapferry: Path = dataclasses.field(
+        default_factory=lambda: _from_environment(
+            "TAPFERRY", _from_environment(
+                "TAPFERRYD", _build_directory() / "tapferryd"
+            ).with_name("tapferry")))
     guest: Path = dataclasses.field(
         default_factory=lambda: _from_environment(
             "TAPFERRY_CACHE", _build_directory() / "guest"))

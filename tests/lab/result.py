@@ -33,7 +33,6 @@ class Scenario:
     downtime_limit_ms: int = 0
     pause_ms: int = 0
     txqueuelen: Optional[int] = None
-    source_listens: bool = True
     quit_source: bool = False
     source_properties: Tuple[str, ...] = ()
     destination_properties: Tuple[str, ...] = ()
@@ -77,8 +76,8 @@ class Result:
     lost_ranges: List[LostRange]
     carried: Optional[int] = None
     ledgers: List[Ledger] = dataclasses.field(default_factory=list)
-    stats: Dict[str, Any] = dataclasses.field(default_factory=dict)
-    switchover: Dict[str, Any] = dataclasses.field(default_factory=dict)
+    # What each side's command reports: switchover and stats.
+    reports: Dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def downtime_ms(self) -> Optional[float]:

@@ -132,3 +132,14 @@ def passed(with_: Sequence[Result]) -> bool:
     """Did every run with tapferry come out clean?"""
     return bool(with_) and all(result.clean and len(result.ledgers) == 2
                                for result in with_)
+
+
+def facts(result: Result) -> str:
+    """What the runs had in common."""
+    scenario, machine = result.scenario, result.scenario.machine
+    return (f"{scenario.pps:,} packets/s of {scenario.size} bytes to a "
+            f"{machine.memory_mb} MB guest that keeps writing to "
+            f"{machine.dirty_mb} MB; QEMU {result.environment['qemu']} "
+            f"({machine.accelerator}), Linux "
+            f"{result.environment['kernel']}, "
+            f"{result.environment['cpus']} CPUs.")

@@ -5,16 +5,13 @@ import dataclasses
 import sys
 from pathlib import Path
 from typing import List, Optional, Sequence
-from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
 from lab import summary  # noqa: E402
 from lab.daemon import Ledger, ledger  # noqa: E402
-from lab.page import page  # noqa: E402
 from lab.result import Result, Scenario, lost_ranges  # noqa: E402
-from lab.timeline import Timeline  # noqa: E402
 from lab.traffic import (Packet, PingResult, StreamResult,  # noqa: E402
                          account_pings)
 
@@ -120,21 +117,3 @@ def test_pings_are_counted() -> None:
 
     assert (pings.sent, pings.lost, pings.duplicated) == (3, 1, 1)
     assert pings.longest_gap_ms == 200.0
-
-
-def test_timeline_is_well_formed_and_shows_each_loss() -> None:
-    """One mark per lost packet in the window, one in the whole run."""
-    result = make_result(lost=[210, 220], twice=[230])
-    svg = ElementTree.fromstring(Timeline(result, 50.0).svg())
-    paths = [each.get("d", "").count("M") for each in svg.iter("path")
-             if each.get("class") == "lost"]
-
-    assert paths == [2, 2]
-
-
-def test_page_needs_nothing_from_outside() -> None:
-    """No scripts, no links, nothing to fetch."""
-    text = page([make_result(lost=[210])], [make_result()])
-
-    for word in ("http", "<script", "<link", "src=", "@import", "url("):
-        assert word not in text

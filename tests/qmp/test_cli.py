@@ -2,7 +2,10 @@
 """tapferry, the command line tool."""
 
 import json
+import os
+import pty
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -180,3 +183,118 @@ def test_not_a_daemon(run: Any, tmp_path: Path) -> None:
     assert "does not speak QMP" in done.stderr
     process.kill()
     process.wait()
+
+
+def terminal(*argv: str, keys: bytes = b"", until: str = "") -> str:
+    """Runs a program on a terminal of its own: waits for a text, presses
+    keys, and returns all that it has shown when it has ended."""
+    child, master = pty.fork()
+    if child == 0:
+        os.environ["TERM"] = "vt100"
+        os.execv(argv[0], argv)
+    shown = b""
+    try:
+        while True:
+            try:
+                more = os.read(master, 65536)
+            except OSError:
+                more = b""
+            if not more:
+                break
+            shown += more
+            if until and until.encode() in shown:
+                os.write(master, keys)
+                until = ""
+    finally:
+        os.close(master)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert status == 0, shown
+    return shown.decode(errors="replace")
+
+
+def test_top(tool: Tool, tmp_path: Path) -> None:
+    """A full screen, until q; and the screen is given back."""
+    shown = terminal(tapferry(), "--socket", str(tmp_path / "qmp"), "top",
+                     "--delay", "0.1", keys=b"q", until="r1: filter-")
+    assert "r0: filter-redirector on n0" in shown
+    assert shown.startswith("\x1b[?1049h")
+    assert shown.rstrip().endswith("\x1b[?1049l")
+    assert tool("top").returncode == 1
+
+
+def test_shell_completes(tool: Tool, tmp_path: Path,
+                         monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands and their arguments, by the schema; the history stays."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert tool("qmp", "query-status").returncode == 0
+    shown = terminal(tapferry(), "--socket", str(tmp_path / "qmp"), "shell",
+                     keys=b"query-netfilt\tna\tr1\r\x04",
+                     until="(tapferry) ")
+    assert '"name": "r1"' in shown
+    history = (tmp_path / "state/tapferry/history").read_text()
+    assert "name=r1" in history
+
+
+def test_shell_without_a_terminal(tmp_path: Path, tool: Tool) -> None:
+    """Line by line; what is wrong is said, and the next line counts."""
+    assert tool("qmp", "query-status").returncode == 0
+    done = subprocess.run(
+        [tapferry(), "--socket", str(tmp_path / "qmp"), "shell"],
+        input='query-status\n\nnosuch\n{"execute": "qom-get", "arguments": '
+        '{"path": "r0", "property": "netdev"}}\n{"x"\nstop x\n"\nexit\nstop\n',
+        text=True, check=False, timeout=30, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    assert done.returncode == 0
+    assert '"running": true' in done.stdout and '"n0"' in done.stdout
+    assert "nosuch has not been found" in done.stderr
+    assert "KEY=VALUE" in done.stderr
+    assert json.loads(tool("qmp", "query-status").stdout)["running"] is True
+
+
+def test_shell_ends_with_the_daemon(tmp_path: Path, tool: Tool) -> None:
+    """And says so."""
+    assert tool("qmp", "query-status").returncode == 0
+    done = subprocess.run(
+        [tapferry(), "--socket", str(tmp_path / "qmp"), "shell"],
+        input="quit\n" + "query-status\n" * 100, text=True, check=False,
+        timeout=30, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert "daemon" in done.stderr
+
+
+def test_demo_needs_a_checkout(tmp_path: Path, run: Any) -> None:
+    """Installed elsewhere it says what to do."""
+    copy = tmp_path / "tapferry"
+    shutil.copy(tapferry(), copy)
+    done = run(str(copy), "demo")
+    assert done.returncode == 1
+    assert "run 'make demo' in a checkout" in done.stderr
+
+
+def test_report_refuses(run: Any, tmp_path: Path) -> None:
+    """What is no report."""
+    path = tmp_path / "x.json"
+    for text in ("", "[]", "{}", '{"sides": 5}', '{"sides": [{}]}',
+                 '{"sides": []}'):
+        path.write_text(text)
+        done = run(tapferry(), "report", str(path))
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1
+
+
+def test_report_of_strange_values(run: Any, tmp_path: Path) -> None:
+    """A report from elsewhere may hold anything: it is shown, escaped."""
+    path = tmp_path / "x.json"
+    timeline = {"start-us": 1, "step-us": 0, "series": {
+        "captured": [1, -5, 2**62, "x", None], "live": 7}}
+    path.write_text(json.dumps({"sides": [
+        {"side": "<script>", "host": "<i>", "stats": {
+            "counters": [5, {"name": "dropped-<b>", "packets": 2}]}},
+        {"side": "source", "stats": {}, "switchover": {
+            "stop-us": -1, "phases": [{}, 5], "timeline": timeline,
+            "flows": [{"kind": 5}], "waits": {"histogram": [{}]}}}]}))
+    page = tmp_path / "x.html"
+    done = run(tapferry(), "report", str(path), "--html", str(page))
+    assert done.returncode == 0
+    assert "<script>" not in page.read_text()
+    assert "<i>)" not in page.read_text()
