@@ -68,7 +68,26 @@ const SchemaType schema_types[] = {
                 "dropped:SwitchoverDropped held-packets-most:int "
                 "held-bytes-most:int longest-hold-us:int stop-us?:int "
                 "resume-us?:int first-us?:int last-us?:int "
-                "method?:SwitchoverMethod"},
+                "method?:SwitchoverMethod ledger:SwitchoverLedger "
+                "arrived-first-us?:int arrived-last-us?:int "
+                "waits:SwitchoverWaits held-packets:int held-bytes:int "
+                "overtaking-packets:int turned-away-packets:int "
+                "phases:[SwitchoverPhaseInfo] flows:[SwitchoverFlow] "
+                "timeline?:SwitchoverTimeline"},
+    {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
+    {"SwitchoverWaits", .members = "packets:int bytes:int mean-us:int "
+                                   "histogram:[SwitchoverWaitStep]"},
+    {"SwitchoverWaitStep", .members = "packets:int below-us?:int"},
+    {"SwitchoverPhaseInfo", .members = "phase:SwitchoverPhase start-us:int"},
+    {"SwitchoverFlow",
+     .members = "kind:SwitchoverFlowKind packets:int last-before-us?:int "
+                "first-us?:int gap-us?:int gap-end-us?:int"},
+    {"SwitchoverFlowKind", .words = "tcp udp icmp other"},
+    {"SwitchoverTimeline",
+     .members = "start-us:int step-us:int series:SwitchoverSeries"},
+    {"SwitchoverSeries",
+     .members = "captured?:[int] shipped?:[int] received?:[int] "
+                "injected?:[int] live?:[int] waiting?:[int]"},
     {"SwitchoverSide", .words = "source destination"},
     {"SwitchoverPhase",
      .words = "idle armed shipping returning holding releasing passing "

@@ -27,7 +27,7 @@ def filters(schema: Any) -> Dict[str, Any]:
     """The properties of each filter by name."""
     return {entry["name"]: {row["name"]: row for row in entry["properties"]}
             for entry in schema["types"]["objects"]
-            if entry["parent"] == "netfilter"}
+            if entry.get("parent") == "netfilter"}
 
 
 def table(page: str) -> Dict[str, str]:
