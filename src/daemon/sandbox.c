@@ -4,6 +4,7 @@
 #include "base/error.h"
 
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <linux/prctl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -44,7 +45,7 @@ static const char *const sandbox_allowed[] = {
     "getegid", "geteuid", "getgid", "getpid", "getppid", "getrandom",
     "getrusage", "getuid", "sysinfo", "times", "uname",
     /* the VMM: what the guest got, and its TAP's descriptor */
-    "pidfd_getfd", "pidfd_open", "process_vm_readv"};
+    "kcmp", "pidfd_getfd", "pidfd_open", "process_vm_readv", "pwritev2"};
 
 /* What nothing here ever calls, and an intruder would. */
 static const char *const sandbox_fatal[] = {
@@ -97,6 +98,9 @@ static const SandboxRule sandbox_rules[] = {
     {"ioctl", 1, WHOLE, SIOCGIFFLAGS},
     {"ioctl", 1, WHOLE, SIOCGIFHWADDR},
     {"ioctl", 1, WHOLE, SIOCGIFMTU},
+    {"ioctl", 1, WHOLE, TUNGETIFF},
+    {"ioctl", 1, WHOLE, TUNGETVNETHDRSZ},
+    {"ioctl", 1, WHOLE, TUNGETDEVNETNS},
 };
 
 /* 0, or -errno. */

@@ -5,7 +5,7 @@ guest had spoken."""
 import json
 import struct
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Sequence
 
 import pytest
 
@@ -19,6 +19,7 @@ from lib.waiting import wait_until
 
 MAC = "52:54:00:ab:cd:01"
 TAP = "tap0"
+SANDBOX = ("-sandbox", "on")
 # An experimental ether type (IEEE 802, local).
 HELLO = bytes.fromhex("ffffffffffff" + MAC.replace(":", "") + "88b5") + \
     bytes(46)
@@ -51,7 +52,7 @@ class Network:
 
     def start(self, properties: str, *options: str) -> None:
         """Start the daemon; the virtual machine does not run yet."""
-        vm = ",vm=vm0" if options else ""
+        vm = ",vm=vm0" if "-object" in options else ""
         self.daemon = self.site.daemon(
             self.new, "daemon", "-S", "-netdev",
             f"tap,id=n0,ifname={TAP}{vm}", "-object",
@@ -119,15 +120,19 @@ def truth(text: str) -> bool:
     return text in ("1", "True")
 
 
+@pytest.mark.parametrize("confinement", [
+    (), SANDBOX, (*SANDBOX, "-user", "nobody")],
+    ids=["root", "sandbox", "user"])
 @pytest.mark.parametrize("vnet", [False, True], ids=["plain", "vnet"])
-def test_bridges_learn(site: Site, vnet: bool) -> None:
+def test_bridges_learn(site: Site, vnet: bool,
+                       confinement: Sequence[str]) -> None:
     """By the monitor's process: frames enter the bridge by the TAP's port,
     and every bridge learns it."""
     net = Network(site, vnet=vnet)
     net.vmm.set_status("inmigrate")
     net.vmm.serve(site.directory / "vm")
     net.start("initial=1,step=1", "-object",
-              f"vm-qmp,id=vm0,addr=unix:{site.path('vm')}")
+              f"vm-qmp,id=vm0,addr=unix:{site.path('vm')}", *confinement)
     net.daemon.wait_log("the VM is stopped")
     net.lives_elsewhere()
     assert net.count("sent") == 0
@@ -143,7 +148,7 @@ def test_frames(site: Site, vlan: int) -> None:
     """By the daemon's own run state, all addresses, read by tshark."""
     net = Network(site)
     net.start(f"rounds=2,initial=1,vlan={vlan},"
-              "ip=10.9.8.7 fe80::1 2001:db8::9")
+              "ip=10.9.8.7 fe80::1 2001:db8::9", *SANDBOX)
     net.lives_elsewhere()
     net.daemon.execute("cont")
     net.wait_ended(8)
