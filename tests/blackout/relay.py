@@ -56,8 +56,8 @@ class Relay:
         in until restore()."""
         with self._lock:
             self._down = True
-            for end in list(self._peers):
-                self._forget(end)
+            while self._peers:
+                self._forget(next(iter(self._peers)))
             if self._listener:
                 self._selector.unregister(self._listener)
                 self._listener.close()
@@ -76,8 +76,8 @@ class Relay:
         self._ended = True
         self._wake()
         self._thread.join(10)
-        for end in list(self._peers):
-            self._forget(end)
+        while self._peers:
+            self._forget(next(iter(self._peers)))
         if self._listener:
             self._listener.close()
         self._selector.close()
