@@ -22,6 +22,7 @@ typedef struct QmpRequest {
     const char *name;
     json_t *args; /* borrowed, may be NULL */
     bool oob;
+    bool cut; /* there is a NUL in the name: no command has one */
 } QmpRequest;
 
 json_t *qmp_version(void)
@@ -96,6 +97,8 @@ static bool qmp_session_parse(const QmpSession *session, json_t *value,
             }
             request->oob = oob;
             request->name = json_string_value(member);
+            request->cut =
+                strlen(request->name) != json_string_length(member);
         } else if (strcmp(key, "arguments") == 0) {
             if (!json_is_object(member)) {
                 return tf_error_set(
@@ -127,10 +130,6 @@ static bool qmp_session_negotiate(QmpSession *session, json_t *args,
     size_t i;
     json_t *word;
 
-    if (session->negotiated) {
-        return qmp_session_refuse(errp, "Capabilities negotiation is already "
-                                        "complete, command ignored");
-    }
     if (!command_check(command, args, PROP_SYNTAX_JSON, errp)) {
         return false;
     }
@@ -142,12 +141,16 @@ static bool qmp_session_negotiate(QmpSession *session, json_t *args,
                                 i);
         }
         if (strcmp(json_string_value(word), "oob") != 0) {
+            /* A list's members have no name, and QEMU says so. */
             return tf_error_set(errp,
-                                "Parameter 'enable' does not accept value "
-                                "'%s'",
+                                "Parameter 'null' does not accept value '%s'",
                                 json_string_value(word));
         }
         oob = true;
+    }
+    if (session->negotiated) {
+        return qmp_session_refuse(errp, "Capabilities negotiation is already "
+                                        "complete, command ignored");
     }
     session->negotiated = true;
     session->oob = oob;
@@ -157,7 +160,8 @@ static bool qmp_session_negotiate(QmpSession *session, json_t *args,
 static json_t *qmp_session_execute(QmpSession *session,
                                    const QmpRequest *request, GError **errp)
 {
-    if (g_strcmp0(request->name, "qmp_capabilities") == 0 && !request->oob) {
+    if (!request->cut && !request->oob &&
+        strcmp(request->name, "qmp_capabilities") == 0) {
         return qmp_session_negotiate(session, request->args, errp)
                    ? json_object()
                    : NULL;
@@ -165,6 +169,11 @@ static json_t *qmp_session_execute(QmpSession *session,
     if (!session->negotiated) {
         qmp_session_refuse(errp, "Expecting capabilities negotiation with "
                                  "'qmp_capabilities'");
+        return NULL;
+    }
+    if (request->cut) {
+        g_set_error(errp, TF_ERROR, TF_ERROR_COMMAND_NOT_FOUND,
+                    "The command %s has not been found", request->name);
         return NULL;
     }
     if (request->oob && command_find(request->name)) {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "wire/json-framer.h"
 
+#include "wire/json-string.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,9 @@
 #define JSON_FRAMER_MAX_STRAY 64
 /* A larger buffer is given back once its value is done. */
 #define JSON_FRAMER_KEEP 65536
+/* Stands in for a bad token: jansson stops there, and says so. */
+#define JSON_FRAMER_BAD "\"\\q\""
+#define JSON_FRAMER_BAD_ERROR "invalid escape"
 
 void json_framer_init(JsonFramer *framer, size_t max_size)
 {
@@ -21,6 +26,7 @@ void json_framer_free(JsonFramer *framer)
         g_string_free(framer->text, TRUE);
         framer->text = NULL;
     }
+    g_clear_pointer(&framer->why, g_free);
 }
 
 void json_framer_reset(JsonFramer *framer)
@@ -30,6 +36,7 @@ void json_framer_reset(JsonFramer *framer)
         framer->text = g_string_new(NULL);
     }
     g_string_truncate(framer->text, 0);
+    g_clear_pointer(&framer->why, g_free);
     framer->token = 0;
     framer->tokens = 0;
     framer->braces = 0;
@@ -38,9 +45,10 @@ void json_framer_reset(JsonFramer *framer)
 }
 
 /* QEMU's words for what jansson found. */
-static char *json_framer_describe(const json_error_t *error)
+static char *json_framer_describe(const JsonFramer *framer,
+                                  const json_error_t *error)
 {
-    static const struct {
+    const struct {
         const char *jansson, *words;
     } rows[] = {
         {"unexpected token", "expecting value"},
@@ -48,20 +56,13 @@ static char *json_framer_describe(const json_error_t *error)
         {"'}' expected", "expected separator in dict"},
         {"']' expected", "expected separator in list"},
         {"duplicate object key", "duplicate key"},
-        {"invalid escape", "invalid escape sequence in string"},
-        {"invalid Unicode", "not a valid Unicode character"},
-        {"unable to decode", "invalid UTF-8 sequence in string"},
+        {JSON_FRAMER_BAD_ERROR, framer->why},
         {"NUL byte", "NUL in an object's key"},
         {"real number overflow", "number out of range"},
     };
-    static const char keyword[] = "invalid token near ";
     static const char key[] = "string or '}' expected near '";
     const char *words = "malformed value";
 
-    if (g_str_has_prefix(error->text, keyword)) {
-        return g_strdup_printf("JSON parse error, invalid keyword %s",
-                               error->text + strlen(keyword));
-    }
     if (g_str_has_prefix(error->text, key)) {
         words = strchr(",:]}", error->text[strlen(key)])
                     ? "expecting value"
@@ -83,7 +84,7 @@ static void json_framer_finish(JsonFramer *framer, JsonFramerFunc *func,
     json_auto_t *value = json_loadb(
         framer->text->str, framer->text->len,
         JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    g_autofree char *why = value ? NULL : json_framer_describe(&error);
+    g_autofree char *why = value ? NULL : json_framer_describe(framer, &error);
 
     json_framer_reset(framer);
     func(opaque, value, why);
@@ -95,11 +96,12 @@ static void json_framer_stray(JsonFramer *framer, unsigned char c,
 {
     g_autofree char *token = NULL;
     g_autofree char *why = NULL;
+    const char *start;
 
     g_string_append_c(framer->text, (char)c);
-    token = g_utf8_make_valid(
-        framer->text->str + framer->token,
-        (gssize)MIN(framer->text->len - framer->token, JSON_FRAMER_MAX_STRAY));
+    start = framer->text->str + framer->token;
+    token =
+        g_utf8_make_valid(start, (gssize)strnlen(start, JSON_FRAMER_MAX_STRAY));
     why = g_strdup_printf("JSON parse error, stray '%s'", token);
     json_framer_reset(framer);
     framer->state = JSON_FRAMER_RECOVERY;
@@ -171,7 +173,7 @@ static void json_framer_start(JsonFramer *framer, unsigned char c,
     } else if (c == '"' || c == '\'') {
         framer->quote = (char)c;
         framer->state = JSON_FRAMER_STRING;
-        g_string_append_c(framer->text, '"');
+        g_string_append_c(framer->text, (char)c);
     } else if (g_ascii_islower(c) || g_ascii_isdigit(c) || c == '-') {
         framer->state = c == '-'             ? JSON_FRAMER_SIGN
                         : c == '0'           ? JSON_FRAMER_ZERO
@@ -197,6 +199,38 @@ static void json_framer_recover(JsonFramer *framer, unsigned char c,
     }
 }
 
+/* Puts @token, or what stands for a bad one, in the last token's place. */
+static void json_framer_replace(JsonFramer *framer, const char *token,
+                                char *why)
+{
+    g_string_truncate(framer->text, framer->token);
+    g_string_append(framer->text, why ? JSON_FRAMER_BAD : token);
+    if (framer->why) {
+        g_free(why); /* the first is told */
+    } else {
+        framer->why = why;
+    }
+}
+
+static void json_framer_convert(JsonFramer *framer)
+{
+    g_autoptr(GString) strict = g_string_new(NULL);
+    char *why = json_string_convert(framer->text->str + framer->token, strict);
+
+    json_framer_replace(framer, strict->str, why);
+}
+
+static void json_framer_check_keyword(JsonFramer *framer)
+{
+    static const char *const keywords[] = {"true", "false", "null", NULL};
+    const char *word = framer->text->str + framer->token;
+
+    if (!g_strv_contains(keywords, word)) {
+        json_framer_replace(framer, NULL,
+                            g_strdup_printf("invalid keyword '%s'", word));
+    }
+}
+
 static void json_framer_string(JsonFramer *framer, unsigned char c,
                                JsonFramerFunc *func, void *opaque)
 {
@@ -206,20 +240,16 @@ static void json_framer_string(JsonFramer *framer, unsigned char c,
         json_framer_stray(framer, c, func, opaque);
         return;
     }
+    g_string_append_c(framer->text, (char)c);
     if (!escaped && c == '\\') {
         framer->state = JSON_FRAMER_ESCAPE;
         return;
     }
     framer->state = JSON_FRAMER_STRING;
     if (!escaped && c == (unsigned char)framer->quote) {
-        g_string_append_c(framer->text, '"');
+        json_framer_convert(framer);
         json_framer_end_token(framer, func, opaque);
-        return;
     }
-    if ((escaped && c != '\'') || c == '"') {
-        g_string_append_c(framer->text, '\\');
-    }
-    g_string_append_c(framer->text, (char)c);
 }
 
 /* What a number that stands in @state becomes by @c; START: it ended before
@@ -279,6 +309,8 @@ static void json_framer_open_token(JsonFramer *framer, unsigned char c,
     } else if (next == JSON_FRAMER_START) {
         if (state == JSON_FRAMER_DIGITS) {
             json_framer_widen(framer);
+        } else if (state == JSON_FRAMER_KEYWORD) {
+            json_framer_check_keyword(framer);
         }
         json_framer_end_token(framer, func, opaque);
         if (framer->state == JSON_FRAMER_START) {

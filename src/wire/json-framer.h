@@ -44,7 +44,9 @@ typedef enum JsonFramerState {
 } JsonFramerState;
 
 typedef struct JsonFramer {
-    GString *text;   /* of the unfinished value, in strict JSON */
+    GString *text;   /* of the unfinished value; its whole tokens in strict
+                        JSON */
+    char *why;       /* what is wrong with its first bad token, or NULL */
     size_t token;    /* where in @text the unfinished token begins */
     size_t max_size; /* bytes of one value */
     unsigned tokens;

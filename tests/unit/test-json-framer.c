@@ -104,6 +104,20 @@ static const struct {
     {"\xff{}", PARSE_ERROR "stray '\357\277\275'\nV {}\n"},
     {"{}\xff{}", "V {}\n" PARSE_ERROR "stray '\357\277\275'\nV {}\n"},
     {"-\n[]", PARSE_ERROR "stray '-\n'\nV []\n"},
+    /* Strings. */
+    {"'\"' '\\'' \"\\'\"", "V \"\\\"\"\nV \"'\"\nV \"'\"\n"},
+    {"'\"\n", PARSE_ERROR "stray ''\"\n'\n"},
+    {"\"\\q\"", PARSE_ERROR "invalid escape sequence in string\n"},
+    {"\"\\u12\"", PARSE_ERROR "\\u12\" is not a valid Unicode character\n"},
+    {"\"\\ud800\\u0041\"",
+     PARSE_ERROR "\\ud800 is not a valid Unicode character\n"},
+    {"\"\\udbff\\udfff\"",
+     PARSE_ERROR "\\udbff\\udfff is not a valid Unicode character\n"},
+    {"\"\xef\xbf\xbe\"", PARSE_ERROR "invalid UTF-8 sequence in string\n"},
+    /* The first of two bad tokens is told, but not before what is amiss in
+     * front of it. */
+    {"{nil: '\\q'}", PARSE_ERROR "invalid keyword 'nil'\n"},
+    {"[1 2, nil]", PARSE_ERROR "expected separator in list\n"},
 };
 
 static void test_cases(void)

@@ -87,7 +87,7 @@ static void test_negotiation(void)
          GENERIC("Parameter 'x' is unexpected")},
         {"{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":"
          "[\"x\"]}}",
-         GENERIC("Parameter 'enable' does not accept value 'x'")},
+         GENERIC("Parameter 'null' does not accept value 'x'")},
         {"{\"execute\":\"qmp_capabilities\",\"arguments\":{\"enable\":5}}",
          GENERIC("Invalid parameter type for 'enable', expected: array")},
         {"{\"exec-oob\":\"query-status\"}",
