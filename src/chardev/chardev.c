@@ -20,8 +20,18 @@ static void chardev_update(Chardev *chardev)
 static bool chardev_complete(Object *obj, GError **errp)
 {
     Chardev *chardev = (Chardev *)obj;
+    const ChardevClass *class = chardev_get_class(chardev);
 
-    return chardev_get_class(chardev)->open(chardev, errp);
+    if (class->check && !class->check(chardev, errp)) {
+        return false;
+    }
+    if (class->open(chardev, errp)) {
+        return true;
+    }
+    if (obj->syntax == PROP_SYNTAX_JSON) {
+        g_prefix_error(errp, "Failed to add chardev '%s': ", obj->id);
+    }
+    return false;
 }
 
 static void chardev_finalize(Object *obj)
@@ -45,6 +55,7 @@ const ObjectClass chardev_class = {
     .kind = OBJECT_KIND_CHARDEV,
     .size = sizeof(Chardev),
     .doc = "A byte stream to another process or host.",
+    .json_prefix = "backend.data.",
     .complete = chardev_complete,
     .finalize = chardev_finalize,
     .can_be_deleted = chardev_can_be_deleted,

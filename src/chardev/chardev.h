@@ -28,6 +28,8 @@ typedef struct ChardevHandlers {
 
 struct ChardevClass {
     ObjectClass object;
+    /* Is anything missing? In the words of who reads options. NULL: no. */
+    bool (*check)(const Chardev *chardev, GError **errp);
     bool (*open)(Chardev *chardev, GError **errp);
     void (*close)(Chardev *chardev);
     /* As read(2) and writev(2), but -errno: -EAGAIN when it would block,

@@ -10,16 +10,33 @@
 /* A regular file can't be polled: a turn of writing each so often. */
 #define DESCRIPTORS_TURN_MS 5
 
+static bool descriptors_can_poll(int fd)
+{
+    struct stat status;
+
+    return fd >= 0 && fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
+           !S_ISDIR(status.st_mode);
+}
+
+static bool descriptors_wants_read(const ChardevDescriptors *self)
+{
+    return self->chardev.connected && self->chardev.want_read &&
+           self->in_fd >= 0;
+}
+
 static gboolean descriptors_turn(gpointer opaque)
 {
     ChardevDescriptors *self = opaque;
     Chardev *chardev = &self->chardev;
 
     self->timer = 0;
+    descriptors_update(chardev); /* as long as it wants another */
     if (self->broken) {
         chardev_set_connected(chardev, false);
+    } else if (descriptors_wants_read(self) &&
+               !descriptors_can_poll(self->in_fd)) {
+        chardev->handlers->readable(chardev->opaque);
     } else if (chardev->want_write) {
-        descriptors_update(chardev);
         chardev->handlers->writable(chardev->opaque);
     }
     return G_SOURCE_REMOVE;
@@ -51,14 +68,6 @@ static void descriptors_out_event(void *opaque, uint32_t events)
     }
 }
 
-static bool descriptors_can_poll(int fd)
-{
-    struct stat status;
-
-    return fstat(fd, &status) == 0 && !S_ISREG(status.st_mode) &&
-           !S_ISDIR(status.st_mode);
-}
-
 static void descriptors_watch(LoopWatch *watch, int fd, bool want,
                               uint32_t events, LoopFunc *func, void *opaque)
 {
@@ -72,18 +81,18 @@ static void descriptors_watch(LoopWatch *watch, int fd, bool want,
 void descriptors_update(Chardev *chardev)
 {
     ChardevDescriptors *self = (ChardevDescriptors *)chardev;
-    bool polls = self->out_fd >= 0 && descriptors_can_poll(self->out_fd);
+    bool polls = descriptors_can_poll(self->out_fd);
     bool writing = chardev->connected && chardev->want_write && !self->broken;
-    bool turn = (writing && !polls) || (chardev->connected && self->broken);
+    bool polls_in = descriptors_can_poll(self->in_fd);
+    bool reading = descriptors_wants_read(self);
+    bool soon = (reading && !polls_in) || (chardev->connected && self->broken);
 
-    descriptors_watch(&self->in, self->in_fd,
-                      chardev->connected && chardev->want_read &&
-                          self->in_fd >= 0,
-                      EPOLLIN, descriptors_in_event, self);
+    descriptors_watch(&self->in, self->in_fd, reading && polls_in, EPOLLIN,
+                      descriptors_in_event, self);
     descriptors_watch(&self->out, self->out_fd, writing && polls, EPOLLOUT,
                       descriptors_out_event, self);
-    if (turn && !self->timer) {
-        self->timer = g_timeout_add(self->broken ? 0 : DESCRIPTORS_TURN_MS,
+    if ((soon || (writing && !polls)) && !self->timer) {
+        self->timer = g_timeout_add(soon ? 0 : DESCRIPTORS_TURN_MS,
                                     descriptors_turn, self);
     }
 }
@@ -128,6 +137,18 @@ ssize_t descriptors_writev(Chardev *chardev, const struct iovec *iov, int n)
         return -EPIPE;
     }
     return written < 0 ? -errno : written;
+}
+
+bool descriptors_check(const Chardev *chardev, const char *json,
+                       const char *words, GError **errp)
+{
+    if (((const ChardevDescriptors *)chardev)->path) {
+        return true;
+    }
+    return chardev->object.syntax == PROP_SYNTAX_JSON
+               ? tf_error_set(errp, "Parameter 'backend.data.%s' is missing",
+                              json)
+               : tf_error_set(errp, "%s", words);
 }
 
 void descriptors_start(ChardevDescriptors *self, int in_fd, int out_fd)

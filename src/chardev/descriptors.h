@@ -19,9 +19,13 @@ typedef struct ChardevDescriptors {
     bool opened;
     int in_fd, out_fd; /* owned; -1: none */
     LoopWatch in, out;
-    guint timer; /* to the next writable() or closed() by ourselves */
+    guint timer; /* to the next call of a handler by ourselves */
     bool broken; /* nobody reads what we write */
 } ChardevDescriptors;
+
+/* Is there a path? JSON calls it @json; else @words say that it lacks. */
+bool descriptors_check(const Chardev *chardev, const char *json,
+                       const char *words, GError **errp);
 
 /* The hooks of the class; open() has called descriptors_start(). */
 void descriptors_start(ChardevDescriptors *self, int in_fd, int out_fd);

@@ -5,14 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 
+static bool file_check(const Chardev *chardev, GError **errp)
+{
+    return descriptors_check(chardev, "out", "chardev: file: no filename given",
+                             errp);
+}
+
 static bool file_open(Chardev *chardev, GError **errp)
 {
     ChardevDescriptors *self = (ChardevDescriptors *)chardev;
     int fd;
 
-    if (!self->path) {
-        return tf_error_set(errp, "chardev: file: no filename given");
-    }
     fd = open(self->path,
               O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK |
                   (self->append ? O_APPEND : O_TRUNC),
@@ -53,6 +56,7 @@ const ChardevClass chardev_file_class = {
             .props = file_props,
             .doc = "A file that is written to.",
         },
+    .check = file_check,
     .open = file_open,
     .close = descriptors_close,
     .read = descriptors_read,

@@ -12,18 +12,19 @@
 
 #define PIPE_FLAGS (O_RDWR | O_CLOEXEC | O_NONBLOCK)
 
+static bool pipe_check(const Chardev *chardev, GError **errp)
+{
+    return descriptors_check(chardev, "device",
+                             "chardev: pipe: no device path given", errp);
+}
+
 static bool pipe_open(Chardev *chardev, GError **errp)
 {
     ChardevDescriptors *self = (ChardevDescriptors *)chardev;
-    g_autofree char *in =
-        g_strconcat(self->path ? self->path : "", ".in", NULL);
-    g_autofree char *out =
-        g_strconcat(self->path ? self->path : "", ".out", NULL);
+    g_autofree char *in = g_strconcat(self->path, ".in", NULL);
+    g_autofree char *out = g_strconcat(self->path, ".out", NULL);
     int in_fd, out_fd;
 
-    if (!self->path) {
-        return tf_error_set(errp, "chardev: pipe: no device path given");
-    }
     in_fd = open(in, PIPE_FLAGS);
     out_fd = open(out, PIPE_FLAGS);
     if (in_fd >= 0 && out_fd >= 0) {
@@ -68,6 +69,7 @@ const ChardevClass chardev_pipe_class = {
             .props = pipe_props,
             .doc = "One FIFO or two.",
         },
+    .check = pipe_check,
     .open = pipe_open,
     .close = descriptors_close,
     .read = descriptors_read,

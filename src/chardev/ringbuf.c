@@ -21,8 +21,7 @@ Chardev *chardev_ringbuf_find(const char *id, GError **errp)
     Object *obj = object_find(OBJECT_KIND_CHARDEV, id);
 
     if (!obj) {
-        g_set_error(errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND,
-                    "Device '%s' not found", id);
+        tf_error_set(errp, "Device '%s' not found", id);
         return NULL;
     }
     if (obj->class != &chardev_ringbuf_class.object) {

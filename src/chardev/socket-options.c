@@ -43,13 +43,24 @@ static bool socket_check_flat(const ChardevSocket *self, GError **errp)
             errp, "None or one of 'path', 'fd' or 'host' option required.");
     }
     if (n == 0) {
-        return tf_error_set(errp,
-                            "chardev: socket: no 'host', 'path' or 'fd' given");
+        return self->chardev.object.syntax == PROP_SYNTAX_JSON
+                   ? tf_error_set(errp,
+                                  "Parameter 'backend.data.addr' is missing")
+                   : tf_error_set(errp, "chardev: socket: no 'host', 'path' or "
+                                        "'fd' given");
     }
     if (self->host && !self->port) {
         return tf_error_set(errp, "chardev: socket: no port given");
     }
     return true;
+}
+
+bool chardev_socket_check(const Chardev *chardev, GError **errp)
+{
+    const ChardevSocket *self = (const ChardevSocket *)chardev;
+
+    return socket_is_nested(self) ? socket_check_nested(self, errp)
+                                  : socket_check_flat(self, errp);
 }
 
 static bool socket_check_mode(const ChardevSocket *self, GError **errp)
@@ -146,12 +157,10 @@ static void socket_set_defaults(ChardevSocket *self)
     }
 }
 
-bool chardev_socket_check(ChardevSocket *self, GError **errp)
+bool chardev_socket_prepare(ChardevSocket *self, GError **errp)
 {
     socket_set_defaults(self);
-    if (!(socket_is_nested(self) ? socket_check_nested(self, errp)
-                                 : socket_check_flat(self, errp)) ||
-        !socket_check_tls(self, errp) || !socket_check_mode(self, errp) ||
+    if (!socket_check_tls(self, errp) || !socket_check_mode(self, errp) ||
         !socket_fill_address(self, errp)) {
         return false;
     }
@@ -168,7 +177,7 @@ const Property chardev_socket_props[] = {
     {
         .name = "addr.type",
         PROP_FIELD_STRING(ChardevSocket, addr_type),
-        .flags = PROP_FIXED,
+        .flags = PROP_FIXED | PROP_IN_GROUP,
         .enum_name = "SocketAddressType",
         .values = socket_addr_types,
         .since = "0.1",
@@ -292,6 +301,13 @@ const Property chardev_socket_props[] = {
         .since = "0.1",
         .doc = "Speak TLS with these credentials (the id of a tls-creds-x509 "
                "or tls-creds-psk).",
+    },
+    {
+        .name = "connected",
+        PROP_FIELD_BOOL(ChardevSocket, chardev.connected),
+        .flags = PROP_READ_ONLY,
+        .since = "0.1",
+        .doc = "Is there a peer?",
     },
     PROP_END,
 };

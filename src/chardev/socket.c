@@ -433,7 +433,7 @@ static bool socket_open(Chardev *chardev, GError **errp)
     ChardevSocket *self = (ChardevSocket *)chardev;
 
     socket_init(self);
-    return chardev_socket_check(self, errp) && socket_begin(self, errp);
+    return chardev_socket_prepare(self, errp) && socket_begin(self, errp);
 }
 
 static void socket_close(Chardev *chardev)
@@ -497,6 +497,7 @@ const ChardevClass chardev_socket_class = {
             .props = chardev_socket_props,
             .doc = "A TCP, unix or inherited stream socket.",
         },
+    .check = chardev_socket_check,
     .open = socket_open,
     .close = socket_close,
     .read = socket_read,

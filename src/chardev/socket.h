@@ -53,8 +53,11 @@ typedef struct ChardevSocket {
 
 extern const Property chardev_socket_props[];
 
-/* Checks the properties together, puts in the defaults that depend on others,
+/* Is the address whole? */
+bool chardev_socket_check(const Chardev *chardev, GError **errp);
+
+/* Puts in the defaults that depend on others, checks the properties together,
  * fills the address and holds the credentials. */
-bool chardev_socket_check(ChardevSocket *self, GError **errp);
+bool chardev_socket_prepare(ChardevSocket *self, GError **errp);
 
 #endif

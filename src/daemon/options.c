@@ -140,6 +140,27 @@ static bool option_object(Options *options, const char *text, const char *arg,
     return item || option_item_done(error, errp);
 }
 
+/* Brings {"backend": TYPE, "id": ID, ...} into the form of chardev-add. */
+static void option_nest_backend(OptionItem *item)
+{
+    json_t *type = json_object_get(item->args, "backend");
+    json_t *id = json_object_get(item->args, "id");
+    json_t *args;
+
+    if (item->syntax != PROP_SYNTAX_JSON || !json_is_string(type)) {
+        return;
+    }
+    args = json_pack("{s:{s:O, s:O}}", "backend", "type", type, "data",
+                     item->args);
+    if (id) {
+        json_object_set(args, "id", id);
+    }
+    json_object_del(item->args, "backend");
+    json_object_del(item->args, "id");
+    json_decref(item->args);
+    item->args = args;
+}
+
 static bool option_chardev(Options *options, const char *text, const char *arg,
                            GError **errp)
 {
@@ -149,6 +170,7 @@ static bool option_chardev(Options *options, const char *text, const char *arg,
 
     if (item) {
         item->command = "chardev-add";
+        option_nest_backend(item);
         g_ptr_array_add(options->items[OPTION_STAGE_CHARDEVS], item);
     }
     return item || option_item_done(error, errp);

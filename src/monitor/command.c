@@ -6,6 +6,7 @@
 static const Command *const command_tables[] = {
     monitor_commands,
     object_commands,
+    chardev_commands,
     device_commands,
 };
 

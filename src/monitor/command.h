@@ -25,6 +25,7 @@ typedef struct Command {
 /* The tables, each ended by a row without a name. */
 extern const Command monitor_commands[]; /* commands-monitor.c */
 extern const Command object_commands[];  /* commands-object.c */
+extern const Command chardev_commands[]; /* commands-chardev.c */
 extern const Command device_commands[];  /* commands-device.c */
 
 const Command *command_find(const char *name);

@@ -81,9 +81,7 @@ static const Property qmp_capabilities_args[] = {
 
 static const Property human_monitor_command_args[] = {
     COMMAND_ARG_STRING("command-line", PROP_REQUIRED, "what to execute"),
-    {.name = "cpu-index",
-     .type = PROP_UINT32,
-     .doc = "refused: there is no CPU"},
+    {.name = "cpu-index", .type = PROP_INT, .doc = "refused: there is no CPU"},
     PROP_END,
 };
 

@@ -63,7 +63,7 @@ static void qom_add_children(json_t *list, ObjectKind kind)
 
     for (guint i = 0; i < children->len; i++) {
         const Object *obj = children->pdata[i];
-        g_autofree char *name = qom_class_name(obj->class);
+        g_autofree char *name = object_class_type_name(obj->class);
         g_autofree char *type = g_strdup_printf("child<%s>", name);
 
         json_array_append_new(list, qom_entry(obj->id, type));
@@ -117,7 +117,7 @@ static json_t *qom_get(json_t *args, PropertySyntax syntax, GError **errp)
     const char *name = arg_string(args, "property");
     QomNode node;
 
-    if (!qom_resolve(arg_string(args, "path"), &node, errp)) {
+    if (!qom_resolve_one(arg_string(args, "path"), &node, errp)) {
         return NULL;
     }
     if (strcmp(name, "type") == 0) {
@@ -136,7 +136,7 @@ static json_t *qom_set(json_t *args, PropertySyntax syntax, GError **errp)
     const char *name = arg_string(args, "property");
     QomNode node;
 
-    if (!qom_resolve(arg_string(args, "path"), &node, errp)) {
+    if (!qom_resolve_one(arg_string(args, "path"), &node, errp)) {
         return NULL;
     }
     if (strcmp(name, "type") == 0) {
@@ -168,7 +168,7 @@ static bool qom_implements(const ObjectClass *class, const char *name)
         return true;
     }
     for (; class; class = class->parent) {
-        g_autofree char *own = qom_class_name(class);
+        g_autofree char *own = object_class_type_name(class);
 
         if (strcmp(own, name) == 0) {
             return true;
@@ -180,9 +180,10 @@ static bool qom_implements(const ObjectClass *class, const char *name)
 static void qom_add_type(const ObjectClass *class, bool abstract, void *opaque)
 {
     QomTypes *types = opaque;
-    g_autofree char *name = qom_class_name(class);
-    g_autofree char *parent =
-        class->parent ? qom_class_name(class->parent) : g_strdup("object");
+    g_autofree char *name = object_class_type_name(class);
+    g_autofree char *parent = class->parent
+                                  ? object_class_type_name(class->parent)
+                                  : g_strdup("object");
     json_t *entry;
 
     if ((abstract && !types->abstract) ||

@@ -147,7 +147,7 @@ static void info_tree_container(GString *out, ObjectKind kind, int indent)
                            qom_container_name(kind));
     for (guint i = 0; i < objects->len; i++) {
         const Object *obj = objects->pdata[i];
-        g_autofree char *type = qom_class_name(obj->class);
+        g_autofree char *type = object_class_type_name(obj->class);
 
         g_string_append_printf(out, "%*s/%s (%s)\n", indent + 2, "", obj->id,
                                type);

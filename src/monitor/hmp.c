@@ -85,7 +85,7 @@ static void hmp_chardev_remove(GString *out, char **argv)
 
 static void hmp_netdev_add(GString *out, char **argv)
 {
-    hmp_do_option(out, "netdev_add", argv[0], "type");
+    hmp_do_option(out, "netdev_add", argv[0] ? argv[0] : "", "type");
 }
 
 static void hmp_netdev_del(GString *out, char **argv)
@@ -221,7 +221,7 @@ const HmpCommand hmp_commands[] = {
      OBJECT_KIND_CHARDEV},
     {"chardev-remove", "id", "remove a character device", 1, 1, false,
      hmp_chardev_remove, HMP_ARGUMENT_ID, OBJECT_KIND_CHARDEV},
-    {"netdev_add", "[type=]type,id=str[,prop=value][,...]", "add a netdev", 1,
+    {"netdev_add", "[type=]type,id=str[,prop=value][,...]", "add a netdev", 0,
      1, true, hmp_netdev_add, HMP_ARGUMENT_OPTION, OBJECT_KIND_NETDEV},
     {"netdev_del", "id", "remove a netdev and the filters on it", 1, 1, false,
      hmp_netdev_del, HMP_ARGUMENT_ID, OBJECT_KIND_NETDEV},
@@ -294,7 +294,9 @@ static bool hmp_split(const HmpCommand *row, const char *args, GString *out,
     return false;
 }
 
-static void hmp_run(const HmpCommand *row, const char *args, GString *out)
+/* @prefix stands in front of the row's name in a hint. */
+static void hmp_run(const HmpCommand *row, const char *prefix, const char *args,
+                    GString *out)
 {
     char *words[HMP_MAX_WORDS + 1] = {NULL};
 
@@ -303,8 +305,8 @@ static void hmp_run(const HmpCommand *row, const char *args, GString *out)
     } else {
         g_autofree char *name = g_strndup(row->name, strcspn(row->name, "|"));
 
-        g_string_append_printf(out, "Try \"help %s\" for more information\n",
-                               name);
+        g_string_append_printf(out, "Try \"help %s%s\" for more information\n",
+                               prefix, name);
     }
     for (unsigned i = 0; words[i]; i++) {
         g_free(words[i]);
@@ -334,7 +336,7 @@ static void hmp_dispatch(const char *line, GString *out)
         p += strlen(sub);
     }
     if (row) {
-        hmp_run(row, p, out);
+        hmp_run(row, sub ? "info " : "", p, out);
     } else {
         g_string_append_printf(out, "unknown command: '%s%s%s'\n", word,
                                sub ? " " : "", sub ? sub : "");

@@ -97,8 +97,7 @@ static bool qmp_session_parse(const QmpSession *session, json_t *value,
             }
             request->oob = oob;
             request->name = json_string_value(member);
-            request->cut =
-                strlen(request->name) != json_string_length(member);
+            request->cut = strlen(request->name) != json_string_length(member);
         } else if (strcmp(key, "arguments") == 0) {
             if (!json_is_object(member)) {
                 return tf_error_set(

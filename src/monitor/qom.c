@@ -77,11 +77,11 @@ static unsigned qom_resolve_partial(char **parts, guint n, QomNode *node)
     return found;
 }
 
-bool qom_resolve(const char *path, QomNode *node, GError **errp)
+/* Returns how many nodes @path leads to; @node is the one if there is one. */
+static unsigned qom_count(const char *path, QomNode *node)
 {
     g_auto(GStrv) parts = g_strsplit(path, "/", -1);
     guint n = 0;
-    unsigned found;
 
     /* Slashes may be doubled and stand at the end. */
     for (guint i = 0; parts[i]; i++) {
@@ -92,32 +92,35 @@ bool qom_resolve(const char *path, QomNode *node, GError **errp)
             parts[n++] = part;
         }
     }
-    found = path[0] == '/' ? qom_resolve_absolute(parts, n, node)
-                           : qom_resolve_partial(parts, n, node);
+    return path[0] == '/' ? qom_resolve_absolute(parts, n, node)
+                          : qom_resolve_partial(parts, n, node);
+}
+
+static bool qom_not_found(const char *path, GError **errp)
+{
+    g_set_error(errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND,
+                "Device '%s' not found", path);
+    return false;
+}
+
+bool qom_resolve(const char *path, QomNode *node, GError **errp)
+{
+    unsigned found = qom_count(path, node);
+
     if (found > 1) {
         return tf_error_set(errp, "Path '%s' is ambiguous", path);
     }
-    if (found == 0) {
-        g_set_error(errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND,
-                    "Device '%s' not found", path);
-    }
-    return found == 1;
+    return found == 1 || qom_not_found(path, errp);
 }
 
-char *qom_class_name(const ObjectClass *class)
+bool qom_resolve_one(const char *path, QomNode *node, GError **errp)
 {
-    /* QEMU names objects and abstract bases in full, chardevs by backend. */
-    if (!class->parent || class->kind == OBJECT_KIND_OBJECT) {
-        return g_strdup(class->name);
-    }
-    return g_strconcat(class->kind == OBJECT_KIND_CHARDEV ? "chardev-"
-                                                          : "netdev-",
-                       class->name, NULL);
+    return qom_count(path, node) == 1 || qom_not_found(path, errp);
 }
 
 char *qom_node_type(const QomNode *node)
 {
-    return node->type == QOM_OBJECT ? qom_class_name(node->obj->class)
+    return node->type == QOM_OBJECT ? object_class_type_name(node->obj->class)
                                     : g_strdup("container");
 }
 
@@ -161,7 +164,7 @@ typedef struct QomFind {
 static void qom_find_one(const ObjectClass *class, bool abstract, void *opaque)
 {
     QomFind *find = opaque;
-    g_autofree char *name = qom_class_name(class);
+    g_autofree char *name = object_class_type_name(class);
 
     if (strcmp(name, find->name) == 0) {
         find->class = class;

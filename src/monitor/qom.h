@@ -17,11 +17,13 @@ typedef struct QomNode {
 /* DeviceNotFound if there is none, GenericError if there are several. */
 bool qom_resolve(const char *path, QomNode *node, GError **errp);
 
+/* As qom-get and qom-set see it: one of several is as good as none. */
+bool qom_resolve_one(const char *path, QomNode *node, GError **errp);
+
 /* "objects", "chardevs", "netdevs" */
 const char *qom_container_name(ObjectKind kind);
 
-/* "filter-mirror", "chardev-socket", "netdev-tap", "container"; owned. */
-char *qom_class_name(const ObjectClass *class);
+/* object_class_type_name(), or "container"; owned. */
 char *qom_node_type(const QomNode *node);
 
 /* Any class, the abstract ones included, by its QOM name. */

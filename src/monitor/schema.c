@@ -172,6 +172,7 @@ static char *schema_type_of(Schema *schema, const Property *row)
     case PROP_UINT32:
     case PROP_UINT64:
     case PROP_SIZE:
+    case PROP_INT:
         return g_strdup("int");
     case PROP_AUTO_UINT32:
         return g_strdup("str-or-int");

@@ -99,7 +99,8 @@ static bool dgram_open_remote(Dgram *self, Address *local, GError **errp)
         return tf_error_set(errp, "remote and local types must be the same");
     }
     if (remote.type == ADDRESS_FD) {
-        return tf_error_set(errp, "remote can not be of type fd");
+        return local ? tf_error_set(errp, "remote can not be of type fd")
+                     : tf_error_set(errp, "dgram requires local= parameter");
     }
     if (!datagram_resolve(&remote, &name, errp)) {
         return false;

@@ -8,8 +8,7 @@ const char *const netdev_address_types[] = {"inet", "unix", "fd", NULL};
 
 bool netdev_address_is_given(const NetdevAddress *given)
 {
-    return given->type || given->host || given->port || given->path ||
-           given->str;
+    return given->type != NULL; /* what else is given needs it */
 }
 
 static bool netdev_address_check(const NetdevAddress *given, const char *prefix,
@@ -25,8 +24,7 @@ static bool netdev_address_check(const NetdevAddress *given, const char *prefix,
     };
 
     if (!given->type) {
-        return tf_error_set(errp, "Parameter '%s%s' is missing", prefix,
-                            netdev_address_is_given(given) ? ".type" : "");
+        return tf_error_set(errp, "Parameter '%s' is missing", prefix);
     }
     for (size_t i = 0; i < G_N_ELEMENTS(members); i++) {
         bool wanted = strcmp(members[i].type, given->type) == 0;

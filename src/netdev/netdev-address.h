@@ -36,7 +36,7 @@ json_t *netdev_address_to_json(const Address *address);
 #define NETDEV_ADDRESS_ROWS(instance, field, prefix, what)                     \
     {.name = prefix ".type",                                                   \
      PROP_FIELD_STRING(instance, field.type),                                  \
-     .flags = PROP_FIXED,                                                      \
+     .flags = PROP_FIXED | PROP_IN_GROUP,                                      \
      .enum_name = "SocketAddressType",                                         \
      .values = netdev_address_types,                                           \
      .since = "0.1",                                                           \

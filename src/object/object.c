@@ -133,15 +133,42 @@ static void object_flatten(const ObjectClass *class, json_t *props,
 
 typedef struct ObjectFill {
     Object *obj;
-    json_t *flat; /* what is not yet used */
+    json_t *props;
+    json_t *flat;       /* what is not yet used */
+    const char *prefix; /* in front of names in messages */
     PropertySyntax syntax;
     GError *error;
 } ObjectFill;
 
+/* Is anything given of the group that @name is in ("addr.type": "addr")? */
+static bool object_fill_has_group(const ObjectFill *fill, const char *name)
+{
+    size_t length = (size_t)(strrchr(name, '.') - name);
+    g_autofree char *group = g_strndup(name, length);
+    const char *key;
+    json_t *value;
+
+    json_object_foreach (fill->flat, key, value) {
+        if (strncmp(key, name, length + 1) == 0) {
+            return true;
+        }
+    }
+    return json_is_object(json_object_get(fill->props, group));
+}
+
+/* Must @row, which is not given, be? */
+static bool object_fill_wants(const ObjectFill *fill, const Property *row)
+{
+    return row->flags & PROP_REQUIRED ||
+           (row->flags & PROP_IN_GROUP &&
+            object_fill_has_group(fill, row->name));
+}
+
 static void object_fill_one(const Property *row, void *opaque)
 {
     ObjectFill *fill = opaque;
-    bool json = fill->syntax == PROP_SYNTAX_JSON;
+    g_autofree char *label =
+        g_strconcat(fill->prefix, property_label(row, fill->syntax), NULL);
     const char *names[] = {row->name, row->json};
     bool given = false;
 
@@ -154,33 +181,44 @@ static void object_fill_one(const Property *row, void *opaque)
 
         if (value) {
             given = true;
-            property_set(fill->obj, row, value, fill->syntax, &fill->error);
+            property_set_labelled(fill->obj, row, label, value, fill->syntax,
+                                  &fill->error);
             json_object_del(fill->flat, names[i]);
         }
     }
-    if (!given && (row->flags & PROP_REQUIRED) && !fill->error) {
-        tf_error_set(&fill->error, "Parameter '%s' is missing",
-                     json && row->json ? row->json : row->name);
+    if (!given && !fill->error && object_fill_wants(fill, row)) {
+        tf_error_set(&fill->error, "Parameter '%s' is missing", label);
     }
 }
 
-/* What is left in @flat has no row. */
-static bool object_refuse_unknown(const ObjectClass *class, json_t *flat,
-                                  PropertySyntax syntax, GError **errp)
+/* What is left in fill->flat has no row. */
+static bool object_refuse_unknown(const ObjectFill *fill, GError **errp)
 {
-    const char *name = json_object_iter_key(json_object_iter(flat));
+    const ObjectClass *class = fill->obj->class;
+    const char *name = json_object_iter_key(json_object_iter(fill->flat));
 
     if (!name) {
         return true;
     }
-    if (syntax == PROP_SYNTAX_TEXT) {
+    if (fill->syntax == PROP_SYNTAX_TEXT) {
         return tf_error_set(errp, "Invalid parameter '%s'", name);
     }
     if (object_class_has_group(class, name)) {
-        return tf_error_set(
-            errp, "Invalid parameter type for '%s', expected: object", name);
+        return tf_error_set(errp,
+                            "Invalid parameter type for '%s%s', expected: "
+                            "object",
+                            fill->prefix, name);
     }
-    return tf_error_set(errp, "Parameter '%s' is unexpected", name);
+    return tf_error_set(errp, "Parameter '%s%s' is unexpected", fill->prefix,
+                        name);
+}
+
+static const char *object_class_prefix(const ObjectClass *class)
+{
+    while (class->parent) {
+        class = class->parent;
+    }
+    return class->json_prefix ? class->json_prefix : "";
 }
 
 /* Sets all properties. Where several things are wrong, the rows' order decides
@@ -189,7 +227,14 @@ static bool object_fill(Object *obj, json_t *props, PropertySyntax syntax,
                         GError **errp)
 {
     json_auto_t *flat = json_object();
-    ObjectFill fill = {.obj = obj, .flat = flat, .syntax = syntax};
+    ObjectFill fill = {
+        .obj = obj,
+        .props = props,
+        .flat = flat,
+        .prefix =
+            syntax == PROP_SYNTAX_JSON ? object_class_prefix(obj->class) : "",
+        .syntax = syntax,
+    };
 
     if (props) {
         object_flatten(obj->class, props, "", 0, flat);
@@ -199,7 +244,7 @@ static bool object_fill(Object *obj, json_t *props, PropertySyntax syntax,
         g_propagate_error(errp, fill.error);
         return false;
     }
-    return object_refuse_unknown(obj->class, flat, syntax, errp);
+    return object_refuse_unknown(&fill, errp);
 }
 
 static void object_clear_one(const Property *row, void *opaque)
@@ -234,22 +279,21 @@ bool object_class_complete(Object *obj, GError **errp)
     return true;
 }
 
-static bool object_check_id(ObjectKind kind, const char *id, GError **errp)
+static bool object_check_id(ObjectKind kind, const char *id,
+                            PropertySyntax syntax, GError **errp)
 {
     if (!object_id_is_wellformed(id)) {
         return tf_error_set(errp, "Parameter 'id' expects an identifier");
     }
-    if (!object_find(kind, id)) {
+    /* Every container has a property "type". */
+    if (!object_find(kind, id) && strcmp(id, "type") != 0) {
         return true;
     }
-    switch (kind) {
-    case OBJECT_KIND_CHARDEV:
-        return tf_error_set(errp, "Chardev with id '%s' already exists", id);
-    case OBJECT_KIND_NETDEV:
+    if (kind == OBJECT_KIND_NETDEV) {
         return tf_error_set(errp, "Duplicate ID '%s'", id);
-    case OBJECT_KIND_OBJECT:
-    case OBJECT_KIND__MAX:
-        break;
+    }
+    if (kind == OBJECT_KIND_CHARDEV && syntax == PROP_SYNTAX_JSON) {
+        return tf_error_set(errp, "Chardev with id '%s' already exists", id);
     }
     return tf_error_set(errp,
                         "attempt to add duplicate property '%s' to object "
@@ -274,9 +318,10 @@ Object *object_new(ObjectKind kind, const char *type, const char *id,
     }
     obj = g_malloc0(class->size);
     obj->class = class;
+    obj->syntax = syntax;
     obj->id = g_strdup(id);
     if (!object_fill(obj, props, syntax, errp) ||
-        !object_check_id(kind, id, errp)) {
+        !object_check_id(kind, id, syntax, errp)) {
         object_free(obj);
         return NULL;
     }
@@ -367,19 +412,36 @@ static bool object_notify_changed(Object *obj, const Property *row,
     return true;
 }
 
+char *object_class_type_name(const ObjectClass *class)
+{
+    if (!class->parent || class->kind == OBJECT_KIND_OBJECT) {
+        return g_strdup(class->name);
+    }
+    return g_strconcat(class->kind == OBJECT_KIND_CHARDEV ? "chardev-"
+                                                          : "netdev-",
+                       class->name, NULL);
+}
+
+/* "Property 'TYPE.NAME'" and @what. */
+static bool object_refuse_property(const Object *obj, const char *name,
+                                   const char *what, GError **errp)
+{
+    g_autofree char *type = object_class_type_name(obj->class);
+
+    return tf_error_set(errp, "Property '%s.%s' %s", type, name, what);
+}
+
 bool object_set(Object *obj, const char *name, json_t *value,
                 PropertySyntax syntax, GError **errp)
 {
     const Property *row = object_class_find_property(obj->class, name);
 
     if (!row) {
-        return tf_error_set(errp, "Property '%s.%s' not found",
-                            obj->class->name, name);
+        return object_refuse_property(obj, name, "not found", errp);
     }
     if (row->flags & PROP_READ_ONLY ||
         (row->flags & PROP_FIXED && obj->completed)) {
-        return tf_error_set(errp, "Property '%s.%s' is not writable",
-                            obj->class->name, name);
+        return object_refuse_property(obj, name, "is not writable", errp);
     }
     if (!property_set(obj, row, value, syntax, errp)) {
         return false;
@@ -392,8 +454,7 @@ json_t *object_get(const Object *obj, const char *name, GError **errp)
     const Property *row = object_class_find_property(obj->class, name);
 
     if (!row) {
-        tf_error_set(errp, "Property '%s.%s' not found", obj->class->name,
-                     name);
+        object_refuse_property(obj, name, "not found", errp);
         return NULL;
     }
     return property_get(obj, row);

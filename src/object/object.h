@@ -43,6 +43,8 @@ struct ObjectClass {
     size_t size;           /* of an instance */
     const Property *props; /* own rows; NULL for none */
     const char *doc;       /* one sentence */
+    /* Of a base: where JSON has the properties, for messages. */
+    const char *json_prefix;
     /* All properties are set: check them together, open, attach. */
     bool (*complete)(Object *obj, GError **errp);
     /* Undoes complete(), also a failed one. The base frees the properties. */
@@ -56,6 +58,7 @@ struct ObjectClass {
 struct Object {
     const ObjectClass *class;
     char *id;
+    PropertySyntax syntax; /* that it was made in */
     bool completed;
     unsigned users; /* objects that hold this one: deletion is refused */
 };
@@ -99,6 +102,10 @@ void object_class_foreach_property(const ObjectClass *class,
 bool object_set(Object *obj, const char *name, json_t *value,
                 PropertySyntax syntax, GError **errp);
 json_t *object_get(const Object *obj, const char *name, GError **errp);
+
+/* QOM's name of the type, owned: objects and abstract bases in full, others
+ * by kind ("chardev-socket", "netdev-tap"). */
+char *object_class_type_name(const ObjectClass *class);
 
 /* Calls the class's hook of that name, the nearest up the parents. */
 bool object_class_complete(Object *obj, GError **errp);

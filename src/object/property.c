@@ -14,10 +14,17 @@ typedef struct PropertyValue {
     bool boolean;
 } PropertyValue;
 
-/* The name the user knows the row by, for messages. */
-static const char *property_label(const Property *row, PropertySyntax syntax)
+const char *property_label(const Property *row, PropertySyntax syntax)
 {
     return syntax == PROP_SYNTAX_JSON && row->json ? row->json : row->name;
+}
+
+/* What QEMU names in a message about a value: the last part of a path. */
+static const char *property_leaf(const char *label)
+{
+    const char *dot = strrchr(label, '.');
+
+    return dot ? dot + 1 : label;
 }
 
 static bool property_type_error(const char *label, const char *expected,
@@ -55,7 +62,7 @@ static bool property_read_string(const Property *row, const char *label,
         if (index < 0) {
             return tf_error_set(errp,
                                 "Parameter '%s' does not accept value '%s'",
-                                label, out->string);
+                                property_leaf(label), out->string);
         }
         out->number = (uint64_t)index;
     }
@@ -135,6 +142,12 @@ static uint64_t property_max(const Property *row)
     return row->type == PROP_AUTO_UINT32 ? PROP_AUTO - 1 : UINT64_MAX;
 }
 
+static bool property_no_uint32(const char *label, GError **errp)
+{
+    return tf_error_set(errp, "Parameter '%s' expects uint32_t",
+                        property_leaf(label));
+}
+
 static bool property_check_range(const Property *row, const char *label,
                                  uint64_t number, GError **errp)
 {
@@ -146,7 +159,7 @@ static bool property_check_range(const Property *row, const char *label,
                             label);
     }
     if (row->type == PROP_UINT32 && number > UINT32_MAX) {
-        return tf_error_set(errp, "Parameter '%s' expects uint32_t", label);
+        return property_no_uint32(label, errp);
     }
     if (number < row->min || number > property_max(row)) {
         return tf_error_set(errp,
@@ -157,6 +170,25 @@ static bool property_check_range(const Property *row, const char *label,
     return true;
 }
 
+/* A number of JSON. What does not fit 64 bits with sign comes as a real. */
+static bool property_read_json_number(const Property *row, const char *label,
+                                      json_t *value, PropertyValue *out,
+                                      GError **errp)
+{
+    bool small = row->type == PROP_UINT32;
+    double real = json_real_value(value);
+
+    if (json_is_integer(value) && json_integer_value(value) >= 0) {
+        out->number = (uint64_t)json_integer_value(value);
+        return true;
+    }
+    if (small &&
+        (json_is_integer(value) || (real >= 0x1p63 && real < 0x1p64))) {
+        return property_no_uint32(label, errp);
+    }
+    return tf_error_set(errp, "Parameter '%s' expects uint64", label);
+}
+
 static bool property_read_number(const Property *row, const char *label,
                                  json_t *value, PropertySyntax syntax,
                                  PropertyValue *out, GError **errp)
@@ -164,17 +196,10 @@ static bool property_read_number(const Property *row, const char *label,
     bool size = row->type == PROP_SIZE;
     const char *text = json_string_value(value);
 
-    if (json_is_integer(value)) {
-        json_int_t integer = json_integer_value(value);
-
-        if (integer < 0) {
-            return tf_error_set(errp, "Parameter '%s' expects %s", label,
-                                row->type == PROP_UINT32 ? "uint32_t"
-                                                         : "uint64");
+    if (syntax == PROP_SYNTAX_JSON || !text) {
+        if (!property_read_json_number(row, label, value, out, errp)) {
+            return false;
         }
-        out->number = (uint64_t)integer;
-    } else if (syntax == PROP_SYNTAX_JSON || !text) {
-        return tf_error_set(errp, "Parameter '%s' expects uint64", label);
     } else if (!property_parse_number(text, size, &out->number)) {
         return tf_error_set(errp, "Parameter '%s' expects a %s value", label,
                             size ? "size" : "uint64");
@@ -202,12 +227,10 @@ static bool property_read_auto(const Property *row, const char *label,
     return property_read_number(row, label, value, syntax, out, errp);
 }
 
-static bool property_read(const Property *row, json_t *value,
+static bool property_read(const Property *row, const char *label, json_t *value,
                           PropertySyntax syntax, PropertyValue *out,
                           GError **errp)
 {
-    const char *label = property_label(row, syntax);
-
     switch (row->type) {
     case PROP_STRING:
     case PROP_ENUM:
@@ -220,6 +243,9 @@ static bool property_read(const Property *row, json_t *value,
         return property_read_number(row, label, value, syntax, out, errp);
     case PROP_AUTO_UINT32:
         return property_read_auto(row, label, value, syntax, out, errp);
+    case PROP_INT:
+        return json_is_integer(value) ||
+               property_type_error(label, "integer", errp);
     case PROP_OBJECT:
         return json_is_object(value) ||
                property_type_error(label, "object", errp);
@@ -237,7 +263,8 @@ bool property_check(const Property *row, json_t *value, PropertySyntax syntax,
 {
     PropertyValue ignored;
 
-    return property_read(row, value, syntax, &ignored, errp);
+    return property_read(row, property_label(row, syntax), value, syntax,
+                         &ignored, errp);
 }
 
 static void property_store(void *instance, const Property *row,
@@ -267,6 +294,7 @@ static void property_store(void *instance, const Property *row,
     case PROP_ENUM:
         *(int *)field = (int)value->number;
         break;
+    case PROP_INT:
     case PROP_OBJECT:
     case PROP_LIST:
     case PROP_ANY:
@@ -277,9 +305,17 @@ static void property_store(void *instance, const Property *row,
 bool property_set(void *instance, const Property *row, json_t *value,
                   PropertySyntax syntax, GError **errp)
 {
+    return property_set_labelled(instance, row, property_label(row, syntax),
+                                 value, syntax, errp);
+}
+
+bool property_set_labelled(void *instance, const Property *row,
+                           const char *label, json_t *value,
+                           PropertySyntax syntax, GError **errp)
+{
     PropertyValue read = {0};
 
-    if (!property_read(row, value, syntax, &read, errp)) {
+    if (!property_read(row, label, value, syntax, &read, errp)) {
         return false;
     }
     property_store(instance, row, &read);
@@ -315,6 +351,7 @@ json_t *property_get(const void *instance, const Property *row)
             return json_string("auto");
         }
         return json_integer(*(const uint32_t *)field);
+    case PROP_INT:
     case PROP_OBJECT:
     case PROP_LIST:
     case PROP_ANY:
@@ -359,6 +396,8 @@ const char *property_type_name(const Property *row)
         return "size";
     case PROP_AUTO_UINT32:
         return "auto|uint32";
+    case PROP_INT:
+        return "int";
     case PROP_OBJECT:
         return "object";
     case PROP_LIST:

@@ -26,6 +26,7 @@ typedef enum PropertyType {
     PROP_ENUM,        /* int, an index into the row's values */
     PROP_AUTO_UINT32, /* uint32_t, or the word auto = PROP_AUTO */
     /* Arguments of monitor commands; no field holds them. */
+    PROP_INT, /* of either sign */
     PROP_OBJECT,
     PROP_LIST,
     PROP_ANY,
@@ -37,6 +38,9 @@ enum {
     PROP_REQUIRED = 1 << 0,  /* creation fails without it */
     PROP_FIXED = 1 << 1,     /* qom-set refuses it after creation */
     PROP_READ_ONLY = 1 << 2, /* qom-get alone: a count, a state */
+    PROP_IN_GROUP = 1 << 3,  /* creation fails without it if anything of its
+                                group is given ("addr" of "addr.type"); the
+                                first row of the group */
 };
 
 typedef struct Property {
@@ -101,6 +105,14 @@ bool property_check(const Property *row, json_t *value, PropertySyntax syntax,
 /* Sets @row of @instance to @value; errors are worded as QEMU words them. */
 bool property_set(void *instance, const Property *row, json_t *value,
                   PropertySyntax syntax, GError **errp);
+
+/* Likewise, with the name that the user knows the row by. */
+bool property_set_labelled(void *instance, const Property *row,
+                           const char *label, json_t *value,
+                           PropertySyntax syntax, GError **errp);
+
+/* The name of @row in @syntax. */
+const char *property_label(const Property *row, PropertySyntax syntax);
 
 /* Returns the value, owned; a string that is not set reads as "". */
 json_t *property_get(const void *instance, const Property *row);

@@ -21,6 +21,7 @@ ARGUMENTS: Dict[str, Dict[str, Any]] = {
     "chardev-change": {"id": "new", "backend": {"type": "null", "data": {}}},
     "chardev-remove": {"id": "new"},
     "ringbuf-read": {"device": "r0", "size": 10},
+    "ringbuf-write": {"device": "r0", "data": "x"},
     "object-add": {"qom-type": "filter-buffer", "id": "f1", "netdev": "n0",
                    "interval": 1},
     "object-del": {"id": "f1"},

@@ -78,11 +78,14 @@ static void test_errors(void)
          "Parameter 'backend.data.addr.data.path' is missing"},
         {ADDR("fd", "\"path\":\"x\"") "}",
          "Parameter 'backend.data.addr.data.path' is unexpected"},
-        {ADDR("fd", "\"str\":\"foo\"") "}", "Unable to parse FD number foo"},
+        {ADDR("fd", "\"str\":\"foo\"") "}",
+         "Failed to add chardev 'c': Unable to parse FD number foo"},
         {ADDR("unix", "\"path\":\"x\"") ",\"server\":false,\"wait\":false}",
-         "'wait' option is incompatible with socket in client connect mode"},
+         "Failed to add chardev 'c': 'wait' option is incompatible with socket "
+         "in client connect mode"},
         {ADDR("unix", "\"path\":\"x\"") ",\"reconnect\":1}",
-         "'reconnect' option is incompatible with socket in server listen "
+         "Failed to add chardev 'c': 'reconnect' option is incompatible with "
+         "socket in server listen "
          "mode"},
         {"{\"path\":\"/nonexistent/x\"}",
          "Failed to connect to '/nonexistent/x': No such file or directory"},

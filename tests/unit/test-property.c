@@ -139,7 +139,7 @@ static const Case cases[] = {
      NULL},
     {set_json, QUEUE, "\"tx\"", NULL, "\"tx\""},
     {set_json, QUEUE, "\"up\"",
-     "Parameter 'outer.queue' does not accept value 'up'", NULL},
+     "Parameter 'queue' does not accept value 'up'", NULL},
     {set_text, QUEUE, "up", "Parameter 'queue' does not accept value 'up'",
      NULL},
     {set_json, QUEUE, "1",

@@ -61,7 +61,7 @@ static void test_find(void)
 
     g_assert_true(chardev_ringbuf_find("r", NULL) == chardev);
     g_assert_null(chardev_ringbuf_find("x", &error));
-    g_assert_error(error, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND);
+    g_assert_error(error, TF_ERROR, TF_ERROR_GENERIC);
     object_destroy(&chardev->object);
 }
 
