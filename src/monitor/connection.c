@@ -8,10 +8,8 @@
 #include "monitor/qmp-session.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
+#include <string.h>
 #include <sys/epoll.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -22,18 +20,17 @@
 #define CONNECTION_MAX_BEFORE_READ (256 << 10)
 /* Owing more than this, it is cut off. */
 #define CONNECTION_MAX_OWED (8 << 20)
-/* How long the end waits for a client to take its last reply. */
-#define CONNECTION_LINGER_MS 200
+/* How long the end waits for clients to take their last replies. */
+#define CONNECTION_LINGER_US 200000
+#define CONNECTION_LINGER_STEP_US 1000
 
 typedef struct Connection {
     MonitorMode mode;
-    int in_fd, out_fd;     /* one socket twice, or standard input and output */
-    int out_flags;         /* of standard output, to be restored; or -1 */
+    int fd;                /* a socket; -1: there is a chardev */
+    LoopWatch watch;       /* of fd */
+    Chardev *chardev;      /* NULL while it is being claimed */
     bool terminal;         /* a person's; edits lines by itself no more */
     struct termios cooked; /* to be restored, with terminal */
-    guint file_source;     /* reads a regular file on standard input */
-    LoopWatch in, out;     /* a socket is watched by in alone */
-    Chardev *chardev;      /* instead of the descriptors */
     QmpSession *qmp;       /* one of the two, NULL between two peers */
     HmpSession *hmp;
     GString *owed;
@@ -61,17 +58,13 @@ static void connection_free(void *opaque)
 {
     Connection *conn = opaque;
 
-    loop_watch_remove(&conn->in);
-    loop_watch_remove(&conn->out);
-    g_clear_handle_id(&conn->file_source, g_source_remove);
+    loop_watch_remove(&conn->watch);
     chardev_release(conn->chardev);
     if (conn->terminal) {
-        tcsetattr(conn->in_fd, TCSADRAIN, &conn->cooked);
+        tcsetattr(STDIN_FILENO, TCSADRAIN, &conn->cooked);
     }
-    if (conn->out_flags >= 0) {
-        fcntl(conn->out_fd, F_SETFL, conn->out_flags);
-    } else if (conn->in_fd >= 0) {
-        close(conn->in_fd);
+    if (conn->fd >= 0) {
+        close(conn->fd);
     }
     connection_end_session(conn);
     g_string_free(conn->owed, TRUE);
@@ -104,27 +97,18 @@ static void connection_end(Connection *conn)
 {
     conn->ended = true;
     g_string_truncate(conn->owed, 0);
-    loop_watch_remove(&conn->in);
-    loop_watch_remove(&conn->out);
-    g_clear_handle_id(&conn->file_source, g_source_remove);
+    loop_watch_remove(&conn->watch);
     if (!connection_reaper) {
         connection_reaper =
             g_idle_add_full(G_PRIORITY_DEFAULT, connection_reap, NULL, NULL);
     }
 }
 
-static bool connection_wants_read(const Connection *conn)
-{
-    return !conn->eof && conn->owed->len < CONNECTION_MAX_BEFORE_READ;
-}
-
 /* Asks the transport for what is needed now. */
 static void connection_update(Connection *conn)
 {
-    bool want_read = connection_wants_read(conn);
+    bool want_read = !conn->eof && conn->owed->len < CONNECTION_MAX_BEFORE_READ;
     bool want_write = conn->owed->len > 0;
-    uint32_t in = want_read ? EPOLLIN : 0;
-    uint32_t out = want_write ? EPOLLOUT : 0;
 
     if (conn->ended) {
         return;
@@ -132,13 +116,9 @@ static void connection_update(Connection *conn)
     if (conn->chardev) {
         chardev_want_read(conn->chardev, want_read);
         chardev_want_write(conn->chardev, want_write);
-    } else if (conn->in_fd == conn->out_fd) {
-        loop_watch_modify(&conn->in, in | out);
     } else {
-        if (conn->in.fd >= 0) {
-            loop_watch_modify(&conn->in, in);
-        }
-        loop_watch_modify(&conn->out, out);
+        loop_watch_modify(&conn->watch, (want_read ? EPOLLIN : 0) |
+                                            (want_write ? EPOLLOUT : 0));
     }
 }
 
@@ -151,7 +131,7 @@ static ssize_t connection_write(Connection *conn)
     if (conn->chardev) {
         return chardev_writev(conn->chardev, &iov, 1);
     }
-    n = write(conn->out_fd, conn->owed->str, conn->owed->len);
+    n = write(conn->fd, conn->owed->str, conn->owed->len);
     return n < 0 ? -errno : n;
 }
 
@@ -169,8 +149,7 @@ static void connection_flush(Connection *conn)
             connection_end(conn);
         }
     }
-    if (conn->owed->len == 0 && conn->eof && conn->in_fd == conn->out_fd &&
-        !conn->chardev && !conn->ended) {
+    if (conn->owed->len == 0 && conn->eof && !conn->ended) {
         connection_end(conn);
     }
     connection_update(conn);
@@ -213,26 +192,24 @@ static void connection_feed(Connection *conn, const char *data, size_t size)
 static void connection_read(Connection *conn)
 {
     char buffer[CONNECTION_READ_SIZE];
-    ssize_t n = read(conn->in_fd, buffer, sizeof(buffer));
+    ssize_t n = read(conn->fd, buffer, sizeof(buffer));
 
     if (n > 0) {
         connection_feed(conn, buffer, (size_t)n);
     } else if (n == 0) {
         conn->eof = true;
-        if (conn->in_fd != conn->out_fd) {
-            loop_watch_remove(&conn->in);
-        }
     } else if (errno != EAGAIN && errno != EINTR) {
         connection_end(conn);
     }
     connection_flush(conn);
 }
 
-static void connection_in_ready(void *opaque, uint32_t events)
+static void connection_ready(void *opaque, uint32_t events)
 {
     Connection *conn = opaque;
 
-    if (events & EPOLLIN || (events & EPOLLHUP && conn->in.events & EPOLLIN)) {
+    if (events & EPOLLIN ||
+        (events & EPOLLHUP && conn->watch.events & EPOLLIN)) {
         connection_read(conn);
     } else if (events & (EPOLLERR | EPOLLHUP)) {
         /* Gone with its replies not taken. */
@@ -240,32 +217,6 @@ static void connection_in_ready(void *opaque, uint32_t events)
     } else {
         connection_flush(conn);
     }
-}
-
-static void connection_out_ready(void *opaque, uint32_t events)
-{
-    Connection *conn = opaque;
-
-    if (events & (EPOLLERR | EPOLLHUP)) {
-        connection_end(conn);
-    } else {
-        connection_flush(conn);
-    }
-}
-
-/* A regular file is always readable, and epoll refuses it. */
-static gboolean connection_read_file(gpointer opaque)
-{
-    Connection *conn = opaque;
-
-    if (connection_wants_read(conn)) {
-        connection_read(conn);
-    }
-    if (conn->eof || conn->ended) {
-        conn->file_source = 0;
-        return G_SOURCE_REMOVE;
-    }
-    return G_SOURCE_CONTINUE;
 }
 
 static void connection_opened(void *opaque)
@@ -320,11 +271,8 @@ static Connection *connection_new(MonitorMode mode)
     Connection *conn = g_new0(Connection, 1);
 
     conn->mode = mode;
-    conn->in_fd = -1;
-    conn->out_fd = -1;
-    conn->out_flags = -1;
-    conn->in = LOOP_WATCH_INIT;
-    conn->out = LOOP_WATCH_INIT;
+    conn->fd = -1;
+    conn->watch = LOOP_WATCH_INIT;
     conn->owed = g_string_new(NULL);
     if (!connections) {
         connections = g_ptr_array_new_with_free_func(connection_free);
@@ -337,9 +285,8 @@ void connection_open_socket(int fd, MonitorMode mode)
 {
     Connection *conn = connection_new(mode);
 
-    conn->in_fd = fd;
-    conn->out_fd = fd;
-    loop_watch_add(&conn->in, fd, EPOLLIN, connection_in_ready, conn);
+    conn->fd = fd;
+    loop_watch_add(&conn->watch, fd, EPOLLIN, connection_ready, conn);
     connection_start_session(conn);
     connection_flush(conn);
 }
@@ -349,43 +296,24 @@ static void connection_take_terminal(Connection *conn)
 {
     struct termios raw;
 
-    if (conn->mode.control || tcgetattr(conn->in_fd, &conn->cooked) != 0) {
+    if (conn->mode.control || tcgetattr(STDIN_FILENO, &conn->cooked) != 0) {
         return;
     }
     raw = conn->cooked;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | IEXTEN);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
-    conn->terminal = tcsetattr(conn->in_fd, TCSADRAIN, &raw) == 0;
-}
-
-void connection_open_stdio(MonitorMode mode)
-{
-    Connection *conn = connection_new(mode);
-    struct stat st;
-
-    conn->in_fd = STDIN_FILENO;
-    conn->out_fd = STDOUT_FILENO;
-    connection_take_terminal(conn);
-    /* Others may have it open, too, and get it back as it was. */
-    conn->out_flags = fcntl(STDOUT_FILENO, F_GETFL);
-    fcntl(STDOUT_FILENO, F_SETFL, conn->out_flags | O_NONBLOCK);
-    if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode)) {
-        conn->file_source = g_idle_add_full(G_PRIORITY_DEFAULT,
-                                            connection_read_file, conn, NULL);
-    } else {
-        loop_watch_add(&conn->in, STDIN_FILENO, EPOLLIN, connection_in_ready,
-                       conn);
-    }
-    loop_watch_add(&conn->out, STDOUT_FILENO, 0, connection_out_ready, conn);
-    connection_start_session(conn);
-    connection_flush(conn);
+    conn->terminal = tcsetattr(STDIN_FILENO, TCSADRAIN, &raw) == 0;
 }
 
 bool connection_open_chardev(const char *id, MonitorMode mode, GError **errp)
 {
     Connection *conn = connection_new(mode);
+    Object *obj = object_find(OBJECT_KIND_CHARDEV, id);
 
+    if (obj && strcmp(obj->class->name, "stdio") == 0) {
+        connection_take_terminal(conn);
+    }
     conn->chardev = chardev_claim(id, &connection_handlers, conn, errp);
     if (!conn->chardev) {
         g_ptr_array_remove(connections, conn);
@@ -409,17 +337,23 @@ void connection_broadcast(json_t *event)
     }
 }
 
+/* Sends what is owed; a client that is slow to take it has until @end. */
+static void connection_linger(Connection *conn, gint64 end)
+{
+    connection_flush(conn);
+    while (!conn->ended && conn->owed->len > 0 &&
+           g_get_monotonic_time() < end) {
+        g_usleep(CONNECTION_LINGER_STEP_US);
+        connection_flush(conn);
+    }
+}
+
 void connection_close_all(void)
 {
+    gint64 end = g_get_monotonic_time() + CONNECTION_LINGER_US;
+
     for (guint i = 0; i < connection_count(); i++) {
-        Connection *conn = connections->pdata[i];
-
-        if (!conn->chardev && !conn->ended && conn->owed->len > 0) {
-            struct pollfd pfd = {.fd = conn->out_fd, .events = POLLOUT};
-
-            poll(&pfd, 1, CONNECTION_LINGER_MS);
-        }
-        connection_flush(conn);
+        connection_linger(connections->pdata[i], end);
     }
     g_clear_handle_id(&connection_reaper, g_source_remove);
     g_clear_pointer(&connections, g_ptr_array_unref);

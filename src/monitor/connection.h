@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * One monitor client: its session, what it is still owed, and the transport
- * between the two (file descriptors or a chardev).
+ * between the two (a socket or a chardev).
  *
  * Memory stays bounded: a client that does not take its replies is not read
  * from, and one that does not take its events either is cut off.
@@ -23,10 +23,8 @@ typedef struct MonitorMode {
 /* A connected socket, which is taken. */
 void connection_open_socket(int fd, MonitorMode mode);
 
-/* Standard input and output; the end of input ends no session. */
-void connection_open_stdio(MonitorMode mode);
-
-/* A chardev: a session as long as it has a peer, and then the next. */
+/* A chardev: a session as long as it has a peer, and then the next. With
+ * stdio, the end of input ends no session. */
 bool connection_open_chardev(const char *id, MonitorMode mode, GError **errp);
 
 /* How many there are. */

@@ -9,6 +9,7 @@
 #include "monitor/qmp-session.h"
 #include "monitor/run-state.h"
 #include "object/keyval.h"
+#include "object/object.h"
 
 #include <errno.h>
 #include <string.h>
@@ -45,7 +46,6 @@ static const Property monitor_device_rows[] = {
 };
 
 static GPtrArray *servers;
-static bool server_stdio_used;
 
 /* Half of the descriptors stay for the packets' way. */
 static unsigned server_max_clients(void)
@@ -215,14 +215,15 @@ bool monitor_check(const char *text, GError **errp)
     return ok;
 }
 
-static bool monitor_open_stdio(MonitorMode mode, GError **errp)
+/* The chardev that QEMU makes for it, too, under the same name; @number is
+ * the monitor's among those without a chardev of their own. */
+static bool monitor_open_stdio(unsigned number, MonitorMode mode, GError **errp)
 {
-    if (server_stdio_used) {
-        return tf_error_set(errp, "stdio is in use by another monitor");
-    }
-    server_stdio_used = true;
-    connection_open_stdio(mode);
-    return true;
+    g_autofree char *id = g_strdup_printf("compat_monitor%u", number);
+
+    return object_new(OBJECT_KIND_CHARDEV, "stdio", id, NULL, PROP_SYNTAX_TEXT,
+                      errp) &&
+           connection_open_chardev(id, mode, errp);
 }
 
 static bool monitor_open_socket(const MonitorDevice *device, MonitorMode mode,
@@ -244,15 +245,17 @@ static bool monitor_open_socket(const MonitorDevice *device, MonitorMode mode,
 
 bool monitor_open(const char *text, MonitorMode mode, GError **errp)
 {
+    static unsigned number;
     MonitorDevice device = {0};
     bool ok = monitor_device_parse(text, &device, errp);
 
-    if (ok && g_strcmp0(device.device, "stdio") == 0) {
-        ok = monitor_open_stdio(mode, errp);
-    } else if (ok && g_str_has_prefix(device.device, "chardev:")) {
+    if (ok && g_str_has_prefix(device.device, "chardev:")) {
         ok = connection_open_chardev(device.device + strlen("chardev:"), mode,
                                      errp);
+    } else if (ok && g_strcmp0(device.device, "stdio") == 0) {
+        ok = monitor_open_stdio(number++, mode, errp);
     } else if (ok && g_strcmp0(device.device, "none") != 0) {
+        number++;
         ok = monitor_open_socket(&device, mode, errp);
     }
     monitor_device_clear(&device);

@@ -98,8 +98,9 @@ class Stream:
         """Sends bytes; all that comes back for them, events included."""
         self._marks += 1
         mark = f"mark {self._marks}"
-        self.write(data)
-        self.write(f'\n{{"execute": "mark", "id": "{mark}"}}\n')
+        # At once: the last command may end the peer.
+        self.write((data.encode() if isinstance(data, str) else data) +
+                   f'\n{{"execute": "mark", "id": "{mark}"}}\n'.encode())
         messages: List[Message] = []
         while True:
             message = self.read()
@@ -121,6 +122,11 @@ class Stream:
         assert "return" in reply, reply
         return reply["return"]
 
+    def chardevs(self) -> List[Any]:
+        """query-chardev, without monitors."""
+        return [entry for entry in self.command("query-chardev")
+                if not entry["label"].startswith("compat_monitor")]
+
     def hmp(self, line: str) -> str:
         """Executes a command of the human monitor."""
         text: str = self.command("human-monitor-command",
@@ -131,10 +137,11 @@ class Stream:
 class Peer(Stream):
     """A program with a QMP monitor on its standard input and output."""
 
-    def __init__(self, argv: Sequence[str], negotiate: bool = True) -> None:
+    def __init__(self, argv: Sequence[str], negotiate: bool = True,
+                 cwd: Optional[Path] = None) -> None:
         self.process = subprocess.Popen(
             list(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE)
+            stderr=subprocess.PIPE, cwd=cwd)
         self._killer = threading.Timer(15 * TIMEOUT, self.process.kill)
         self._killer.start()
         super().__init__(self.process.stdout, self.process.stdin)

@@ -69,7 +69,7 @@ def fixture_terminal() -> Iterator[Terminal]:
     ("info netf\t", "info netfilter-stats "),
     ("info net\t\t", "network"),
     ("help info sw\t", "help info switchover "),
-    ("chardev-remove \t\t", "c0  c1"),
+    ("chardev-remove \t\t", "compat_monitor0"),
     ("netdev_del n\t", "netdev_del net0 "),
     ("object_add filter-m\t", "object_add filter-mirror"),
     ("object_add filter-mirror,id=f,outd\t", "outdev="),

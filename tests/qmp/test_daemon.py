@@ -116,8 +116,8 @@ def test_chardev_json(tmp_path: Path) -> None:
             "server": True, "wait": False}
     with Peer([tapferryd(), "-qmp", "stdio", "-chardev", json.dumps(nested),
                "-chardev", json.dumps(flat)]) as peer:
-        assert [entry["label"] for entry in
-                peer.command("query-chardev")] == ["c1", "c2"]
+        assert [entry["label"]
+                for entry in peer.chardevs()] == ["c1", "c2"]
 
 
 def test_read_config(tmp_path: Path, run: Any) -> None:
@@ -133,7 +133,7 @@ def test_read_config(tmp_path: Path, run: Any) -> None:
     with Peer([tapferryd(), "-readconfig", str(config), "-qmp",
                "stdio"]) as peer:
         assert peer.command("query-status")["status"] == "paused"
-        assert len(peer.command("query-chardev")) == 1
+        assert len(peer.chardevs()) == 1
     for text, error in (
             ("[", ": line 1: "), ("{}", ": must hold an array of commands"),
             ('[{"execute": "stop"}, {"execute": "nosuch"}]',

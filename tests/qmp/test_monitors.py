@@ -212,7 +212,7 @@ def test_chardev_change(daemon: Peer, tmp_path: Path) -> None:
     assert (tmp_path / "a").exists()
     daemon.command("chardev-change", id="c0", backend=backend("b"))
     assert not (tmp_path / "a").exists()
-    entry, = daemon.command("query-chardev")
+    entry, = daemon.chardevs()
     assert entry["label"] == "c0" and entry["filename"].endswith("b,server=on")
 
 
@@ -311,7 +311,7 @@ def test_failed_add_leaves_no_trace(network: Peer) -> None:
         assert "error" in network.request("object-add", **{**good, **wrong})
         assert network.command("query-netfilter-stats") == []
         assert [entry["frontend-open"] for entry in
-                network.command("query-chardev")] == [False, False]
+                network.chardevs()] == [False, False]
     network.command("object-add", **good)
 
 
@@ -341,13 +341,13 @@ def test_paths(network: Peer) -> None:
     assert network.command("qom-get", path="n0", property="ifname") == "v0"
     assert network.command("qom-get", path="c0",
                            property="type") == "chardev-socket"
-    # The same name twice is ambiguous.
+    # The same name twice is as good as none.
     network.command("object-add", **{
         "qom-type": "filter-redirector", "id": "c1", "netdev": "n0",
         "outdev": "c1"})
     reply = network.request("qom-get", path="c1", property="type")
-    assert reply["error"] == {"class": "GenericError",
-                              "desc": "Path 'c1' is ambiguous"}
+    assert reply["error"] == {"class": "DeviceNotFound",
+                              "desc": "Device 'c1' not found"}
     assert network.hmp("info qom-tree").split("\r\n")[:3] == [
         "/ (container)", "  /objects (container)",
         "    /r0 (filter-redirector)"]
