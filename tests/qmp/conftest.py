@@ -3,8 +3,9 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Dict, Iterator, List
 
 import pytest
 
@@ -13,6 +14,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # pylint: disable=wrong-import-position
 from lib.peer import (Peer, chardevs, in_namespace,  # noqa: E402
                       needs_root, qemu, tapferryd)
+
+# A QEMU that is nothing but its monitor.
+BARE = ["-machine", "none", "-nodefaults", "-display", "none"]
 
 
 @pytest.fixture(name="daemon")
@@ -35,23 +39,37 @@ def fixture_network(tmp_path: Path) -> Iterator[Peer]:
         assert peer.process.poll() is None, "the daemon has died"
 
 
-@pytest.fixture(scope="session", name="pair")
-def fixture_pair(tmp_path_factory: Any) -> Iterator[Any]:
-    """The daemon and the oracle, with the same things in them."""
-    needs_root()
+def bare_programs() -> Dict[str, List[str]]:
+    """The daemon and the oracle, with nothing in them."""
     oracle = qemu()
     if not oracle:
         pytest.skip("no QEMU to compare with")
-    ours = tmp_path_factory.mktemp("ours")
-    theirs = tmp_path_factory.mktemp("theirs")
-    with Peer(in_namespace(tapferryd(), "-qmp", "stdio",
-                           "-netdev", "tap,id=n0,ifname=v0",
-                           "-netdev", "tap,id=n1,ifname=v1",
-                           *chardevs(ours))) as daemon, \
-            Peer([oracle, "-machine", "none", "-nodefaults", "-display",
-                  "none", "-qmp", "stdio", "-netdev", "user,id=n0",
-                  "-netdev", "user,id=n1", *chardevs(theirs)]) as peer:
-        yield daemon, peer
+    return {"ours": [tapferryd()], "theirs": [oracle, *BARE]}
+
+
+@pytest.fixture(scope="session", name="pair")
+def fixture_pair(tmp_path_factory: Any) -> Iterator[List[Peer]]:
+    """The daemon and the oracle with the netdevs n0 and n1 and the chardevs
+    c0 and c1, each in a network and a directory of its own, so that names can
+    be equal."""
+    needs_root()
+    netdevs = {"ours": ["tap,id=n0,ifname=v0", "tap,id=n1,ifname=v1"],
+               "theirs": ["user,id=n0", "user,id=n1"]}
+    with ExitStack() as stack:
+        peers = []
+        for name, argv in bare_programs().items():
+            peer = stack.enter_context(Peer(
+                in_namespace(*argv, "-qmp", "stdio", *chardevs(Path(".")),
+                             "-netdev", netdevs[name][0],
+                             "-netdev", netdevs[name][1]),
+                cwd=tmp_path_factory.mktemp(name)))
+            # QEMU has no /objects before there was one.
+            peer.command("object-add", **{
+                "qom-type": "filter-buffer", "id": "f", "netdev": "n0",
+                "interval": 1000})
+            peer.command("object-del", id="f")
+            peers.append(peer)
+        yield peers
 
 
 @pytest.fixture(name="run")
