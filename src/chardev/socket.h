@@ -56,7 +56,7 @@ extern const Property chardev_socket_props[];
 /* Is the address whole? */
 bool chardev_socket_check(const Chardev *chardev, GError **errp);
 
-/* Puts in the defaults that depend on others, checks the properties together
+/* Puts in the defaults that depend on others, checks the properties together,
  * fills the address and holds the credentials. */
 bool chardev_socket_prepare(ChardevSocket *self, GError **errp);
 

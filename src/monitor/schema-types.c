@@ -85,9 +85,9 @@ const SchemaType schema_types[] = {
     {"SwitchoverFlowKind", .words = "tcp udp icmp other"},
     {"SwitchoverTimeline",
      .members = "start-us:int step-us:int series:SwitchoverSeries"},
-    {"SwitchoverSeries",
-     .members = "captured?:[int] shipped?:[int] received?:[int] "
-                "injected?:[int] live?:[int] waiting?:[int]"},
+    {"SwitchoverSeries", .members =
+                             "captured?:[int] shipped?:[int] received?:[int] "
+                             "injected?:[int] live?:[int] waiting?:[int]"},
     {"SwitchoverSide", .words = "source destination"},
     {"SwitchoverPhase",
      .words = "idle armed shipping returning holding releasing passing "
