@@ -50,6 +50,8 @@ def _arguments(argv: Optional[List[str]]) -> argparse.Namespace:
             for name, fault in FAULTS.items()))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1)
+    parser.add_argument("--repeat", type=int, default=1,
+                        help="each so many times")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--long", action="store_true",
                         help="downtimes of up to 30 s")
@@ -111,7 +113,8 @@ def main(argv: Optional[List[str]] = None) -> int:
     sweep_left_overs()
     seeds = range(arguments.seed, arguments.seed + arguments.count)
     scenarios = [draw(seed, arguments.allow, arguments.want, arguments.long,
-                      arguments.exactly) for seed in seeds]
+                      arguments.exactly)
+                 for seed in seeds for _ in range(arguments.repeat)]
     begin, failed = time.monotonic(), 0
     total = {"sent": 0, "lost": 0, "repeated": 0, "reordered": 0,
              "counted": 0, "carried": 0}

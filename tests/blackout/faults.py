@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What can happen in a blackout beyond its being one: the one table of it.
 
-A fault that is not in ENABLED is not drawn unless it is asked for by name:
-the daemon does not promise it yet (docs/switchover.md, Limits).
+What is in NOT_YET is not drawn unless it is asked for by name: the daemon
+does not promise it yet.  The same holds for two faults of NOT_YET_TOGETHER
+in one blackout.  A line is taken out when what it names is built.
 """
 
 import dataclasses
@@ -16,43 +17,34 @@ class Fault:
     ``probability``  how often a seed has it
     ``repeats``      so many frames may come twice where it happens, as the
                      documentation says
-    ``excludes``     faults that make no sense beside it
+    ``implies``      faults that it makes no sense without
     """
 
     what: str
     probability: float
     repeats: int = 0
-    excludes: Tuple[str, ...] = ()
+    implies: Tuple[str, ...] = ()
 
 
 FAULTS: Dict[str, Fault] = {
     # The VMM
     "vhost": Fault("stops as vhost-net does: what it swallows is lost", 0.5),
     "full-stop": Fault("vhost: the stop destroys some of the oldest frames "
-                       "of a full queue, uncounted", 0.3,
-                       excludes=("cancel", "destination-dies", "slow")),
-    "full-cancel": Fault("the same, and the migration is cancelled", 0.2,
-                         excludes=("slow",)),
-    "counters": Fault("does not tell where the used index lies", 0.1,
-                      repeats=8, excludes=("cancel", "full-cancel",
-                                           "destination-dies")),
-    "counters-cancel": Fault("the same, and the migration is cancelled", 0.1,
-                             repeats=8),
+                       "of a full queue, uncounted", 0.3, 0,
+                       ("vhost", "vnet")),
+    "counters": Fault("does not tell where the used index lies", 0.1, 8),
     "slow": Fault("the guest is slower than its traffic for a while, and "
                   "catches up before the stop", 0.2),
-    "slow-stop": Fault("the guest is too slow when it stops", 0.1,
-                       repeats=20, excludes=("cancel", "full-cancel")),
+    "slow-stop": Fault("the guest is too slow when it stops", 0.1, 20),
     "busy-arm": Fault("the guest is too slow already when the daemon begins "
-                      "to look, and never empties its queue", 0.1,
-                      repeats=20, excludes=("cancel", "full-cancel",
-                                            "destination-dies")),
-    "reset": Fault("the guest is reset before the migration", 0.1,
-                   repeats=8),
+                      "to look, and never empties its queue", 0.1, 20,
+                      ("auto-arm",)),
+    "reset": Fault("the guest is reset before the migration", 0.1, 8),
     "multi-queue": Fault("2 to 8 queues", 0.3),
     "exit-early": Fault("the old VMM ends before the network has learned",
-                        0.3, excludes=("cancel", "full-cancel")),
+                        0.3),
     "incoming-swallow": Fault("the new VMM loses the first frame that it "
-                              "reads while it waits", 0.3),
+                              "reads while it waits", 0.3, 0, ("early",)),
     # The migration
     "auto-arm": Fault("the daemon is armed by the migration's events", 0.3),
     "cancel": Fault("an attempt is cancelled before, during or after the "
@@ -64,8 +56,9 @@ FAULTS: Dict[str, Fault] = {
     # The frames
     "overflow": Fault("more frames wait than either TAP queue holds", 0.4),
     "vnet": Fault("the TAPs have virtio-net headers", 0.5),
-    "gso": Fault("some frames are super-frames of up to 64 KiB", 0.15,
-                 repeats=8),
+    "vnet-link": Fault("so has the link", 0.3, 0, ("vnet",)),
+    "gso": Fault("some frames are super-frames of up to 64 KiB", 0.15, 8,
+                 ("vnet",)),
     "identical": Fault("some frames are the same, byte for byte, and all "
                        "of them count", 0.3),
     # The network
@@ -73,28 +66,61 @@ FAULTS: Dict[str, Fault] = {
     "flood": Fault("unicast frames reach both hosts for a while", 0.3),
     "stale": Fault("broadcasts reach both hosts all the time", 0.3),
     "order": Fault("frames of a flow may not overtake each other, late "
-                   "ones and live ones included", 1.0),
+                   "ones and live ones included", 0.5),
     # The daemons
-    "link-cut": Fault("the link breaks, with frames under way", 0.25),
-    "link-stall": Fault("the link stands still for a while", 0.25),
+    "link-cut": Fault("the link breaks, with frames under way", 0.2),
+    "link-stall": Fault("the link stands still for a while", 0.2),
     "kill-destination": Fault("kill -9 of the new host's daemon, and "
                               "another one", 0.2),
     "kill-source": Fault("kill -9 of the old host's daemon, and another "
-                         "one", 0.1, excludes=("cancel", "full-cancel")),
+                         "one", 0.1),
 }
 
-# What the daemon is to stand today.  A class moves up here when it is built.
-ENABLED: FrozenSet[str] = frozenset({
-    "vhost", "full-stop", "counters", "slow", "slow-stop", "reset",
-    "auto-arm", "cancel", "destination-dies", "overflow", "vnet", "gso",
-    "identical", "link-stall",
-})
-
-# Not yet: "busy-arm", "late-word", "counters-cancel", "full-cancel", "multi-queue", "exit-early", "incoming-swallow",
-# "early", "flood", "stale", "order", "link-cut", "kill-destination",
-# "kill-source".
-
 KNOWN: FrozenSet[str] = frozenset(FAULTS)
+
+# Of the VMM that stops here and resumes here.
+ABORTED = ("cancel", "destination-dies")
+
+# What can't be, or would say nothing, together.
+_SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
+              ("busy-arm", "slow"), ("busy-arm", "slow-stop"),
+              ("busy-arm", "full-stop"), ("link-cut", "link-stall"),
+              *((name, "exit-early") for name in ABORTED)}
+
+NOT_YET: FrozenSet[str] = frozenset({
+    "busy-arm", "multi-queue", "exit-early", "incoming-swallow", "flood",
+    "stale", "order", "link-cut", "kill-destination", "kill-source"})
+
+NOT_YET_TOGETHER = {
+    # A carried frame is taken for the copy of a live one like it.
+    ("identical", "link-stall"), ("identical", "overflow"),
+    ("identical", "full-stop"), ("identical", "slow-stop"),
+    *((name, other) for name in ABORTED for other in (
+        "counters", "full-stop", "gso", "late-word", "link-stall",
+        "overflow"))}
+
+ENABLED: FrozenSet[str] = KNOWN - NOT_YET
+
+
+def with_implied(faults: FrozenSet[str]) -> FrozenSet[str]:
+    """These faults and those that they make no sense without."""
+    while True:
+        more = faults | {implied for name in faults
+                         for implied in FAULTS[name].implies}
+        if more == faults:
+            return faults
+        faults = more
+
+
+def without_conflicts(faults: FrozenSet[str], wanted: FrozenSet[str]
+                      ) -> FrozenSet[str]:
+    """These faults, but for such as do not go together; of two of those
+    one that is wanted stays."""
+    kept = set(faults)
+    for name, other in sorted(_SENSELESS | NOT_YET_TOGETHER):
+        if {name, other} <= kept and not {name, other} <= wanted:
+            kept.discard(name if other in wanted else other)
+    return frozenset(kept)
 
 
 def repeats_allowed(faults: FrozenSet[str]) -> int:

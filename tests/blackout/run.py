@@ -63,7 +63,7 @@ class Timeline:
     def _calibrate(self) -> None:
         daemon = self._stage.source.daemon
         if daemon and not self._scenario.faults & {
-                "counters", "counters-cancel", "auto-arm"}:
+                "counters", "auto-arm"}:
             daemon.wait_log("reads what the guest got")
         time.sleep(CALIBRATION_S)
         if self._scenario.has("reset"):

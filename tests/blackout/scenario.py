@@ -9,7 +9,8 @@ import dataclasses
 import random
 from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
-from .faults import ENABLED, FAULTS
+from .faults import (ENABLED, FAULTS, with_implied,
+                     without_conflicts)
 
 # Frames of one blackout, so that its generation takes no longer than itself.
 FRAMES_MAX = 30000
@@ -55,8 +56,7 @@ class Scenario:  # pylint: disable=too-many-instance-attributes
     @property
     def vnet(self) -> bool:
         """Do the TAPs have virtio-net headers?"""
-        return bool(self.faults & {"vnet", "gso", "full-stop",
-                                   "full-cancel"})
+        return self.has("vnet")
 
     @property
     def completes(self) -> bool:
@@ -83,16 +83,11 @@ def draw_faults(seed: int, allowed: Iterable[str] = ENABLED,
                 wanted: Iterable[str] = ()) -> FrozenSet[str]:
     """The faults of a seed, of those that are allowed, and in any case
     those wanted."""
-    wanted = set(wanted)
-    chosen = set(wanted)
-    for name in sorted(allowed):
-        fault = FAULTS[name]
-        if _dice(seed, name).random() < fault.probability:
-            chosen.add(name)
-    for name in sorted(chosen, key=lambda name: (name not in wanted, name)):
-        if name in chosen:
-            chosen -= set(FAULTS[name].excludes) - wanted
-    return frozenset(chosen)
+    wanted = with_implied(frozenset(wanted))
+    chosen = {name for name in sorted(allowed)
+              if _dice(seed, name).random() < FAULTS[name].probability}
+    return with_implied(without_conflicts(
+        with_implied(wanted | chosen), wanted))
 
 
 def _downtime(dice: random.Random, long: bool) -> int:
@@ -113,7 +108,7 @@ def _attempt(dice: random.Random, outcome: str, faults: FrozenSet[str],
         swallow=swallow,
         later=dice.choice([0, 1]) if swallow < 2 or not vhost else 0,
         destroy=dice.randrange(8, 64)
-        if faults & {"full-stop", "full-cancel"} else 0,
+        if "full-stop" in faults else 0,
         learn_ms=-dice.randrange(1, 6) if "early" in faults
         else int(50 * dice.random() ** 3),
         flood_ms=dice.randrange(1, 60) if "flood" in faults else 0,
@@ -127,11 +122,9 @@ def _attempts(seed: int, faults: FrozenSet[str], long: bool
     outcomes: List[str] = []
     if "cancel" in faults:
         outcomes += dice.choices(["cancelled-before", "cancelled"], [1, 3])
-    if faults & {"full-cancel", "counters-cancel"}:
-        outcomes.append("cancelled")
     if "destination-dies" in faults:
         outcomes.append("crashed")
-    if not outcomes or dice.random() < 0.5 or "full-stop" in faults:
+    if not outcomes or dice.random() < 0.5:
         outcomes.append("done")
     return [_attempt(dice, outcome, faults, long) for outcome in outcomes]
 
@@ -143,11 +136,11 @@ def _queue_lengths(dice: random.Random, faults: FrozenSet[str], rate: int
     choices = [10, 100, 1000, 5000] if rate <= 2000 else [100, 1000, 5000]
     if faults & {"overflow", "slow", "slow-stop", "busy-arm"}:
         choices = choices[:1]
-    if faults & {"full-stop", "full-cancel"}:
-        choices = [100]
+    if "full-stop" in faults:
+        return 100, dice.choice(choices)
     lengths = dice.choice(choices), dice.choice(choices)
     if "overflow" not in faults:
-        return max(lengths[0], 1000), max(lengths[1], 1000)
+        return max(lengths[0], 5000), max(lengths[1], 5000)
     return lengths
 
 
@@ -158,14 +151,11 @@ def draw(seed: int, allowed: Iterable[str] = ENABLED,
     ``exactly``: its faults, instead of what the seed says."""
     faults = draw_faults(seed, allowed, wanted) if exactly is None \
         else frozenset(exactly)
-    if faults & {"full-stop", "full-cancel"}:
-        faults |= {"vhost"}
-    if "busy-arm" in faults:
-        faults |= {"auto-arm"}
+    faults = with_implied(faults)
     dice = _dice(seed, "shape")
     attempts = _attempts(seed, faults, long)
     rate = int(100 * 80 ** dice.random())
-    if faults & {"full-stop", "full-cancel", "slow", "slow-stop", "busy-arm"}:
+    if faults & {"full-stop", "slow", "slow-stop", "busy-arm"}:
         rate = max(rate, 2500)
     scenario = Scenario(
         seed=seed,

@@ -47,7 +47,7 @@ class End:
             queues=scenario.queues, vnet=scenario.vnet,
             offloads=TUN_F_CSUM | TUN_F_TSO4 if scenario.vnet else 0,
             vhost=scenario.has("vhost"), status=status,
-            virtio=not scenario.faults & {"counters", "counters-cancel"})
+            virtio=not scenario.has("counters"))
         if scenario.has("incoming-swallow") and status == "inmigrate":
             self.vmm.call("incoming", 1)
         elif status == "inmigrate":
@@ -112,6 +112,11 @@ class Stage:
         destination.ip(f"addr add {ADDRESSES[1]}/24 dev mgmt0")
         return f"host={ADDRESSES[1]},port={PORT}"
 
+    @property
+    def _vnet(self) -> str:
+        return ",vnet_hdr_support=on" if self.scenario.has("vnet-link") \
+            else ""
+
     def _start_source(self) -> Daemon:
         arm = "auto" if self.scenario.has("auto-arm") else "always"
         keep = ",keep=on" if self.scenario.has("exit-early") else ""
@@ -119,14 +124,14 @@ class Stage:
             self.source.host, "source", *self.source.netdev(keep),
             "-chardev", f"socket,id=out0,{self._front},reconnect-ms=20",
             "-object", "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,"
-            f"outdev=out0,capture=undelivered,arm={arm}")
+            f"outdev=out0,capture=undelivered,arm={arm}{self._vnet}")
 
     def _start_destination(self) -> Daemon:
         return self.site.daemon(
             self.destination.host, "destination", *self.destination.netdev(),
             "-chardev", f"socket,id=in0,{self._back},server=on,wait=off",
             "-object", "filter-redirector,id=rd0,netdev=n0,indev=in0,"
-            "out_netdev=n0")
+            f"out_netdev=n0{self._vnet}")
 
     def kill_daemon(self, end: End) -> None:
         """kill -9 of a daemon."""

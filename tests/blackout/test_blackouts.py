@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Some hundred blackouts, two at a time; each is one test.  What repeats a
+failed one is in its message.
+
+BLACKOUTS=N sets how many, BLACKOUT_SEED=N where they begin.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+from typing import Dict, Iterator
+
+import pytest
+
+from lib.site import sweep_left_overs
+
+from .__main__ import command
+from .check import Verdict
+from .faults import FAULTS, KNOWN, NOT_YET
+from .run import blackout
+from .scenario import Scenario, draw
+
+COUNT = int(os.environ.get("BLACKOUTS", "300"))
+FIRST = int(os.environ.get("BLACKOUT_SEED", "1"))
+AT_ONCE = 2
+
+Pending = Dict[int, "concurrent.futures.Future[Verdict]"]
+
+
+def _run(scenario: Scenario) -> Verdict:
+    return blackout(scenario)
+
+
+@pytest.fixture(scope="module", name="verdicts")
+def fixture_verdicts(request: pytest.FixtureRequest) -> Iterator[Pending]:
+    """The blackouts that are asked for run ahead of their tests."""
+    if os.geteuid() != 0:
+        pytest.skip("network namespaces need root")
+    sweep_left_overs()
+    seeds = [item.callspec.params["seed"] for item in request.session.items
+             if "verdicts" in getattr(item, "fixturenames", ())]
+    with concurrent.futures.ProcessPoolExecutor(
+            AT_ONCE, multiprocessing.get_context("fork")) as pool:
+        yield {seed: pool.submit(_run, draw(seed)) for seed in seeds}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + COUNT))
+def test_blackout(verdicts: Pending, seed: int) -> None:
+    """Nothing is lost, nothing comes twice, and the books say so."""
+    verdict = verdicts[seed].result()
+    print(verdict.scenario, verdict.trace, verdict.output, sep="\n")
+    assert verdict.passed, "\n".join(
+        [*verdict.reasons, "repeat: " + command(verdict.scenario)])
+
+
+@pytest.mark.parametrize("fault", sorted(KNOWN))
+def test_fault_is_drawn(fault: str) -> None:
+    """Every fault happens in some blackout, unless it is not yet built."""
+    if fault in NOT_YET:
+        pytest.skip(f"not yet promised: {FAULTS[fault].what}")
+    assert any(draw(seed).has(fault) for seed in range(FIRST, FIRST + 300))
