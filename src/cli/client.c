@@ -134,7 +134,7 @@ static bool client_send(Client *client, json_t *message, GError **errp)
     size_t sent = 0;
     bool ok = text || client_fail(errp, "the arguments are not UTF-8");
 
-    if (ok) {
+    if (text) {
         text[size - 1] = '\n'; /* for peers that read line by line */
     }
     while (ok && sent < size) {

@@ -96,7 +96,8 @@ static char *shell_next_match(const char *start, int state)
         next = 0;
     }
     /* libedit frees it. */
-    return next < matches->len ? strdup(matches->pdata[next++]) : NULL;
+    return matches && next < matches->len ? strdup(matches->pdata[next++])
+                                          : NULL;
 }
 
 static char **shell_complete(const char *text, int start, int end)

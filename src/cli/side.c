@@ -146,6 +146,10 @@ static void side_conclude(SideState *state, bool source)
 
     state->moving |= !strcmp(state->migration, "active");
     state->stopped |= source && !strcmp(state->phase, "shipping");
+    if (!state->moving && !strcmp(state->migration, "none") &&
+        !strcmp(state->phase, "armed")) {
+        state->stopped = false; /* somebody stopped it, and let it go on */
+    }
     state->ran |= !source && (!strcmp(state->vm, "running") ||
                               !strcmp(state->phase, "releasing") ||
                               !strcmp(state->phase, "passing"));
@@ -186,9 +190,6 @@ static void side_take_event(Side *self, json_t *event)
 
     if (!g_strcmp0(name, "SWITCHOVER") && phase) {
         g_strlcpy(self->state.phase, phase, sizeof(self->state.phase));
-        /* Else it is armed whatever the VM does. */
-        self->state.moving |=
-            !strcmp(phase, "armed") && !strcmp(self->state.migration, "none");
         side_conclude(&self->state, !strcmp(self->class->name, "source"));
     }
 }
@@ -209,27 +210,38 @@ static void side_show(Side *self)
     progress_show(&self->progress, self->class->doing(state), figures);
 }
 
-static bool side_follow(Side *self, Outcome *outcome, GError **errp)
+/* Takes the events that have come; waits @timeout_ms for the first. */
+static bool side_take_events(Side *self, int timeout_ms, GError **errp)
 {
-    while (*outcome == OUTCOME_UNDER_WAY) {
-        json_t *event;
+    json_t *event;
 
-        if (signals_caught()) {
-            *outcome = OUTCOME_INTERRUPTED;
-            return true;
-        }
-        if (!client_next_event(self->child.client, SIDE_POLL_MS, &event,
-                               errp)) {
+    do {
+        if (!client_next_event(self->child.client, timeout_ms, &event, errp)) {
             return false;
         }
         if (event) {
             side_take_event(self, event);
             json_decref(event);
-        } else if (!side_poll(self, errp)) {
-            return false;
-        } else {
-            *outcome = self->class->outcome(&self->state, &self->options);
         }
+        timeout_ms = 0;
+    } while (event);
+    return true;
+}
+
+static bool side_follow(Side *self, Outcome *outcome, GError **errp)
+{
+    while (*outcome == OUTCOME_UNDER_WAY) {
+        if (signals_caught()) {
+            *outcome = OUTCOME_INTERRUPTED;
+            return true;
+        }
+        /* The events before an answer are older than it: without them the
+         * phase would be. */
+        if (!side_take_events(self, SIDE_POLL_MS, errp) ||
+            !side_poll(self, errp) || !side_take_events(self, 0, errp)) {
+            return false;
+        }
+        *outcome = self->class->outcome(&self->state, &self->options);
         side_show(self);
     }
     return true;
@@ -309,7 +321,6 @@ static bool side_run_child(Side *self, Cli *cli, const char *vm, GError **errp)
     child_stop(&self->child);
     if (!ok && errp && strstr((*errp)->message, "Address already in use")) {
         g_clear_error(errp);
-
         g_set_error(errp, CLIENT_ERROR, CLIENT_FAILED,
                     "%s is in use already: give --%s another port, or end "
                     "what listens there",

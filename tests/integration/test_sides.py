@@ -279,6 +279,22 @@ def test_cancelled_before_the_stop(world: World) -> None:
     assert "cancelled" in source.output
 
 
+def test_stopped_and_let_go_on(world: World) -> None:
+    """That is no migration: it waits for one."""
+    source, destination = world.start_source(), world.start_destination()
+    world.wait_ready()
+    world.source.vmm.stop()
+    source.wait_said("the VM has stopped; shipping")
+    world.source.vmm.resume()
+    source.wait_said_again("ready; migrate the VM")
+    world.begin()
+    world.stop()
+    destination.wait_counter("held", 10)
+    world.source.vmm.migration("completed")
+    world.destination.resume()
+    assert (source.wait(), destination.wait()) == (0, 0)
+
+
 def test_vmm_ends_before_it_says_completed(world: World) -> None:
     """As one does whose manager is quick."""
     source, destination = world.start_source(), world.start_destination()

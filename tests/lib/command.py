@@ -78,6 +78,11 @@ class Command:
 
         wait_until(said, f"{self.name} to say '{text}'")
 
+    def wait_said_again(self, text: str) -> None:
+        """Wait until it has said something twice."""
+        wait_until(lambda: self.errors.count(text) == 2,
+                   f"{self.name} to say '{text}' again")
+
     def wait_counter(self, name: str, value: int) -> None:
         """Wait until its redirector has counted so many packets."""
         wait_until(self._socket.exists, f"{self.name}'s monitor")

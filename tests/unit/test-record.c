@@ -123,7 +123,7 @@ static void test_kinds(void)
          "11000000000000000000000000000000",
          FLOW_UDP},
         /* A fragment header that is cut off. */
-        {"86dd600000000004 2c40", FLOW_OTHER},
+        {"86dd6000000000042c40", FLOW_OTHER},
     };
 
     for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
