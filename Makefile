@@ -4,7 +4,7 @@ BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
-.PHONY: all help deps demo check check-quick check-vhost bench install clean
+.PHONY: all help deps demo check check-quick check-vhost fuzz bench install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -16,6 +16,7 @@ help:
 	@echo 'make check        every test (root)'
 	@echo 'make check-quick  the tests that need no virtual machine'
 	@echo 'make check-vhost  real vhost-net in a nested machine; RUNS=3 RATE=400'
+	@echo 'make fuzz         each fuzzing target for SECONDS=60'
 	@echo 'make bench        measurements, printed and stored; RUNS=10'
 	@echo 'make install      honours DESTDIR and PREFIX'
 
@@ -45,6 +46,10 @@ check-vhost:
 	@tools/install-deps build demo check
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) tests/vhost/check.py
+
+fuzz:
+	@tools/install-deps build check
+	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(or $(SECONDS),60)
 
 bench:
 	@tools/install-deps build demo
