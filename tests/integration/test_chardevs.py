@@ -100,7 +100,7 @@ def test_ringbuf() -> None:
         assert daemon.execute("ringbuf-read", device="c", size=5) == ""
         with pytest.raises(QmpFailure) as failure:
             daemon.execute("ringbuf-read", device="nosuch", size=3)
-        assert failure.value.kind == "DeviceNotFound"
+        assert failure.value.kind == "GenericError"
         daemon.execute("chardev-add", id="n",
                        backend={"type": "null", "data": {}})
         with pytest.raises(QmpFailure) as failure:
@@ -169,18 +169,20 @@ def test_stdio(tmp_path: Path, empty: bool) -> None:
     os.close(out)
 
 
+FAILED = "Failed to add chardev 'c': "
+
 REFUSED: List[Any] = [
     ("file", {"out": "/nosuch/f"},
-     "Could not open '/nosuch/f': No such file or directory"),
-    ("file", {"out": "/tmp"}, "Could not open '/tmp': Is a directory"),
-    ("file", {}, "chardev: file: no filename given"),
+     FAILED + "Could not open '/nosuch/f': No such file or directory"),
+    ("file", {"out": "/tmp"}, FAILED + "Could not open '/tmp': Is a directory"),
+    ("file", {}, "Parameter 'backend.data.out' is missing"),
     ("ringbuf", {"size": 5},
-     "size of ringbuf chardev must be power of two"),
-    ("ringbuf", {"size": 1 << 40}, "Parameter 'size' expects"),
-    ("pipe", {}, "chardev: pipe: no device path given"),
+     FAILED + "size of ringbuf chardev must be power of two"),
+    ("ringbuf", {"size": 1 << 40}, "Parameter 'backend.data.size' expects"),
+    ("pipe", {}, "Parameter 'backend.data.device' is missing"),
     ("pipe", {"device": "/nosuch/p"},
-     "Could not open '/nosuch/p': No such file or directory"),
-    ("null", {"size": 5}, "Parameter 'size' is unexpected"),
+     FAILED + "Could not open '/nosuch/p': No such file or directory"),
+    ("null", {"size": 5}, "Parameter 'backend.data.size' is unexpected"),
 ]
 
 
