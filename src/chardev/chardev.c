@@ -79,6 +79,14 @@ Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
     return chardev;
 }
 
+bool chardev_not_found(const char *end, GError **errp)
+{
+    if (errp && g_error_matches(*errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND)) {
+        g_prefix_error(errp, "%s ", end);
+    }
+    return false;
+}
+
 void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
                     void *opaque)
 {

@@ -64,6 +64,9 @@ Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
 /* Likewise one that is nobody's yet and that its maker holds. */
 void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
                     void *opaque);
+/* For who claims several, and failed: says which @end of it a DeviceNotFound
+ * was about. False. */
+bool chardev_not_found(const char *end, GError **errp);
 /* Harmless with NULL. */
 void chardev_release(Chardev *chardev);
 

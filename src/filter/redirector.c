@@ -388,15 +388,6 @@ static void redirector_match_changed(Filter *filter)
     }
 }
 
-/* QEMU says which of the two chardevs it could not find. */
-static bool redirector_fail(const char *end, GError **errp)
-{
-    if (errp && g_error_matches(*errp, TF_ERROR, TF_ERROR_DEVICE_NOT_FOUND)) {
-        g_prefix_error(errp, "%s ", end);
-    }
-    return false;
-}
-
 static bool redirector_open(Redirector *self, GError **errp)
 {
     if (self->in_netdev) {
@@ -415,15 +406,15 @@ static bool redirector_open(Redirector *self, GError **errp)
             frame_reader_new(self->indev, self->vnet_hdr_support,
                              &redirector_reader_handlers, self, errp);
         if (!self->reader) {
-            return redirector_fail("IN", errp);
+            return chardev_not_found("IN", errp);
         }
     }
     if (self->capture_mode == CAPTURE_UNDELIVERED) {
         return redirector_open_source(self, errp) ||
-               redirector_fail("OUT", errp);
+               chardev_not_found("OUT", errp);
     }
     if (self->outdev && !redirector_open_outdev(self, errp)) {
-        return redirector_fail("OUT", errp);
+        return chardev_not_found("OUT", errp);
     }
     if (self->in_tap) {
         self->capture = tap_add_capture(

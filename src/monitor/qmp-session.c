@@ -160,7 +160,7 @@ static json_t *qmp_session_execute(QmpSession *session,
                                    const QmpRequest *request, GError **errp)
 {
     if (!request->cut && !request->oob &&
-        strcmp(request->name, "qmp_capabilities") == 0) {
+        g_strcmp0(request->name, "qmp_capabilities") == 0) {
         return qmp_session_negotiate(session, request->args, errp)
                    ? json_object()
                    : NULL;

@@ -261,7 +261,7 @@ static bool property_read(const Property *row, const char *label, json_t *value,
 bool property_check(const Property *row, json_t *value, PropertySyntax syntax,
                     GError **errp)
 {
-    PropertyValue ignored;
+    PropertyValue ignored = {0};
 
     return property_read(row, property_label(row, syntax), value, syntax,
                          &ignored, errp);
