@@ -358,7 +358,7 @@ def test_dump_times_never_go_back(host: Host, form: str) -> None:
     daemon = host.daemon(*host.chardev("c0"))
     daemon.add("filter-redirector", "r0", queue="tx", indev="c0")
     daemon.add("filter-buffer", "b0", queue="tx", interval=20000,
-               bpf="ether[14:4] < 100")
+               bpf="ether[8:4] < 100")
     daemon.add("filter-dump", "d0", file=str(path), format=form)
     peer = host.peer("c0")
     for i in range(100):
