@@ -121,6 +121,8 @@ def test_mirror_drops_the_oldest(host: Host) -> None:
     ({"outdev": ""}, "DeviceNotFound", "Device '' not found"),
     ({"outdev": "c0", "queue": "up"}, "GenericError", "queue"),
     ({"outdev": "c0", "on-full": "shrug"}, "GenericError", "on-full"),
+    ({"outdev": "c0", "vnet-hdr-len": 11}, "GenericError", "expects 10 or 12"),
+    ({"outdev": "c0", "vnet-hdr-len": 20}, "GenericError", "vnet-hdr-len"),
 ])
 def test_mirror_refuses(host: Host, properties: Dict[str, Any], kind: str,
                         text: str) -> None:
