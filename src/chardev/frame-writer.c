@@ -205,7 +205,8 @@ static void writer_pass(FrameWriter *self, FrameFate fate)
 /* Bytes in front of a record's data when it goes out as it is. */
 static size_t writer_prefix(const FrameWriter *self)
 {
-    return self->config.vnet ? FRAMER_HEADER_MAX + VNET_HDR_MRG_LEN : 4;
+    return self->config.vnet_len ? FRAMER_HEADER_MAX + self->config.vnet_len
+                                 : 4;
 }
 
 static void writer_write_prefix(const FrameWriter *self, PacketRecord *record)
@@ -215,13 +216,13 @@ static void writer_write_prefix(const FrameWriter *self, PacketRecord *record)
     size_t n;
 
     G_STATIC_ASSERT(FRAMER_HEADER_MAX + sizeof(vnet) <= PACKET_RECORD_HEADROOM);
-    if (!self->config.vnet) {
+    if (!self->config.vnet_len) {
         framer_header(prefix, false, record->len, 0);
         return;
     }
-    n = framer_header(prefix, true, record->len + VNET_HDR_MRG_LEN,
-                      VNET_HDR_MRG_LEN);
-    memcpy(prefix + n, &vnet, sizeof(vnet));
+    n = framer_header(prefix, true, record->len + self->config.vnet_len,
+                      self->config.vnet_len);
+    memcpy(prefix + n, &vnet, self->config.vnet_len);
 }
 
 PacketRecord *frame_writer_append_always(FrameWriter *self,
@@ -315,16 +316,14 @@ static bool writer_needs_spill(const FrameWriter *self,
 {
     Packet packet = packet_record_view(record);
 
-    return !self->config.vnet && packet_is_offloaded(&packet);
+    return !self->config.vnet_len && packet_is_offloaded(&packet);
 }
 
 /* Nobody takes more than PACKET_MAX_LEN, with the virtio-net header: QEMU's
  * redirector reads no more after such a frame, ours ends the connection. */
 static bool writer_fits(const FrameWriter *self, const PacketRecord *record)
 {
-    uint32_t header = self->config.vnet ? VNET_HDR_MRG_LEN : 0;
-
-    return record->len <= PACKET_MAX_LEN - header;
+    return record->len <= PACKET_MAX_LEN - self->config.vnet_len;
 }
 
 /* Does the record go out as it is? */

@@ -47,7 +47,8 @@ typedef struct FrameWriterHandlers {
 
 typedef struct FrameWriterConfig {
     const char *chardev; /* id; not used by frame_writer_new_shared() */
-    bool vnet;           /* virtio-net headers on the wire */
+    uint32_t vnet_len;   /* bytes of each virtio-net header on the wire: 10 or
+                            12; 0: there are none */
     uint64_t limit;      /* bytes that may wait */
     FullPolicy policy;
     bool queue_without_peer; /* else such frames are refused */

@@ -13,6 +13,7 @@ typedef struct Mirror {
     /* properties */
     char *outdev;
     bool vnet_hdr_support;
+    uint32_t vnet_hdr_len;
     uint64_t send_queue_size;
     char *on_full;
     /* state */
@@ -43,12 +44,13 @@ static bool mirror_setup(Filter *filter, GError **errp)
     Mirror *self = (Mirror *)filter;
     OutdevConfig config = {
         .chardev = self->outdev,
-        .vnet = self->vnet_hdr_support,
         .limit = self->send_queue_size,
         .policy = outdev_parse_policy(self->on_full, FULL_DROP_NEWEST),
     };
 
-    return outdev_open(&self->out, filter, &config, errp);
+    return outdev_vnet_len(self->vnet_hdr_support, self->vnet_hdr_len,
+                           &config.vnet_len, errp) &&
+           outdev_open(&self->out, filter, &config, errp);
 }
 
 static void mirror_cleanup(Filter *filter)
@@ -68,6 +70,15 @@ static const Property mirror_props[] = {
      .def = "off",
      .since = "0.1",
      .doc = "copies on outdev carry a virtio-net header"},
+    {.name = "vnet-hdr-len",
+     PROP_FIELD_UINT32(Mirror, vnet_hdr_len),
+     .flags = PROP_FIXED,
+     .def = "12",
+     .min = 10,
+     .max = 12,
+     .since = "0.1",
+     .doc = "bytes of the virtio-net header on outdev: 12, or 10 for a peer "
+            "whose guest has no mergeable receive buffers"},
     {.name = "send-queue-size",
      PROP_FIELD_SIZE(Mirror, send_queue_size),
      .flags = PROP_FIXED,

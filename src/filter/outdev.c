@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "filter/outdev.h"
 
+#include "packet/vnet.h"
+
 #include <string.h>
 
 const char *const outdev_on_full_words[] = {
@@ -47,12 +49,20 @@ static const FrameWriterHandlers outdev_handlers = {
     .room = outdev_room,
 };
 
+bool outdev_vnet_len(bool support, uint32_t len, uint32_t *vnet_len,
+                     GError **errp)
+{
+    *vnet_len = support ? len : 0;
+    return len == VNET_HDR_LEN || len == VNET_HDR_MRG_LEN ||
+           tf_error_set(errp, "Parameter 'vnet-hdr-len' expects 10 or 12");
+}
+
 bool outdev_open(Outdev *self, Filter *filter, const OutdevConfig *config,
                  GError **errp)
 {
     FrameWriterConfig writer = {
         .chardev = config->chardev,
-        .vnet = config->vnet,
+        .vnet_len = config->vnet_len,
         .limit = config->limit,
         .policy = config->policy,
         .shipping = true,

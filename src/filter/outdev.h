@@ -21,7 +21,7 @@
 
 typedef struct OutdevConfig {
     const char *chardev; /* id */
-    bool vnet;           /* virtio-net headers on the wire */
+    uint32_t vnet_len;   /* of each virtio-net header on the wire; 0: none */
     uint64_t limit;      /* bytes that may wait */
     FullPolicy policy;
 } OutdevConfig;
@@ -40,6 +40,10 @@ extern const char *const outdev_on_full_words[];
 
 /* The policy that @word names; NULL: @fallback. */
 FullPolicy outdev_parse_policy(const char *word, FullPolicy fallback);
+
+/* Sets *@vnet_len by the properties vnet_hdr_support and vnet-hdr-len. */
+bool outdev_vnet_len(bool support, uint32_t len, uint32_t *vnet_len,
+                     GError **errp);
 
 bool outdev_open(Outdev *outdev, Filter *filter, const OutdevConfig *config,
                  GError **errp);

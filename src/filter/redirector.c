@@ -33,6 +33,7 @@ typedef struct Redirector {
     /* properties */
     char *indev, *outdev, *in_netdev, *out_netdev;
     bool vnet_hdr_support;
+    uint32_t vnet_hdr_len;
     bool enable_when_stopped;
     int capture_mode;
     int arm;
@@ -51,7 +52,8 @@ typedef struct Redirector {
     Sink *sink;          /* out_netdev */
     VmListener listener; /* func is NULL: not listening */
     FullPolicy policy;
-    Account account; /* what source and sink do not count themselves */
+    uint32_t vnet_len; /* on outdev; 0: no headers there */
+    Account account;   /* what source and sink do not count themselves */
 } Redirector;
 
 /* Does the VM's state let it ship and inject? */
@@ -340,7 +342,7 @@ static bool redirector_open_source(Redirector *self, GError **errp)
         .name = self->filter.object.id,
         .tap = self->in_tap,
         .chardev = self->outdev,
-        .vnet = self->vnet_hdr_support,
+        .vnet_len = self->vnet_len,
         .send_queue_size = self->send_queue_size,
         .on_full = self->policy,
         .arm_always = self->arm == ARM_ALWAYS,
@@ -355,7 +357,7 @@ static bool redirector_open_outdev(Redirector *self, GError **errp)
 {
     OutdevConfig config = {
         .chardev = self->outdev,
-        .vnet = self->vnet_hdr_support,
+        .vnet_len = self->vnet_len,
         .limit = self->send_queue_size,
         .policy = self->policy,
     };
@@ -443,7 +445,10 @@ static bool redirector_setup(Filter *filter, GError **errp)
                                        self->capture_mode == CAPTURE_UNDELIVERED
                                            ? FULL_BLOCK
                                            : FULL_DROP_NEWEST);
-    if (!redirector_check(self, errp) || !redirector_open(self, errp)) {
+    if (!redirector_check(self, errp) ||
+        !outdev_vnet_len(self->vnet_hdr_support, self->vnet_hdr_len,
+                         &self->vnet_len, errp) ||
+        !redirector_open(self, errp)) {
         return false;
     }
     self->listener = (VmListener){redirector_vm_event, self};
@@ -609,6 +614,15 @@ static const Property redirector_props[] = {
      .def = "off",
      .since = "0.1",
      .doc = "frames on indev and outdev carry a virtio-net header"},
+    {.name = "vnet-hdr-len",
+     PROP_FIELD_UINT32(Redirector, vnet_hdr_len),
+     .flags = PROP_FIXED,
+     .def = "12",
+     .min = 10,
+     .max = 12,
+     .since = "0.1",
+     .doc = "bytes of the virtio-net header on outdev: 12, or 10 for a peer "
+            "whose guest has no mergeable receive buffers"},
     {.name = "enable_when_stopped",
      PROP_FIELD_BOOL(Redirector, enable_when_stopped),
      .def = "off",

@@ -263,7 +263,7 @@ Source *source_new(const SourceConfig *config, GError **errp)
     Source *self = g_new0(Source, 1);
     FrameWriterConfig writer = {
         .chardev = config->chardev,
-        .vnet = config->vnet,
+        .vnet_len = config->vnet_len,
         .limit = config->send_queue_size,
         .policy = config->on_full,
         .queue_without_peer = true,

@@ -20,7 +20,7 @@ typedef struct SourceConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
     const char *chardev; /* outdev */
-    bool vnet;
+    uint32_t vnet_len;
     uint64_t send_queue_size;
     FullPolicy on_full;
     bool arm_always;

@@ -6,7 +6,9 @@ on the other, and no namespace is needed."""
 from pathlib import Path
 from typing import Any, Dict, List
 
-from netdevs import Daemon, Pair, Wire, connect, wait_until
+from lib.daemon import alone
+from lib.waiting import wait_until
+from lib.wire import Pair, Peer
 
 
 class Chain:
@@ -15,10 +17,10 @@ class Chain:
     def __init__(self, directory: Path, *arguments: str) -> None:
         self.directory = directory
         ends = {name: Pair() for name in ("n0", "n1")}
-        self.net: Wire = ends["n0"].wire
-        self.guest: Wire = ends["n1"].wire
+        self.net: Peer = ends["n0"].wire
+        self.guest: Peer = ends["n1"].wire
         fds = [end.fd for end in ends.values()]
-        self.daemon = Daemon(
+        self.daemon = alone(
             "-netdev", f"socket,id=n0,fd={fds[0]},peer=n1",
             "-netdev", f"socket,id=n1,fd={fds[1]}", "-D",
             str(directory / "log"), *arguments, pass_fds=fds)
@@ -41,9 +43,9 @@ class Chain:
                 "addr": {"type": "unix", "data": {"path": str(path)}}}})
         return path
 
-    def peer(self, name: str) -> Wire:
+    def peer(self, name: str) -> Peer:
         """Make a chardev, and be its peer once it has noticed."""
-        wire = connect(self.chardev(name))
+        wire = Peer.connect(self.chardev(name))
         self._wait_connected(name, True)
         return wire
 
@@ -104,9 +106,9 @@ class Chain:
     def pass_tx(self, *frames: bytes) -> None:
         """Frames that go from the network to the guest untouched."""
         self.net.send(*frames)
-        assert [self.guest.receive() for _ in frames] == list(frames)
+        assert [self.guest.receive_one() for _ in frames] == list(frames)
 
     def pass_rx(self, *frames: bytes) -> None:
         """Frames that go from the guest to the network untouched."""
         self.guest.send(*frames)
-        assert [self.net.receive() for _ in frames] == list(frames)
+        assert [self.net.receive_one() for _ in frames] == list(frames)

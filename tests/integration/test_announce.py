@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Sequence
 import pytest
 
 from lib.daemon import Daemon, run_daemon
-from lib.filters import capture_lines
+from lib.capture_files import capture_lines
 from lib.frames import Frame
 from lib.hosts import Host, connect, run
 from lib.site import Site

@@ -12,7 +12,8 @@ from typing import Iterator, List
 import pytest
 
 from chains import Chain
-from netdevs import Wire, connect, encode, wait_until
+from lib.waiting import wait_until
+from lib.wire import Peer, encode
 
 SIZE = 60000
 QUEUE = 4 << 20
@@ -41,11 +42,11 @@ def memory(chain: Chain) -> int:
     return int(line.split()[1]) << 10
 
 
-def receive(wire: Wire, count: int) -> List[int]:
+def receive(wire: Peer, count: int) -> List[int]:
     """The numbers of so many frames, each of them whole."""
     found = []
     for _ in range(count):
-        data = wire.receive()
+        data = wire.receive_one()
         assert data == data[:4] * (SIZE // 4)
         found.append(struct.unpack(">I", data[:4])[0])
     return found
@@ -132,10 +133,10 @@ def test_peers_that_talk_nonsense(chain: Chain) -> None:
     chain.add("redirector", "r0", indev="c0", queue="tx")
     count = 300
     for number in range(count):
-        wire = connect(path)
-        wire.socket.sendall(encode([b"z" * 60]) + struct.pack(">I", 69633))
-        assert chain.guest.receive() == b"z" * 60
-        assert wire.socket.recv(1) == b""
+        wire = Peer.connect(path)
+        wire.send_bytes(encode([b"z" * 60]) + struct.pack(">I", 69633))
+        assert chain.guest.receive_one() == b"z" * 60
+        wire.wait_closed()
         wire.close()
         chain.wait("r0", "dropped-oversize", number + 1)
     assert chain.counter("r0", "indev") == 2 * count
@@ -154,8 +155,8 @@ def test_one_byte_at_a_time(chain: Chain) -> None:
     frames = [b"", b"a", b"", b"bc" * 30, b""]
     entry.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     for byte in encode(frames):
-        entry.socket.sendall(bytes([byte]))
-    assert [chain.guest.receive() for _ in range(2)] == [b"a", b"bc" * 30]
+        entry.send_bytes(bytes([byte]))
+    assert [chain.guest.receive_one() for _ in range(2)] == [b"a", b"bc" * 30]
     assert chain.guest.is_silent(0.1)
     assert chain.counter("r0", "indev") == 5
     assert chain.counter("m0", "packets-tx") == 5
@@ -174,12 +175,12 @@ def test_largest_frame(chain: Chain) -> None:
     largest = b"L" * 69632
     message = encode([largest, b"s" * 60, largest])
     for cut in (1, 4, 5, 4096, 69635, 69636, 69640):
-        entry.socket.sendall(message[:cut])
+        entry.send_bytes(message[:cut])
         time.sleep(0.01)
-        entry.socket.sendall(message[cut:])
-        assert [chain.guest.receive() for _ in range(3)] == \
+        entry.send_bytes(message[cut:])
+        assert [chain.guest.receive_one() for _ in range(3)] == \
             [largest, b"s" * 60, largest]
-    entry.socket.sendall(struct.pack(">I", 69633))
-    assert entry.socket.recv(1) == b""
+    entry.send_bytes(struct.pack(">I", 69633))
+    entry.wait_closed()
     wait_until(lambda: chain.counter("r0", "dropped-oversize") == 1,
                lambda: "not counted")

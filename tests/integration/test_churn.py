@@ -12,7 +12,8 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import pytest
 
-from netdevs import Daemon, connect, encode
+from lib.daemon import Daemon, alone
+from lib.wire import Peer, encode
 
 NETDEVS = 50
 FILTERS = 200
@@ -91,7 +92,7 @@ class Model:
                         "data": {"path": str(directory / name)}}}}
             daemon.execute("chardev-add", id=name, backend=backend)
             if i % 8 == 1:
-                traffic.join(name, connect(directory / name).socket)
+                traffic.join(name, Peer.connect(directory / name).socket)
         self.used: Dict[str, str] = {}  # chardevs by filters
         self.wires: List[Tuple[str, str]] = []
 
@@ -109,7 +110,7 @@ class Model:
         if more:
             self.wires.append((name, more["peer"]))
         self.chains[name] = []
-        self.traffic.join(name, connect(path).socket)
+        self.traffic.join(name, Peer.connect(path).socket)
 
     def peers(self) -> List[str]:
         """Netdevs that have a peer, or had."""
@@ -237,7 +238,7 @@ def test_churn(tmp_path: Path, seed: int) -> None:
     """No crash, no leak, and the books are right."""
     traffic = Traffic()
     try:
-        with Daemon() as daemon:
+        with alone() as daemon:
             model = Model(daemon, tmp_path, seed, traffic)
             for _ in range(NETDEVS):
                 model.add_netdev()

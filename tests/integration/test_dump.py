@@ -14,7 +14,8 @@ from typing import Any, Dict, Iterator, List, Tuple
 import pytest
 
 from chains import Chain
-from netdevs import Failure, wait_until
+from lib.daemon import QmpFailure
+from lib.waiting import wait_until
 
 LONG = 1000000000
 
@@ -264,7 +265,7 @@ def test_file_that_can_not_be(chain: Chain, tmp_path: Path, value: str,
     """The dump goes on where it was."""
     path = dump(chain, tmp_path / "d")
     chain.pass_tx(frame(0))
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(QmpFailure) as failure:
         chain.set("d0", "file", value)
     assert (failure.value.kind, failure.value.text) == ("GenericError", text)
     assert chain.get("d0", "file") == str(path)

@@ -9,7 +9,8 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from chains import Chain
-from netdevs import Failure, wait_until
+from lib.daemon import QmpFailure
+from lib.waiting import wait_until
 
 LONG = 1000000000  # microseconds; no test waits for it
 
@@ -75,7 +76,7 @@ def test_position_refused(tmp_path: Path, position: str, text: str) -> None:
                "-chardev", "null,id=c0") as chain:
         chain.add("buffer", "f0", interval=LONG)
         chain.add("buffer", "other", netdev="n1", interval=LONG)
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             chain.add("mirror", "f1", outdev="c0", position=position)
         assert (failure.value.kind, failure.value.text) == \
             ("GenericError", text)
@@ -120,7 +121,7 @@ def test_order_of_checks(chain: Chain, kind: str, properties: Dict[str, Any],
                          error: str, text: str) -> None:
     """The first failure wins, and none leaves a trace."""
     chain.chardev("c0")
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(QmpFailure) as failure:
         chain.add(kind, "f0", **properties)
     said = failure.value.text
     if kind == "redirector" and error == "DeviceNotFound":
@@ -140,9 +141,9 @@ def test_tx_goes_down_and_rx_goes_up(chain: Chain) -> None:
     chain.add("redirector", "middle", outdev="c0")
     chain.add("dump", "last", file="/dev/null")
     chain.net.send(frame(1))
-    assert out.receive() == frame(1)
+    assert out.receive_one() == frame(1)
     chain.guest.send(frame(2), frame(3))
-    assert [out.receive(), out.receive()] == [frame(2), frame(3)]
+    assert [out.receive_one(), out.receive_one()] == [frame(2), frame(3)]
     seen = {name: (entry["packets-tx"], entry["packets-rx"])
             for name, entry in chain.stats().items()}
     assert seen == {"first": (1, 0), "middle": (1, 2), "last": (0, 2)}
@@ -164,8 +165,8 @@ def test_queue(chain: Chain, kind: str, queue: str, expected: Any) -> None:
     chain.wait("f0", "packets-tx", expected[0])
     chain.wait("f0", "packets-rx", expected[1])
     if kind != "redirector":
-        assert [chain.guest.receive() for _ in range(3)] == frames(0, 3)
-        assert [chain.net.receive() for _ in range(2)] == frames(3, 5)
+        assert [chain.guest.receive_one() for _ in range(3)] == frames(0, 3)
+        assert [chain.net.receive_one() for _ in range(2)] == frames(3, 5)
     entry = chain.stats()["f0"]
     assert (entry["bytes-tx"], entry["bytes-rx"]) == \
         (60 * expected[0], 60 * expected[1])
@@ -184,9 +185,9 @@ def test_queue_acts_at_once(chain: Chain) -> None:
         chain.pass_rx(frame(2))
         assert (chain.counter("m0", "packets-tx"),
                 chain.counter("m0", "packets-rx")) == (tx, rx)
-    assert [copies.receive() for _ in range(4)] == [
+    assert [copies.receive_one() for _ in range(4)] == [
         frame(2), frame(1), frame(2), frame(1)]
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(QmpFailure) as failure:
         chain.set("m0", "queue", "both")
     assert failure.value.kind == "GenericError"
     assert chain.get("m0", "queue") == "tx"
@@ -197,13 +198,13 @@ def test_queue_of_an_indev(chain: Chain) -> None:
     entry = chain.peer("c0")
     chain.add("redirector", "r0", indev="c0", queue="tx")
     entry.send(frame(1))
-    assert chain.guest.receive() == frame(1)
+    assert chain.guest.receive_one() == frame(1)
     chain.set("r0", "queue", "rx")
     entry.send(frame(2))
-    assert chain.net.receive() == frame(2)
+    assert chain.net.receive_one() == frame(2)
     chain.set("r0", "queue", "all")
     entry.send(frame(3))
-    assert chain.net.receive() == chain.guest.receive() == frame(3)
+    assert chain.net.receive_one() == chain.guest.receive_one() == frame(3)
     assert chain.counter("r0", "indev") == 3
     assert chain.counter("r0", "packets-tx") == 0
     assert chain.guest.is_silent(0.1) and chain.net.is_silent(0.1)
@@ -227,7 +228,7 @@ def test_what_is_only_stored(chain: Chain) -> None:
     assert "f1: netdev=n0 type=filter-dump" in \
         chain.daemon.hmp("info netfilter-stats")
     chain.delete("f1")
-    with pytest.raises(Failure):
+    with pytest.raises(QmpFailure):
         chain.set("f0", "insert", "after")
     assert chain.get("f0", "insert") == "behind"
 
@@ -241,16 +242,16 @@ def test_enable_when_stopped_acts_at_once(chain: Chain) -> None:
     entry.send(frame(1))
     assert chain.guest.is_silent(0.2)
     chain.set("in", "enable_when_stopped", True)
-    assert chain.guest.receive() == frame(1)
+    assert chain.guest.receive_one() == frame(1)
     chain.pass_rx(frame(2))
     chain.set("out", "enable_when_stopped", True)
     chain.guest.send(frame(3))
-    assert out.receive() == frame(3)
+    assert out.receive_one() == frame(3)
     chain.set("in", "enable_when_stopped", False)
     entry.send(frame(4))
     assert chain.guest.is_silent(0.2)
     chain.daemon.execute("cont")
-    assert chain.guest.receive() == frame(4)
+    assert chain.guest.receive_one() == frame(4)
 
 
 @pytest.mark.parametrize("name, prop, value", [
@@ -267,7 +268,7 @@ def test_what_stays(chain: Chain, name: str, prop: str, value: Any) -> None:
     chain.add("redirector", "r0", outdev="c1")
     chain.add("dump", "d0", file="/dev/null")
     before = chain.get(name, prop)
-    with pytest.raises(Failure) as failure:
+    with pytest.raises(QmpFailure) as failure:
         chain.set(name, prop, value)
     assert failure.value.kind == "GenericError"
     assert failure.value.text.endswith(f".{prop}' is not writable")
@@ -286,7 +287,7 @@ def test_status(chain: Chain, kind: str) -> None:
         chain.set("f0", "status", "off")
         chain.pass_tx(*frames(0, 5))
         chain.pass_rx(*frames(5, 9))
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             chain.set("f0", "status", "maybe")
         assert failure.value.kind == "GenericError"
         assert chain.get("f0", "status") == "off"
@@ -345,8 +346,8 @@ def test_reentry_behind_a_buffer(chain: Chain) -> None:
     assert seen == {"d0": (100, 0), "b0": (100, 150), "d1": (0, 150)}
     assert chain.guest.is_silent(0.1) and chain.net.is_silent(0.1)
     chain.set("b0", "status", "off")
-    assert [chain.guest.receive() for _ in range(100)] == frames(0, 100)
-    assert [chain.net.receive() for _ in range(150)] == frames(100, 250)
+    assert [chain.guest.receive_one() for _ in range(100)] == frames(0, 100)
+    assert [chain.net.receive_one() for _ in range(150)] == frames(100, 250)
     seen = {name: (entry["packets-tx"], entry["packets-rx"])
             for name, entry in chain.stats().items()}
     assert seen == {"d0": (100, 150), "b0": (100, 150), "d1": (100, 150)}
@@ -365,7 +366,7 @@ def test_buffers_in_a_row(chain: Chain) -> None:
     chain.delete("b1")
     chain.wait("b2", "packets-tx", 1010)
     chain.set("b2", "status", "off")
-    assert [chain.guest.receive() for _ in range(1010)] == frames(0, 1010)
+    assert [chain.guest.receive_one() for _ in range(1010)] == frames(0, 1010)
 
 
 def test_buffer_is_bounded(chain: Chain) -> None:
@@ -378,7 +379,7 @@ def test_buffer_is_bounded(chain: Chain) -> None:
     got: List[bytes] = []
     chain.set("b0", "status", "off")
     while len(got) < 10000:
-        got.append(chain.guest.receive())
+        got.append(chain.guest.receive_one())
     assert got == frames(0, 10000)
     assert chain.guest.is_silent(0.1)
 
@@ -392,7 +393,7 @@ def test_buffer_status_twice(chain: Chain) -> None:
     chain.wait("b0", "packets-tx", 3)
     assert chain.guest.is_silent(0.1)
     chain.set("b0", "interval", 1000)
-    assert [chain.guest.receive() for _ in range(3)] == frames(1, 4)
+    assert [chain.guest.receive_one() for _ in range(3)] == frames(1, 4)
     # Set while it is off it counts from the moment when it is on.
     chain.set("b0", "status", "off")
     chain.set("b0", "interval", LONG)
@@ -417,11 +418,11 @@ def test_netdev_del_flushes_its_buffers(chain: Chain) -> None:
     chain.daemon.execute("netdev_del", id="n0")
     released = [each for each in frames(0, 20) if each != frame(7)] + \
         [frame(7)]
-    assert [chain.guest.receive() for _ in range(20)] == released
-    assert [copies.receive() for _ in range(20)] == released
+    assert [chain.guest.receive_one() for _ in range(20)] == released
+    assert [copies.receive_one() for _ in range(20)] == released
     assert chain.order() == []
     for name in ("d0", "b0", "b1", "m0"):
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             chain.delete(name)
         assert failure.value.kind == "GenericError"
     chain.daemon.execute("netdev_add", type="stream", id="n0", server=True,

@@ -277,6 +277,15 @@ def test_remove_netdev_multi(bn0: Backend) -> None:
     check_remove_netdev(bn0, 2)
 
 
+@on_both
+def test_remove_netdev_frees_chardevs(bn0: Backend) -> None:
+    """What its filters held is free again."""
+    bn0.server("chardev0")
+    bn0.add("redirector", "qtest-f0", queue="rx", outdev="chardev0")
+    bn0.program.execute("netdev_del", id=NETDEV)
+    bn0.program.execute("chardev-remove", id="chardev0")
+
+
 def test_query_stats_tx(bn0: Backend) -> None:
     """A mirror counts what passes it toward the guest."""
     entry = bn0.server("chardev0")

@@ -121,6 +121,8 @@ def test_mirror_drops_the_oldest(host: Host) -> None:
     ({"outdev": ""}, "DeviceNotFound", "Device '' not found"),
     ({"outdev": "c0", "queue": "up"}, "GenericError", "queue"),
     ({"outdev": "c0", "on-full": "shrug"}, "GenericError", "on-full"),
+    ({"outdev": "c0", "vnet-hdr-len": 11}, "GenericError", "expects 10 or 12"),
+    ({"outdev": "c0", "vnet-hdr-len": 20}, "GenericError", "vnet-hdr-len"),
 ])
 def test_mirror_refuses(host: Host, properties: Dict[str, Any], kind: str,
                         text: str) -> None:
@@ -358,7 +360,7 @@ def test_dump_times_never_go_back(host: Host, form: str) -> None:
     daemon = host.daemon(*host.chardev("c0"))
     daemon.add("filter-redirector", "r0", queue="tx", indev="c0")
     daemon.add("filter-buffer", "b0", queue="tx", interval=20000,
-               bpf="ether[14:4] < 100")
+               bpf="ether[8:4] < 100")
     daemon.add("filter-dump", "d0", file=str(path), format=form)
     peer = host.peer("c0")
     for i in range(100):

@@ -15,10 +15,13 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import pytest
 
 from lib.certificates import EXPIRED, Authority, make_psk
-from netdevs import (Daemon, Failure, Pair, Program, Qemu, Wire, encode,
-                     free_port, qemu, tapferryd, wait_until)
+from lib.daemon import QmpFailure, alone, program
+from lib.program import Program
+from lib.qemu import Qemu, needs_qemu
+from lib.qemu import program as qemu
+from lib.waiting import wait_until
+from lib.wire import Pair, Peer, encode, free_port
 
-needs_qemu = pytest.mark.skipif(not qemu(), reason="there is no QEMU here")
 
 
 class Keys:
@@ -67,14 +70,14 @@ def chardev(port: int, endpoint: str, name: str = "c") -> List[str]:
 
 
 @contextlib.contextmanager
-def sender(kind: Any, *options: str) -> Iterator[Tuple[Any, Wire]]:
+def sender(kind: Any, *options: str) -> Iterator[Tuple[Any, Peer]]:
     """A program that sends what comes from our wire out to chardev c."""
     with _at_netdev(kind, "queue=tx,outdev=c", *options) as made:
         yield made
 
 
 @contextlib.contextmanager
-def receiver(kind: Any, *options: str) -> Iterator[Tuple[Any, Wire]]:
+def receiver(kind: Any, *options: str) -> Iterator[Tuple[Any, Peer]]:
     """A program that sends what comes from chardev c to our wire."""
     with _at_netdev(kind, "queue=rx,indev=c", *options) as made:
         yield made
@@ -82,7 +85,7 @@ def receiver(kind: Any, *options: str) -> Iterator[Tuple[Any, Wire]]:
 
 @contextlib.contextmanager
 def _at_netdev(kind: Any, redirector: str, *options: str
-               ) -> Iterator[Tuple[Any, Wire]]:
+               ) -> Iterator[Tuple[Any, Peer]]:
     pair = Pair()
     hub = ["-netdev", "hubport,id=h,hubid=0,netdev=b"] if kind is Qemu else []
     with kind("-netdev", f"socket,id=b,fd={pair.fd}", *hub, *options,
@@ -114,23 +117,23 @@ def some_frames(count: int, largest: int, seed: int) -> List[bytes]:
             for _ in range(count)]
 
 
-def check_carries(source: Wire, target: Wire, frames: List[bytes]) -> None:
+def check_carries(source: Peer, target: Peer, frames: List[bytes]) -> None:
     """All frames arrive, byte for byte, in order."""
     thread = threading.Thread(target=source.send, args=frames)
     thread.start()
     for number, frame in enumerate(frames):
-        assert target.receive() == frame, f"frame {number}"
+        assert target.receive_one() == frame, f"frame {number}"
     thread.join()
 
 
 @contextlib.contextmanager
-def nudged(wire: Wire, size: int) -> Iterator[Wire]:
+def nudged(wire: Peer, size: int) -> Iterator[Peer]:
     """The wire, on which small frames follow once all of this size is sent.
     QEMU 7.2, once in some hundred runs, leaves the end of a TLS record lie
     until more comes: it has read all there is from its socket."""
     sent, over = threading.Event(), threading.Event()
 
-    class Counting(Wire):
+    class Counting(Peer):
         """Tells when all is sent."""
 
         def send(self, *frames: bytes) -> None:
@@ -184,8 +187,8 @@ def test_frames(keys: Keys, kind: str, server_sends: bool) -> None:
     ends = [server + chardev(port, "server"), client + chardev(port, "client")]
     if server_sends:
         ends.reverse()
-    with receiver(Daemon, *ends[0]) as (target, target_wire), \
-            sender(Daemon, *ends[1]) as (source, source_wire):
+    with receiver(alone, *ends[0]) as (target, target_wire), \
+            sender(alone, *ends[1]) as (source, source_wire):
         wait_connected(target, source)
         check_carries(source_wire, target_wire,
                       some_frames(1000, 1514, 1) + some_frames(50, 65535, 2))
@@ -208,7 +211,7 @@ def test_qemu(keys: Keys, kind: str, qemu_sends: bool, qemu_serves: bool
     theirs, ours = (server, client) if qemu_serves else (client, server)
     make_theirs, make_ours = \
         (sender, receiver) if qemu_sends else (receiver, sender)
-    with make_ours(Daemon, *ours) as (daemon, our_wire), \
+    with make_ours(alone, *ours) as (daemon, our_wire), \
             make_theirs(Qemu, *theirs) as (other, their_wire):
         wait_connected(daemon, other)
         frames = some_frames(1000, 1514, 3)
@@ -239,7 +242,7 @@ def test_monitor(keys: Keys) -> None:
     """A monitor reads less at a time than a record holds; what is left of the
     record is read although nothing more comes."""
     port = free_port()
-    with Daemon(*monitor(keys, port)), \
+    with alone(*monitor(keys, port)), \
             socket.create_connection(("127.0.0.1", port), 20) as plain, \
             context(keys).wrap_socket(plain, server_hostname="localhost") \
             as connection, connection.makefile("rb") as replies:
@@ -266,7 +269,7 @@ def test_tools(keys: Keys, tool: str) -> None:
                     "good/client-cert.pem", "-key", "good/client-key.pem",
                     "-connect", f"localhost:{port}"],
     }[tool]
-    with Daemon(*monitor(keys, port)), subprocess.Popen(
+    with alone(*monitor(keys, port)) as daemon, subprocess.Popen(
             argv, cwd=keys.directory, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         assert process.stdin and process.stdout
@@ -277,6 +280,7 @@ def test_tools(keys: Keys, tool: str) -> None:
         # The daemon ends, which ends the tool.
         assert b'"id": "here"' in process.stdout.read()
         process.stdin.close()
+        daemon.wait_end()
 
 
 # Who is refused
@@ -332,9 +336,9 @@ def test_refused(keys: Keys, tmp_path: Path, case: str) -> None:
     def says(name: str, text: str) -> bool:
         return text in logs[name].read_text(encoding="utf-8")
 
-    with receiver(Daemon, "-D", str(logs["server"]), *server,
+    with receiver(alone, "-D", str(logs["server"]), *server,
                   *chardev(port, "server")) as (daemon, wire):
-        with sender(Daemon, "-D", str(logs["client"]), *client,
+        with sender(alone, "-D", str(logs["client"]), *client,
                     *chardev(port, "client")) as (_other, other_wire):
             wait_until(lambda: says("client", client_says),
                        lambda: logs["client"].read_text(encoding="utf-8"))
@@ -405,10 +409,10 @@ def test_cut_in_the_handshake(keys: Keys) -> None:
     """Wherever the handshake is cut, the client connects again."""
     port = free_port()
     server, client = pairs(keys)["x509"]
-    with receiver(Daemon, *server, *chardev(port, "server")) \
+    with receiver(alone, *server, *chardev(port, "server")) \
             as (target, target_wire):
         cutter = Cutter(port, [0, 1, 5, 100, 300, 420, 900])
-        with sender(Daemon, *client, "-chardev",
+        with sender(alone, *client, "-chardev",
                     f"socket,id=c,host=127.0.0.1,port={cutter.port},"
                     "reconnect-ms=20,tls-creds=t") as (source, source_wire):
             wait_connected(source, target)
@@ -422,10 +426,10 @@ def test_server_comes_back(keys: Keys) -> None:
     """The client connects to the next one that has the right key."""
     port = free_port()
     server, client = pairs(keys)["psk"]
-    with sender(Daemon, *client, *chardev(port, "client")) \
+    with sender(alone, *client, *chardev(port, "client")) \
             as (source, source_wire):
         for seed in (5, 6):
-            with receiver(Daemon, *server, *chardev(port, "server")) \
+            with receiver(alone, *server, *chardev(port, "server")) \
                     as (target, target_wire):
                 wait_connected(source, target)
                 check_carries(source_wire, target_wire,
@@ -443,7 +447,7 @@ def test_hostile_clients(keys: Keys) -> None:
                 b"\x16\x03\x01\x40\x00" + b"\x01\x00\x3f\xfc" + b"\0" * 500,
                 bytes(random.Random(7).randbytes(3000))]
     crowd = []
-    with receiver(Daemon, *server, *chardev(port, "server")) \
+    with receiver(alone, *server, *chardev(port, "server")) \
             as (target, target_wire):
         for i in range(200):
             connection = socket.create_connection(("127.0.0.1", port), 20)
@@ -451,7 +455,7 @@ def test_hostile_clients(keys: Keys) -> None:
                 connection.sendall(openings[i % len(openings)])
             crowd.append(connection)
         assert target.execute("query-status")["running"]
-        with sender(Daemon, *client, *chardev(port, "client")) \
+        with sender(alone, *client, *chardev(port, "client")) \
                 as (source, source_wire):
             wait_connected(source, target)
             check_carries(source_wire, target_wire, some_frames(100, 1500, 8))
@@ -464,10 +468,10 @@ def test_handshake_times_out(keys: Keys) -> None:
     client."""
     port = free_port()
     server, client = pairs(keys)["psk"]
-    with Daemon(*server, *chardev(port, "server")) as daemon, \
+    with alone(*server, *chardev(port, "server")) as daemon, \
             socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(20)
-        with Daemon(*client, *chardev(silent.getsockname()[1], "client")):
+        with alone(*client, *chardev(silent.getsockname()[1], "client")):
             first, _ = silent.accept()
             with socket.create_connection(("127.0.0.1", port), 20) as mute:
                 mute.sendall(b"\x16")
@@ -488,7 +492,7 @@ def test_slow_peer(keys: Keys) -> None:
     frames = [bytes([i % 256]) * 60000 for i in range(400)]
     pair = Pair()
     with socket.create_server(("127.0.0.1", port)) as listener, \
-            Daemon("-netdev", f"socket,id=b,fd={pair.fd}",
+            alone("-netdev", f"socket,id=b,fd={pair.fd}",
                    *creds(keys.anonymous, "client"), *chardev(port, "client"),
                    "-object", "filter-redirector,id=r,netdev=b,queue=tx,"
                    "outdev=c",
@@ -522,15 +526,15 @@ def test_slow_peer(keys: Keys) -> None:
 
 def test_credentials_in_use(keys: Keys) -> None:
     """Can't be deleted as long as a chardev has them."""
-    with Daemon(*creds(keys.psk, "server"),
+    with alone(*creds(keys.psk, "server"),
                 *chardev(free_port(), "server")) as daemon:
-        with pytest.raises(Failure) as failure:
+        with pytest.raises(QmpFailure) as failure:
             daemon.execute("object-del", id="t")
         assert failure.value.text == \
             "object 't' is in use, can not be deleted"
         daemon.execute("chardev-remove", id="c")
         daemon.execute("object-del", id="t")
-        with pytest.raises(Failure):
+        with pytest.raises(QmpFailure):
             daemon.execute("qom-list", path="/objects/t")
 
 
@@ -584,10 +588,10 @@ def test_words(keys: Keys, number: int) -> None:
     """What is refused is refused in QEMU's words."""
     argv = options(keys)[number]
     ours, theirs = (subprocess.run(
-        [program, *more, *argv], check=False, timeout=20, text=True,
+        [path, *more, *argv], check=False, timeout=20, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE) for program, more in (
-            (tapferryd(), []),
+        stderr=subprocess.PIPE) for path, more in (
+            (str(program()), []),
             (str(qemu()), ["-machine", "none", "-display", "none", "-S"])))
     assert complaint(ours) == complaint(theirs)
 

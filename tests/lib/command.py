@@ -11,8 +11,9 @@ from typing import Any, Dict, List
 from lab.paths import Paths
 from lab.process import Child
 
-from .daemon import Monitor, packets_of
+from .daemon import packets_of
 from .hosts import Host
+from .program import Monitor
 from .site import Site
 from .waiting import GENEROUS, wait_until
 

@@ -61,6 +61,7 @@ class Daemon(Program):
         self._child.send_signal(signal.SIGKILL)
         self._child.wait(10)
         self.qmp.close()
+        self._clean_up()
 
     # Counters
 
@@ -98,6 +99,11 @@ class Daemon(Program):
             if entry["name"] == name:
                 return packets_of(entry)
         raise AssertionError(f"{self.name} has no filter {name}")
+
+    def counter(self, name: str, counter: str) -> int:
+        """One of a filter's counters, in packets."""
+        entry, = self.execute("query-netfilter-stats", name=name)
+        return packets_of(entry)[counter]
 
     def wait_counters(self, name: str = "rd0", timeout: float = GENEROUS,
                       **expected: int) -> Counters:

@@ -10,7 +10,7 @@ import os
 import struct
 import time
 from pathlib import Path
-from typing import List
+from typing import ContextManager, List
 
 from . import hosts
 from .daemon import Daemon, QmpFailure
@@ -32,6 +32,7 @@ class Tap:
     """A TAP whose guest, and whose network, is the test."""
 
     def __init__(self, host: hosts.Host, ifname: str) -> None:
+        self.ifname = ifname
         with host.entered():
             self._queue = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
             fcntl.ioctl(self._queue, _TUNSETIFF, struct.pack(
@@ -90,6 +91,10 @@ class Host:
     def run(*argv: str) -> str:
         """Runs a short command."""
         return hosts.run(*argv)
+
+    def entered(self) -> ContextManager[None]:
+        """What is opened or started inside belongs to this host."""
+        return self._host.entered()
 
     def tap(self, ifname: str = "tap0") -> Tap:
         """A new TAP."""

@@ -113,6 +113,17 @@ def udp(port: int, payload: bytes = b"x" * 32) -> bytes:
     return GUEST_MAC + SENDER_MAC + b"\x08\x00" + _ipv4(17, datagram)
 
 
+def udp_to_complete(payload: bytes, port: int = 5000) -> Frame:
+    """A UDP datagram whose checksum is left to the NIC."""
+    length = 8 + len(payload)
+    partial = checksum(_pseudo(17, length)) ^ 0xFFFF
+    datagram = struct.pack(">HHHH", 4000, port, length, partial) + payload
+    data = GUEST_MAC + SENDER_MAC + b"\x08\x00" + _ipv4(17, datagram)
+    return Frame(data, struct.pack(
+        "<BBHHHH", VIRTIO_NEEDS_CSUM, VIRTIO_GSO_NONE, 0, 0,
+        ETH_HLEN + IPV4_LEN, 6))
+
+
 def tcp_super_frame(payload: bytes, mss: int = 1448,
                     sequence: int = 1000) -> Frame:
     """A TCP super-frame as a host hands it to a NIC that segments."""

@@ -206,17 +206,21 @@ class Program:
     def stop(self) -> None:
         """End it; it must end cleanly and must not have complained about
         itself.  A second time does nothing."""
-        if self._ended:
-            return
+        if not self._ended:
+            try:
+                self.check()
+            finally:
+                self._child.stop(timeout=20)
+                self.wait_end()
+
+    def wait_end(self) -> None:
+        """Wait for its end, which must be as clean, where it ends by
+        itself."""
         self._ended = True
-        log = ""
-        try:
-            self.check()
-        finally:
-            self.qmp.close()
-            status = self._child.stop(timeout=20)
-            log = self.log
-            print(f"--- {self.name}\n{log}")
-            self._clean_up()
+        status = self._child.wait(20)
+        self.qmp.close()
+        log = self.log
+        print(f"--- {self.name}\n{log}")
+        self._clean_up()
         assert status == 0, f"{self.name} ended with {status}"
         assert not _FAULTS.search(log), f"{self.name} complained"

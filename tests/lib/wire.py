@@ -35,8 +35,8 @@ class Peer:
     """One end of a connection to the daemon."""
 
     def __init__(self, connection: socket.socket) -> None:
-        self._socket = connection
-        self._socket.settimeout(GENEROUS)
+        self.socket = connection
+        self.socket.settimeout(GENEROUS)
         self._input = b""
 
     @classmethod
@@ -49,11 +49,11 @@ class Peer:
 
     def fileno(self) -> int:
         """The descriptor."""
-        return self._socket.fileno()
+        return self.socket.fileno()
 
     def send_bytes(self, message: bytes) -> None:
         """Send bytes, whatever they mean; waits for room."""
-        self._socket.sendall(message)
+        self.socket.sendall(message)
 
     def send(self, *frames: Union[bytes, Iterable[bytes]]) -> None:
         """Send frames, one by one or in lists."""
@@ -64,19 +64,19 @@ class Peer:
     def send_some(self, message: bytes) -> int:
         """Send what can be sent without waiting; returns how much."""
         sent = 0
-        self._socket.setblocking(False)
+        self.socket.setblocking(False)
         try:
             while sent < len(message):
-                sent += self._socket.send(message[sent:sent + 65536])
+                sent += self.socket.send(message[sent:sent + 65536])
         except BlockingIOError:
             pass
-        self._socket.settimeout(GENEROUS)
+        self.socket.settimeout(GENEROUS)
         return sent
 
     def receive_bytes(self, count: int) -> bytes:
         """Receive so many bytes."""
         while len(self._input) < count:
-            more = self._socket.recv(1 << 20)
+            more = self.socket.recv(1 << 20)
             if not more:
                 raise PeerGone("the daemon closed the connection")
             self._input += more
@@ -99,7 +99,7 @@ class Peer:
     def wait_closed(self) -> None:
         """Wait until the daemon closes the connection."""
         try:
-            while self._socket.recv(1 << 16):
+            while self.socket.recv(1 << 16):
                 pass
         except ConnectionResetError:
             pass
@@ -109,17 +109,17 @@ class Peer:
         nothing come for so long?"""
         if self._input:
             return False
-        self._socket.settimeout(seconds)
+        self.socket.settimeout(seconds)
         try:
-            self._input += self._socket.recv(1 << 16)
+            self._input += self.socket.recv(1 << 16)
         except TimeoutError:
             pass
-        self._socket.settimeout(GENEROUS)
+        self.socket.settimeout(GENEROUS)
         return not self._input
 
     def close(self) -> None:
         """Hang up."""
-        self._socket.close()
+        self.socket.close()
 
 
 def wait_carries(one: Peer, other: Peer) -> None:

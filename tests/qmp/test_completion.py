@@ -74,7 +74,7 @@ def fixture_terminal() -> Iterator[Terminal]:
     ("object_add filter-m\t", "object_add filter-mirror"),
     ("object_add filter-mirror,id=f,outd\t", "outdev="),
     ("object_add filter-mirror,queue=r\t", "queue=rx"),
-    ("object_add filter-mirror,vnet\to\t\t", "vnet_hdr_support=off"),
+    ("object_add filter-mirror,vnet_\to\t\t", "vnet_hdr_support=off"),
     ("qom-get /ch\t\t", "/chardevs/c1"),
     ("qom-list /netdevs/n\t", "/netdevs/net0 "),
     ("qom-get net0 \t\t", "local.host"),
