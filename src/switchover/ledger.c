@@ -158,6 +158,13 @@ static uint16_t ledger_used_offset(const Ledger *ledger)
     return best;
 }
 
+/* Samples that span a moment agree on what the offset is at rest. */
+static bool ledger_is_calibrated(const Ledger *ledger)
+{
+    return ledger->used_samples >= USED_SAMPLES_MIN &&
+           ledger->used_time_us - ledger->used_since_us >= USED_PACE_US;
+}
+
 static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
 {
     uint64_t tx = sample->counters.tx_packets;
@@ -177,8 +184,13 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
         return;
     }
     ledger->used_offset_last = offset;
+    if (ledger->used_samples == 0) {
+        ledger->used_since_us = ledger->used_time_us = sample->time_us;
+    }
     if (sample->time_us - ledger->moved_us >= USED_QUIET_US) {
         ledger->used_samples = 0;
+        ledger->used_since_us = ledger->moved_us;
+        ledger->used_time_us = sample->time_us;
         while (ledger->used_samples < LEDGER_USED_WINDOW) {
             ledger->used_offsets[ledger->used_samples++] = offset;
         }
@@ -247,6 +259,7 @@ bool ledger_wants_sample(const Ledger *ledger, bool used_known)
     return ledger_pending(ledger) > 0 || meter_is_in_doubt(&ledger->meter) ||
            (used_known && !ledger->frozen &&
             (ledger->used_samples < LEDGER_USED_WINDOW ||
+             !ledger_is_calibrated(ledger) ||
              ledger->used_offset_last != ledger_used_offset(ledger)));
 }
 
@@ -255,7 +268,7 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 {
     uint16_t difference;
 
-    if (!sample->used_known || ledger->used_samples < USED_SAMPLES_MIN) {
+    if (!sample->used_known || !ledger_is_calibrated(ledger)) {
         return false;
     }
     difference = (uint16_t)(sample->counters.tx_packets - sample->used -

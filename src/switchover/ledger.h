@@ -74,7 +74,8 @@ typedef struct Ledger {
     unsigned used_samples;
     uint16_t used_offsets[LEDGER_USED_WINDOW];
     uint16_t used_offset_last; /* of the last sample that was stable */
-    int64_t used_time_us;      /* of the last one in the window */
+    int64_t used_since_us;     /* what the window spans: from */
+    int64_t used_time_us;      /* to the last one in it */
     int64_t moved_us;          /* when tx_packets last moved */
     uint64_t tx_last;
     uint64_t large_end; /* number behind the last frame of several buffers */

@@ -131,9 +131,10 @@ def _attempts(seed: int, faults: FrozenSet[str], long: bool
 
 def _queue_lengths(dice: random.Random, faults: FrozenSet[str], rate: int
                    ) -> Tuple[int, int]:
-    # A queue of 10 holds what comes in 5 ms at the least, since the scripted
-    # VMM shares its processors with others.
-    choices = [10, 100, 1000, 5000] if rate <= 2000 else [100, 1000, 5000]
+    # A queue is to hold what comes in 30 ms, since the scripted VMM shares
+    # its processors with others.
+    choices = [length for length in (10, 100, 1000, 5000)
+               if length * 1000 >= rate * 30]
     if faults & {"overflow", "slow", "slow-stop", "busy-arm"}:
         choices = choices[:1]
     if "full-stop" in faults:

@@ -398,6 +398,38 @@ static void test_late_word(void)
     world_free(world);
 }
 
+/* The same, and a frame of several buffers came just before: what some samples
+ * within a few milliseconds agree on is not trusted. */
+static void test_late_word_after_large_frame(void)
+{
+    g_autofree World *world = g_new0(World, 1);
+    LedgerMethod method;
+    LedgerSample sample;
+
+    world_init(world, 5, 1000, 0);
+    world_sample(world, true, true);
+    world_quiet(world, true);
+    ledger_captured(&world->ledger, 1, 60000);
+    world->entered++;
+    world->counters.tx_packets++;
+    world->used = (uint16_t)(world->used + 39);
+    world->fate[0] = FATE_DELIVERED;
+    for (unsigned i = 0; i < 2; i++) {
+        world_send(world);
+        world_take(world); /* and never delivers */
+    }
+    for (unsigned i = 0; i < 2 * LEDGER_USED_WINDOW; i++) {
+        world->time_us += 1000;
+        sample = world_sample(world, true, true);
+    }
+    g_assert_true(ledger_wants_sample(&world->ledger, true));
+    g_assert_cmpuint(
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method), <=,
+        world_truth(world));
+    g_assert_cmpint(method, ==, LEDGER_COUNTERS);
+    world_free(world);
+}
+
 /* A guest that is behind: all along the VMM holds a frame for which there is no
  * receive buffer. That is under way, however long it lasts. */
 static void test_guest_behind(void)
@@ -521,6 +553,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/index-void", test_index_void);
     g_test_add_func("/ledger/large-frame", test_large_frame);
     g_test_add_func("/ledger/late-word", test_late_word);
+    g_test_add_func("/ledger/late-word-after-large-frame",
+                    test_late_word_after_large_frame);
     g_test_add_func("/ledger/guest-behind", test_guest_behind);
     g_test_add_func("/ledger/filtered-frame", test_filtered_frame);
     g_test_add_func("/ledger/dropped-while-stopped",
