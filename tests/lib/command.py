@@ -11,8 +11,9 @@ from typing import Any, Dict, List
 from lab.paths import Paths
 from lab.process import Child
 
-from .daemon import Monitor, packets_of
+from .daemon import packets_of
 from .hosts import Host
+from .program import Monitor
 from .site import Site
 from .waiting import GENEROUS, wait_until
 
@@ -42,7 +43,7 @@ class Command:
                 name, [str(Paths().tapferry), "--socket", str(self._socket),
                        name, *arguments], site.directory / f"{name}.err",
                 stdout=self._output)
-        site.add_cleanup(self._end)
+        site.on_exit(self._end)
 
     def _end(self) -> None:
         self._child.stop(timeout=20)
