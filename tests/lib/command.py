@@ -43,7 +43,7 @@ class Command:
                 name, [str(Paths().tapferry), "--socket", str(self._socket),
                        name, *arguments], site.directory / f"{name}.err",
                 stdout=self._output)
-        site.add_cleanup(self._end)
+        site.on_exit(self._end)
 
     def _end(self) -> None:
         self._child.stop(timeout=20)

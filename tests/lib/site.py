@@ -83,10 +83,6 @@ class Site:
         self._stack.callback(listener.close)
         return listener
 
-    def add_cleanup(self, function: Callable[[], None]) -> None:
-        """Call a function at the end, before what it uses goes."""
-        self._stack.callback(function)
-
     def path(self, name: str) -> str:
         """Where a socket of this name lies."""
         return str(self.directory / name)
