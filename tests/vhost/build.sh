@@ -9,7 +9,8 @@
 # leaves
 #   OUTDIR/vmlinuz, OUTDIR/initrd.gz   its kernel, its modules and first init
 #   OUTDIR/base.ext4                   QEMU, Python and tools with libraries
-#   OUTDIR/payload.ext4                tapferryd, tests/lab, the inner guest
+#   OUTDIR/payload.ext4                tapferryd, tapferry, tests/lab,
+#                                      the inner guest
 #
 # The first two steps are repeated only when something in them has changed,
 # the payload is made anew by every call.  Nothing is mounted or installed;
@@ -32,6 +33,7 @@ tests=$(dirname "$here")
 build=${TAPFERRY_BUILD:-$(dirname "$tests")/build}
 guest=${TAPFERRY_CACHE:-$build/guest}
 daemon=${TAPFERRYD:-$build/tapferryd}
+tool=${TAPFERRY:-$build/tapferry}
 udpstream=${UDPSTREAM:-$build/lab/udpstream}
 out=${1:-$build/vhost}
 
@@ -209,7 +211,8 @@ build_payload() {
     cp -L "$udpstream" "$root/build/lab/"
     if [ -e "$daemon" ]; then
         cp -L "$daemon" "$root/build/tapferryd"
-        libraries "$daemon" "$udpstream" |
+        cp -L "$tool" "$root/build/tapferry"
+        libraries "$daemon" "$tool" "$udpstream" |
             grep -vxFf "$out/base.libraries" > "$work/libraries" || true
         mapfile -t libs < "$work/libraries"
         [ ${#libs[@]} = 0 ] || cp -L "${libs[@]}" "$root/lib/"
