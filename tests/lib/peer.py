@@ -43,6 +43,16 @@ def qemu() -> Optional[str]:
     return shutil.which(os.environ.get("QEMU", "qemu-system-x86_64"))
 
 
+def bare_programs() -> Dict[str, List[str]]:
+    """The daemon and the oracle, with nothing in them but a monitor to be."""
+    oracle = qemu()
+    if not oracle:
+        pytest.skip("no QEMU to compare with")
+    return {"ours": [tapferryd()],
+            "theirs": [oracle, "-machine", "none", "-nodefaults",
+                       "-display", "none"]}
+
+
 def in_namespace(*argv: str) -> List[str]:
     """Runs @argv in a network of its own with the veth pair v0, v1, which
     goes when the program does; without IPv6 nobody sends on it by himself.

@@ -5,18 +5,15 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List
+from typing import Any, Callable, Iterator, List
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 # pylint: disable=wrong-import-position
-from lib.peer import (Peer, chardevs, in_namespace,  # noqa: E402
-                      needs_root, qemu, tapferryd)
-
-# A QEMU that is nothing but its monitor.
-BARE = ["-machine", "none", "-nodefaults", "-display", "none"]
+from lib.peer import (Peer, bare_programs, chardevs,  # noqa: E402
+                      in_namespace, needs_root, tapferryd)
 
 
 @pytest.fixture(name="daemon")
@@ -37,14 +34,6 @@ def fixture_network(tmp_path: Path) -> Iterator[Peer]:
                            *chardevs(tmp_path))) as peer:
         yield peer
         assert peer.process.poll() is None, "the daemon has died"
-
-
-def bare_programs() -> Dict[str, List[str]]:
-    """The daemon and the oracle, with nothing in them."""
-    oracle = qemu()
-    if not oracle:
-        pytest.skip("no QEMU to compare with")
-    return {"ours": [tapferryd()], "theirs": [oracle, *BARE]}
 
 
 @pytest.fixture(scope="session", name="pair")

@@ -8,9 +8,8 @@ from typing import Any, Dict, List, Set
 
 import pytest
 
-from conftest import bare_programs
 from lib import transcript
-from lib.peer import TOP, Peer, in_namespace
+from lib.peer import TOP, Peer, bare_programs
 from lib.transcript import Scene
 
 SCENES = [scene for path in sorted(
