@@ -5,10 +5,12 @@ import json
 import os
 import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, List, Tuple
 
 import pytest
 from lib.peer import (Peer, chardevs, in_namespace, needs_root, tapferry,
@@ -185,26 +187,28 @@ def test_not_a_daemon(run: Any, tmp_path: Path) -> None:
     process.wait()
 
 
-def terminal(*argv: str, keys: bytes = b"", until: str = "") -> str:
-    """Runs a program on a terminal of its own: waits for a text, presses
-    keys, and returns all that it has shown when it has ended."""
+def terminal(*argv: str, steps: List[Tuple[str, bytes]]) -> str:
+    """Runs a program on a terminal of its own: waits for each text, then
+    presses keys; returns all that it has shown when it has ended."""
     child, master = pty.fork()
     if child == 0:
         os.environ["TERM"] = "vt100"
         os.execv(argv[0], argv)
-    shown = b""
+    shown, seen = b"", 0
+    waiting = list(steps)
     try:
-        while True:
+        while select.select([master], [], [], 60)[0]:
             try:
                 more = os.read(master, 65536)
             except OSError:
-                more = b""
-            if not more:
-                break
+                break  # it has ended
             shown += more
-            if until and until.encode() in shown:
+            while waiting and waiting[0][0].encode() in shown[seen:]:
+                text, keys = waiting.pop(0)
+                seen = shown.index(text.encode(), seen) + len(text)
                 os.write(master, keys)
-                until = ""
+        else:
+            os.kill(child, signal.SIGKILL)
     finally:
         os.close(master)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -215,7 +219,7 @@ def terminal(*argv: str, keys: bytes = b"", until: str = "") -> str:
 def test_top(tool: Tool, tmp_path: Path) -> None:
     """A full screen, until q; and the screen is given back."""
     shown = terminal(tapferry(), "--socket", str(tmp_path / "qmp"), "top",
-                     "--delay", "0.1", keys=b"q", until="r1: filter-")
+                     "--delay", "0.1", steps=[("r1: filter-", b"q")])
     assert "r0: filter-redirector on n0" in shown
     assert shown.startswith("\x1b[?1049h")
     assert shown.rstrip().endswith("\x1b[?1049l")
@@ -228,8 +232,9 @@ def test_shell_completes(tool: Tool, tmp_path: Path,
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     assert tool("qmp", "query-status").returncode == 0
     shown = terminal(tapferry(), "--socket", str(tmp_path / "qmp"), "shell",
-                     keys=b"query-netfilt\tna\tr1\r\x04",
-                     until="(tapferry) ")
+                     steps=[("(tapferry) ", b"query-netfilt\tna\tr1\r"),
+                            ('"name": "r1"', b""),
+                            ("(tapferry) ", b"exit\r")])
     assert '"name": "r1"' in shown
     history = (tmp_path / "state/tapferry/history").read_text()
     assert "name=r1" in history
