@@ -53,6 +53,7 @@ typedef struct Redirector {
     VmListener listener; /* func is NULL: not listening */
     FullPolicy policy;
     uint32_t vnet_len; /* on outdev; 0: no headers there */
+    bool exact;        /* see the property */
     Account account;   /* what source and sink do not count themselves */
 } Redirector;
 
@@ -347,6 +348,7 @@ static bool redirector_open_source(Redirector *self, GError **errp)
         .on_full = self->policy,
         .arm_always = self->arm == ARM_ALWAYS,
         .overlap = self->overlap,
+        .exact = &self->exact,
     };
 
     self->source = source_new(&config, errp);
@@ -654,6 +656,12 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with capture=undelivered: how many of the last frames that the "
             "VMM took before the stop are shipped again"},
+    {.name = "exact",
+     PROP_FIELD_BOOL(Redirector, exact),
+     .flags = PROP_READ_ONLY,
+     .since = "0.1",
+     .doc = "with capture=undelivered: if the VM stopped now, its receive "
+            "queue would tell which frames the guest got"},
     {.name = "dedup",
      PROP_FIELD_BOOL(Redirector, dedup),
      .flags = PROP_FIXED,

@@ -158,8 +158,7 @@ static uint16_t ledger_used_offset(const Ledger *ledger)
     return best;
 }
 
-/* Samples that span a moment agree on what the offset is at rest. */
-static bool ledger_is_calibrated(const Ledger *ledger)
+bool ledger_is_exact(const Ledger *ledger)
 {
     return ledger->used_samples >= USED_SAMPLES_MIN &&
            ledger->used_time_us - ledger->used_since_us >= USED_PACE_US;
@@ -259,7 +258,7 @@ bool ledger_wants_sample(const Ledger *ledger, bool used_known)
     return ledger_pending(ledger) > 0 || meter_is_in_doubt(&ledger->meter) ||
            (used_known && !ledger->frozen &&
             (ledger->used_samples < LEDGER_USED_WINDOW ||
-             !ledger_is_calibrated(ledger) ||
+             !ledger_is_exact(ledger) ||
              ledger->used_offset_last != ledger_used_offset(ledger)));
 }
 
@@ -268,7 +267,7 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 {
     uint16_t difference;
 
-    if (!sample->used_known || !ledger_is_calibrated(ledger)) {
+    if (!sample->used_known || !ledger_is_exact(ledger)) {
         return false;
     }
     difference = (uint16_t)(sample->counters.tx_packets - sample->used -

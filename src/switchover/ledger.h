@@ -119,6 +119,10 @@ uint64_t ledger_dropped(const Ledger *ledger);
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
+/* Samples that span a moment agree on what the offset of the used index is
+ * when nothing is under way: it tells what the guest got. */
+bool ledger_is_exact(const Ledger *ledger);
+
 /* How many frames the VMM has taken that the guest has not (yet) got; false
  * if that can't be told from @sample. */
 bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,

@@ -41,6 +41,7 @@ bool source_take_sample(Source *self)
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
     capture_drain(self->capture);
     ledger_sample(&self->ledger, sample);
+    *self->config.exact = sample->used_known && ledger_is_exact(&self->ledger);
     return true;
 }
 
@@ -116,6 +117,7 @@ static void source_disarm(Source *self)
     loop_timer_cancel(&self->sampler);
     tap_remove_capture(self->config.tap, self->capture);
     self->capture = NULL;
+    *self->config.exact = false;
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         source_forget(self);
         source_phase(self, SWITCHOVER_IDLE);

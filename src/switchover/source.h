@@ -25,6 +25,7 @@ typedef struct SourceConfig {
     FullPolicy on_full;
     bool arm_always;
     uint32_t overlap; /* PROP_AUTO: what is known */
+    bool *exact; /* kept up to date: the used index tells what the guest got */
 } SourceConfig;
 
 typedef struct Source Source;

@@ -180,6 +180,7 @@ def test_another_process_takes_over(site: Site) -> None:
         source.send(1)
         source.vmm.wait_count(number)
         source.daemon.wait_counters(pending=0, delivered=before + number)
+    source.daemon.wait_exact()
     source.vmm.read(False)
     first = source.next
     source.send(10)
@@ -225,6 +226,7 @@ def test_two_machines(site: Site) -> None:
                 numbered_range(number, number + 1))
             guest.wait_count(number + 1)
             daemon.wait_counters(f"rd{which}", delivered=number + 1)
+    daemon.wait_exact("rd1")
     guests[1].read(False)
     host.sender("tap1").send(numbered_range(10, 15))
     guests[1].swallow(2)
@@ -261,6 +263,8 @@ def test_one_machine_with_two_nics(site: Site) -> None:
             host.sender(ifname).send(numbered_range(first, first + count))
             guest.wait_count(first + count, ifname)
             daemon.wait_counters(f"rd{ifname[-1]}", delivered=first + count)
+    for name in ("rd0", "rd1"):
+        daemon.wait_exact(name)
     for ifname, first in (("tap0", 10), ("tap1", 20)):
         guest.read(False, ifname)
         host.sender(ifname).send(numbered_range(first, first + 5))

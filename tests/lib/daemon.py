@@ -130,6 +130,12 @@ class Daemon(Program):
         """Wait until one counter has this value."""
         self.wait_counters(name, **{counter: value})
 
+    def wait_exact(self, name: str = "rd0") -> None:
+        """Wait until the used index tells what the guest got."""
+        wait_until(lambda: self.execute("qom-get", path=f"/objects/{name}",
+                                        property="exact"),
+                   f"{name} to know what the guest got")
+
     def check(self) -> None:
         """The daemon lives and its ledgers balance."""
         super().check()

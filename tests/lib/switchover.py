@@ -127,6 +127,8 @@ class Source(End):
             self.daemon.wait_log("reads what the guest got")
         for _ in range(CALIBRATION_ROUNDS):
             self.run(1)
+        if "x-query-virtio" in self.vmm.commands():
+            self.daemon.wait_exact()
 
     def wait_phase(self, phase: str, count: int = 1) -> None:
         """Wait until the redirector is in a phase, for the so-manieth
