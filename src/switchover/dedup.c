@@ -99,6 +99,15 @@ bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
     return false;
 }
 
+void dedup_forget_newest(Dedup *self, uint64_t n)
+{
+    for (; n > 0 && self->next > self->first; n--) {
+        const DedupEntry *entry = dedup_at(self, --self->next);
+
+        self->newest[entry->digest % DEDUP_MAX] = entry->older;
+    }
+}
+
 void dedup_forget_oldest(Dedup *self, uint64_t n)
 {
     for (; n > 0 && self->first < self->next; self->first++) {

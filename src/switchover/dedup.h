@@ -35,6 +35,9 @@ bool dedup_take(Dedup *dedup, uint64_t digest, int64_t now_us);
 /* The VMM took the @n oldest that are left, and the guest won't get them. */
 void dedup_forget_oldest(Dedup *dedup, uint64_t n);
 
+/* The @n that were added last, taken or not, were not delivered. */
+void dedup_forget_newest(Dedup *dedup, uint64_t n);
+
 void dedup_clear(Dedup *dedup);
 
 #endif

@@ -2,7 +2,11 @@
 #include "switchover/flood.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "switchover/dedup.h"
+
+/* Looks in a row while frames find the queue full. */
+#define LOOKS_MAX 4
 
 struct Flood {
     Tap *tap;
@@ -11,6 +15,8 @@ struct Flood {
     bool running; /* the VM does */
     uint8_t *scratch;
     LinkCounters counters; /* at the last look, less what is ours */
+    uint64_t fresh;        /* frames seen since */
+    LoopTimer looker;      /* set while there are any */
     TapListener listener;
     FloodFunc *func; /* of the one who listens; or NULL */
     void *opaque;
@@ -35,18 +41,16 @@ static void flood_packets(void *opaque, Direction direction,
                           const PacketBatch *batch)
 {
     Flood *self = opaque;
-    LinkCounters since = flood_read(self);
-    /* The newest are those that found the queue full. */
-    uint64_t entered = batch->n - MIN(since.tx_dropped, batch->n);
     int64_t now = g_get_monotonic_time();
 
     (void)direction;
-    for (unsigned i = 0; i < entered; i++) {
+    for (unsigned i = 0; i < batch->n; i++) {
         dedup_add(self->seen, dedup_digest(&batch->packets[i], self->scratch),
                   now);
     }
-    if (!self->running) {
-        dedup_forget_oldest(self->seen, since.tx_packets);
+    self->fresh += batch->n;
+    if (!self->looker.armed) {
+        loop_timer_set(&self->looker, 1);
     }
     if (self->func) {
         self->func(self->opaque, batch);
@@ -65,6 +69,33 @@ static const CaptureHandlers flood_handlers = {
     .lost = flood_lost,
 };
 
+/* What is counted as dropped has been seen once the capture is drained, and is
+ * the newest of it: so the counters are read first, and again. */
+void flood_look(Flood *self)
+{
+    LinkCounters since;
+    unsigned looks = 0;
+
+    if (!self || !self->capture) {
+        return;
+    }
+    loop_timer_cancel(&self->looker);
+    do {
+        since = flood_read(self);
+        capture_drain(self->capture);
+        dedup_forget_newest(self->seen, MIN(since.tx_dropped, self->fresh));
+        if (!self->running) {
+            dedup_forget_oldest(self->seen, since.tx_packets);
+        }
+    } while (since.tx_dropped > 0 && ++looks < LOOKS_MAX);
+    self->fresh = 0;
+}
+
+static void flood_tick(void *opaque)
+{
+    flood_look(opaque);
+}
+
 static void flood_tap_changed(void *opaque, bool renewed)
 {
     Flood *self = opaque;
@@ -82,6 +113,8 @@ Flood *flood_new(Tap *tap)
     self->tap = tap;
     self->seen = dedup_new();
     self->scratch = g_malloc(PACKET_MAX_LEN);
+    self->looker = LOOP_TIMER_INIT;
+    loop_timer_open(&self->looker, flood_tick, self);
     self->listener = (TapListener){flood_tap_changed, self};
     tap_listen(tap, &self->listener);
     return self;
@@ -92,6 +125,7 @@ void flood_free(Flood *self)
     if (self) {
         tap_unlisten(self->tap, &self->listener);
         tap_remove_capture(self->tap, self->capture);
+        loop_timer_close(&self->looker);
         dedup_free(self->seen);
         g_free(self->scratch);
         g_free(self);
@@ -134,20 +168,6 @@ void flood_set_running(Flood *self, bool running)
     if (self && running != self->running) {
         flood_look(self);
         self->running = running;
-    }
-}
-
-void flood_look(Flood *self)
-{
-    LinkCounters since;
-
-    if (!self || !self->capture) {
-        return;
-    }
-    capture_drain(self->capture);
-    since = flood_read(self);
-    if (!self->running) {
-        dedup_forget_oldest(self->seen, since.tx_packets);
     }
 }
 

@@ -80,6 +80,26 @@ static void test_full(void)
     dedup_free(dedup);
 }
 
+/* What found the queue full is forgotten, its like before it is not. */
+static void test_newest(void)
+{
+    Dedup *dedup = dedup_new();
+
+    for (uint64_t i = 0; i < 6; i++) {
+        dedup_add(dedup, i % 3, 0);
+    }
+    g_assert_true(dedup_take(dedup, 0, 0)); /* the newer one, 3 */
+    dedup_forget_newest(dedup, 2);
+    for (uint64_t i = 0; i < 3; i++) {
+        g_assert_true(dedup_take(dedup, i, 0));
+        g_assert_false(dedup_take(dedup, i, 0));
+    }
+    dedup_forget_newest(dedup, 9);
+    dedup_add(dedup, 1, 0);
+    g_assert_true(dedup_take(dedup, 1, 0));
+    dedup_free(dedup);
+}
+
 /* A checksum still to be computed is no difference. */
 static void test_digest(void)
 {
@@ -128,6 +148,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dedup/multiset", test_multiset);
     g_test_add_func("/dedup/window", test_window);
     g_test_add_func("/dedup/oldest", test_oldest);
+    g_test_add_func("/dedup/newest", test_newest);
     g_test_add_func("/dedup/full", test_full);
     g_test_add_func("/dedup/digest", test_digest);
     return g_test_run();
