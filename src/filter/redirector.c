@@ -14,6 +14,7 @@
  */
 #include "base/log.h"
 #include "chardev/frame-reader.h"
+#include "filter/account-stats.h"
 #include "filter/chain.h"
 #include "filter/outdev.h"
 #include "netdev/tap.h"
@@ -505,50 +506,8 @@ static Account redirector_account(Redirector *self)
 static void redirector_stats(Filter *filter, json_t *counters)
 {
     Account account = redirector_account((Redirector *)filter);
-    const struct {
-        const char *name;
-        const Counter *counter;
-    } rows[] = {
-        {"indev", &account.indev},
-        {"outdev", &account.outdev},
-        {"in_netdev", &account.in_netdev},
-        {"out_netdev", &account.out_netdev},
-        {"delivered", &account.delivered},
-        {"pending", &account.pending},
-        {"queued", &account.queued},
-        {"held", &account.held},
-        {"duplicate", &account.duplicate},
-        {"discarded", &account.discarded},
-        {"reinjected", &account.reinjected},
-    };
 
-    for (unsigned i = 0; i < G_N_ELEMENTS(rows); i++) {
-        filter_stats_add(counters, rows[i].name, *rows[i].counter);
-    }
-    for (unsigned i = 0; i < DROP__MAX; i++) {
-        filter_stats_add(counters, drop_cause_name(i), account.dropped[i]);
-    }
-}
-
-/* Where the ledger stands, in frames: does each that came have its place? */
-static json_t *redirector_ledger(const Redirector *self, const Account *account)
-{
-    uint64_t came, has;
-
-    if (self->source) {
-        came = account->in_netdev.packets;
-        has = account->delivered.packets + account->pending.packets +
-              account->outdev.packets + account->queued.packets;
-    } else {
-        came = account->indev.packets;
-        has = account->out_netdev.packets + account->held.packets +
-              account->duplicate.packets + account->discarded.packets;
-    }
-    for (unsigned i = 0; i < DROP__MAX; i++) {
-        has += account->dropped[i].packets;
-    }
-    return json_pack("{s:I, s:I, s:b}", "came", (json_int_t)came,
-                     "accounted-for", (json_int_t)has, "balances", came == has);
+    account_add_stats(&account, counters);
 }
 
 /* An endpoint that took part in a switchover has something to tell. */
@@ -559,30 +518,13 @@ static json_t *redirector_switchover(Filter *filter)
                                      : self->sink ? sink_record(self->sink)
                                                   : NULL;
     Account account = redirector_account(self);
-    json_t *entry, *dropped;
+    json_t *entry;
 
     if (!record || !record->took_part) {
         return NULL;
     }
     entry = switchover_to_json(record, filter->object.id);
-    dropped = json_object();
-    for (unsigned i = 0; i < DROP__MAX; i++) {
-        json_object_set_new(
-            dropped, drop_cause_name(i) + strlen("dropped-"),
-            json_integer((json_int_t)account.dropped[i].packets));
-    }
-    json_object_set_new(entry, "dropped", dropped);
-    json_object_set_new(entry, "ledger", redirector_ledger(self, &account));
-    json_object_set_new(entry, "duplicates",
-                        json_integer((json_int_t)account.duplicate.packets));
-    json_object_set_new(
-        entry, "packets",
-        json_integer((json_int_t)(self->source ? account.outdev.packets
-                                               : account.out_netdev.packets)));
-    json_object_set_new(
-        entry, "bytes",
-        json_integer((json_int_t)(self->source ? account.outdev.bytes
-                                               : account.out_netdev.bytes)));
+    account_add_switchover(&account, self->source != NULL, entry);
     return entry;
 }
 
