@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 
 #define GREETING_TIMEOUT_MS 10000
-/* About 50 KiB each. */
+/* 10 KiB each; 200 KiB if a peer sends as much as GnuTLS takes. */
 #define GREETING_MAX 32
 
 struct Greetings {

@@ -2,6 +2,7 @@
 #include "chardev/tls-creds.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -26,8 +27,11 @@ char *tls_creds_path(const TlsCreds *self, const char *name, bool required,
                      GError **errp)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", self->dir, name);
+    /* access(2) would not count the capabilities of another user than root. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-    if (access(path, R_OK) == 0) {
+    if (fd >= 0) {
+        close(fd);
         return g_steal_pointer(&path);
     }
     if (required || errno != ENOENT) {
