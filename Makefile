@@ -56,7 +56,9 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) tests/bench/bench.py
 
-install: all
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@$(MAKE) --no-print-directory all
 	@meson install -C $(BUILD) --no-rebuild $(if $(DESTDIR),--destdir $(DESTDIR))
 
 clean:
