@@ -15,6 +15,7 @@ from lib.hosts import Host
 
 SOL_PACKET = 263
 PACKET_VNET_HDR = 15
+SO_RCVBUFFORCE = 33
 ETH_P_ALL = 3
 TUN_F_CSUM, TUN_F_TSO4 = 0x01, 0x02
 SOURCE, DESTINATION = 1, 2  # as a network's mask
@@ -119,15 +120,13 @@ class Vmm(Actor):
         return frames
 
 
-def packet_socket(host: Host, ifname: str, protocol: int = 0
-                  ) -> socket.socket:
-    """A packet socket with virtio-net headers, bound to an interface."""
+def packet_socket(host: Host, ifname: str) -> socket.socket:
+    """A packet socket with virtio-net headers, bound to an interface, that
+    receives nothing."""
     with host.entered():
         packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     packet.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-    if protocol:
-        packet.setsockopt(socket.SOL_SOCKET, 33, 64 << 20)  # RCVBUFFORCE
-    packet.bind((ifname, protocol))
+    packet.bind((ifname, 0))
     return packet
 
 
@@ -156,22 +155,34 @@ class Network(Actor):
 
 
 class Replay:
-    """Plain capture and replay, from a moment on: for comparison."""
+    """Plain capture and replay, for comparison."""
 
     def __init__(self, source: Host, destination: Host, ifname: str) -> None:
-        sockets = [packet_socket(source, ifname, socket.htons(ETH_P_ALL)),
-                   packet_socket(destination, ifname)]
-        fds = [each.fileno() for each in sockets]
-        self._process = subprocess.Popen(
-            [program("replay"), *map(str, fds)], stdin=subprocess.DEVNULL,
-            pass_fds=fds)
-        for each in sockets:
-            each.close()
+        self._ifname = ifname
+        self._capture = packet_socket(source, ifname)
+        self._capture.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+        theirs, self._control = os.pipe()
+        with packet_socket(destination, ifname) as inject:
+            fds = [self._capture.fileno(), inject.fileno(), theirs]
+            self._process = subprocess.Popen(
+                [program("replay"), *map(str, fds)],
+                stdin=subprocess.DEVNULL, pass_fds=fds)
+        os.close(theirs)
+
+    def start(self) -> None:
+        """Capture from now on."""
+        self._capture.bind((self._ifname, ETH_P_ALL))
+
+    def release(self) -> None:
+        """Send what was captured, and from now on as it comes."""
+        os.write(self._control, b"x")
 
     def close(self) -> None:
         """End it."""
         self._process.kill()
         self._process.wait()
+        os.close(self._control)
+        self._capture.close()
 
 
 def processes_of(directory: Path) -> List[str]:

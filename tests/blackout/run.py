@@ -52,8 +52,12 @@ class Timeline:
         time.sleep(scenario.post_ms / 1000)
         stage.network.stop()
         stage.wait_quiet()
+        self._end_replay()
+
+    def _end_replay(self) -> None:
         if self._replay:
             self._replay.close()
+            self._replay = None
 
     def _steer(self, unicast: int) -> None:
         group = SOURCE | DESTINATION if self._scenario.has("stale") \
@@ -65,6 +69,8 @@ class Timeline:
         if daemon and not self._scenario.faults & {
                 "counters", "auto-arm"}:
             daemon.wait_log("reads what the guest got")
+            if not self._scenario.has("gso"):
+                daemon.wait_exact()
         time.sleep(CALIBRATION_S)
         if self._scenario.has("reset"):
             self._stage.source.vmm.call("reset")
@@ -90,7 +96,7 @@ class Timeline:
             time.sleep(0.02)
         source.migration("setup", "active")
         if self._scenario.faults & {"slow", "slow-stop"}:
-            time.sleep(0.02)  # it is armed first, see busy-arm
+            self._wait_armed()
             source.call("rate", self._scenario.guest_rate)
         time.sleep(attempt.precopy_ms / 2000)
         if self._scenario.has("slow"):
@@ -103,15 +109,23 @@ class Timeline:
             source.call("run", 0)
             time.sleep(2 * self._scenario.txqueuelen[0] /
                        self._scenario.rate + 0.02)
+        if self._mode == "replay":
+            self._replay = Replay(self._stage.source.host,
+                                  self._stage.destination.host, TAP)
         source.migration("device")
         self._late(attempt, lambda: source.call(
             "stop", attempt.destroy, attempt.swallow, attempt.later))
         self.stop_ns = time.monotonic_ns()
-        if self._mode == "replay":
-            self._replay = Replay(self._stage.source.host,
-                                  self._stage.destination.host, TAP)
+        if self._replay:
+            self._replay.start()
         self._play(self._completion(attempt) if attempt.outcome == "done"
                    else self._failure(attempt), self._accidents())
+
+    def _wait_armed(self) -> None:
+        """It looks, and has seen the queue empty: see busy-arm."""
+        if self._stage.source.daemon:
+            self._stage.source.daemon.wait_phase("armed")
+        time.sleep(0.02)
 
     def _late(self, attempt: Attempt, say: Callable[[], object]) -> None:
         """The VMM says something, and the daemons hear it late."""
@@ -151,6 +165,8 @@ class Timeline:
     def _resume_destination(self) -> None:
         self._stage.source.vmm.call("rate", 0)
         self._stage.destination.vmm.call("resume")
+        if self._replay:
+            self._replay.release()
         self.resume_ns = time.monotonic_ns()
 
     def _failure(self, attempt: Attempt) -> List[Action]:
@@ -167,6 +183,7 @@ class Timeline:
 
     def _resume_source(self, word: str) -> None:
         self._stage.source.vmm.call("rate", 0)
+        self._end_replay()  # what it holds is of no use now
         self._stage.source.vmm.call("resume")
         self._stage.source.vmm.migration(word)
         self.resume_ns = time.monotonic_ns()

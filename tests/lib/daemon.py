@@ -5,6 +5,7 @@ Whenever its counters are read, the ledgers must balance; when it ends, it
 must end cleanly and must not have complained about itself.
 """
 
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -135,6 +136,21 @@ class Daemon(Program):
         wait_until(lambda: self.execute("qom-get", path=f"/objects/{name}",
                                         property="exact"),
                    f"{name} to know what the guest got")
+
+    def phases(self, name: str = "rd0") -> List[str]:
+        """The phases that a redirector has gone through."""
+        return re.findall(rf"switchover: {name}: (\w+)$", self.log,
+                          re.MULTILINE)
+
+    def wait_phase(self, phase: str, count: int = 1, name: str = "rd0"
+                   ) -> None:
+        """Wait until a redirector is in a phase, for the so-manieth
+        time."""
+        def reached() -> bool:
+            phases = self.phases(name)
+            return phases[-1:] == [phase] and phases.count(phase) >= count
+
+        wait_until(reached, f"{self.name} to be {phase}")
 
     def check(self) -> None:
         """The daemon lives and its ledgers balance."""

@@ -4,7 +4,6 @@ each with a TAP, a scripted VMM and a daemon, and frames sent to the guest.
 """
 
 import functools
-import re
 from typing import Any, Callable, Dict, List, Optional
 
 from .daemon import Daemon
@@ -133,12 +132,7 @@ class Source(End):
     def wait_phase(self, phase: str, count: int = 1) -> None:
         """Wait until the redirector is in a phase, for the so-manieth
         time."""
-        def reached() -> bool:
-            phases = re.findall(r"switchover: rd0: (\w+)$",
-                                self.daemon.log, re.MULTILINE)
-            return phases[-1:] == [phase] and phases.count(phase) >= count
-
-        wait_until(reached, f"{self.name} to be {phase}")
+        self.daemon.wait_phase(phase, count)
 
 
 class Destination(End):
