@@ -117,7 +117,7 @@ def main(argv: Optional[List[str]] = None) -> int:
                  for seed in seeds for _ in range(arguments.repeat)]
     begin, failed = time.monotonic(), 0
     total = {"sent": 0, "lost": 0, "repeated": 0, "reordered": 0,
-             "counted": 0, "carried": 0}
+             "counted": 0, "merged": 0, "carried": 0}
     for verdict in run_all(scenarios, arguments.mode, arguments.jobs):
         _report(verdict, arguments)
         failed += not verdict.passed

@@ -30,6 +30,7 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
     reordered: int = 0
     counted: int = 0  # as dropped, by the daemons
     carried: int = 0
+    merged: int = 0  # identical frames, counted as copies of each other
     method: str = ""
     examples: str = ""  # of lost frames
     stop_ns: int = 0
@@ -52,6 +53,7 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "sent": self.sent, "lost": self.lost,
                 "repeated": self.repeated, "reordered": self.reordered,
                 "counted": self.counted, "carried": self.carried,
+                "merged": self.merged,
                 "method": self.method, "seconds": round(self.seconds, 2),
                 "reasons": self.reasons}
 
@@ -121,6 +123,10 @@ class _Book:
         return sorted({number for numbers in self._expected.values()
                        for number in numbers})
 
+    def is_identical(self, number: int) -> bool:
+        """Is it one of those that are the same byte for byte?"""
+        return self._frames[number].flow.startswith("identical")
+
 
 def _dropped(counters: Counters) -> Dict[str, int]:
     return {name: value for name, value in counters.items()
@@ -181,6 +187,11 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
             book.take(got, end is stage.destination)
     lost = book.lost()
     repeats = book.repeats()
+    if stage.destination.daemon:
+        merged = [number for number in lost if book.is_identical(number)
+                  ][:stage.destination.counters()["duplicate"]]
+        lost = [number for number in lost if number not in merged]
+        verdict.merged = len(merged)
     verdict.lost, verdict.repeated = len(lost), len(repeats)
     verdict.reordered = len(book.late)
     if mode != "tapferry":

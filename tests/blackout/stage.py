@@ -117,18 +117,25 @@ class Stage:
         return ",vnet_hdr_support=on" if self.scenario.has("vnet-link") \
             else ""
 
+    def _start(self, end: End, *options: str) -> Daemon:
+        # LeakSanitizer, if there is one, would trace, and the sandbox
+        # forbids it.
+        return self.site.daemon(
+            end.host, end.name, "-sandbox", "on", *options,
+            inside=["/usr/bin/env", "ASAN_OPTIONS=detect_leaks=0"])
+
     def _start_source(self) -> Daemon:
         arm = "auto" if self.scenario.has("auto-arm") else "always"
         keep = ",keep=on" if self.scenario.has("exit-early") else ""
-        return self.site.daemon(
-            self.source.host, "source", *self.source.netdev(keep),
+        return self._start(
+            self.source, *self.source.netdev(keep),
             "-chardev", f"socket,id=out0,{self._front},reconnect-ms=20",
             "-object", "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,"
             f"outdev=out0,capture=undelivered,arm={arm}{self._vnet}")
 
     def _start_destination(self) -> Daemon:
-        return self.site.daemon(
-            self.destination.host, "destination", *self.destination.netdev(),
+        return self._start(
+            self.destination, *self.destination.netdev(),
             "-chardev", f"socket,id=in0,{self._back},server=on,wait=off",
             "-object", "filter-redirector,id=rd0,netdev=n0,indev=in0,"
             f"out_netdev=n0{self._vnet}")

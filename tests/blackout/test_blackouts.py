@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Some hundred blackouts, two at a time; each is one test.  What repeats a
+"""Some hundred blackouts, a few at a time; each is one test.  What repeats a
 failed one is in its message.
 
 BLACKOUTS=N sets how many, BLACKOUT_SEED=N where they begin.
@@ -16,13 +16,13 @@ from lib.site import sweep_left_overs
 
 from .__main__ import command
 from .check import Verdict
-from .faults import FAULTS, KNOWN, NOT_YET
+from .faults import ENABLED
 from .run import blackout
 from .scenario import Scenario, draw
 
 COUNT = int(os.environ.get("BLACKOUTS", "300"))
 FIRST = int(os.environ.get("BLACKOUT_SEED", "1"))
-AT_ONCE = 2
+AT_ONCE = 3  # they wait more than they work
 
 Pending = Dict[int, "concurrent.futures.Future[Verdict]"]
 
@@ -54,9 +54,7 @@ def test_blackout(verdicts: Pending, seed: int) -> None:
         [*verdict.reasons, "repeat: " + command(verdict.scenario)])
 
 
-@pytest.mark.parametrize("fault", sorted(KNOWN))
+@pytest.mark.parametrize("fault", sorted(ENABLED))
 def test_fault_is_drawn(fault: str) -> None:
-    """Every fault happens in some blackout, unless it is not yet built."""
-    if fault in NOT_YET:
-        pytest.skip(f"not yet promised: {FAULTS[fault].what}")
-    assert any(draw(seed).has(fault) for seed in range(FIRST, FIRST + 300))
+    """Every fault that may happen does in some of some hundred blackouts."""
+    assert any(draw(seed).has(fault) for seed in range(1, 301))
