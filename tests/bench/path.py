@@ -4,46 +4,15 @@
 import contextlib
 import dataclasses
 import io
-from typing import Callable, Dict, List, Sequence
+from typing import Dict, List, Sequence
 
 from lab.errors import Unavailable
 
+from .comparisons import COMPARISONS, Comparison
 from .figures import Json, Spread, ratio, table
 from .measure import Sample, measure
-from .peers.kernel import Kernel
-from .peers.peer import Load, Peer
-from .peers.reference import Reference
-from .peers.tapferry import Tapferry
 from .settings import Settings, say
 from .stage import Stage
-
-Maker = Callable[[Stage, Load], Peer]
-
-OURS = "tapferry"
-
-
-@dataclasses.dataclass(frozen=True)
-class Comparison:
-    """Who carries a load in the same rounds; ours is the first."""
-
-    name: str
-    load: Load
-    peers: Dict[str, Maker]
-
-
-def _reference_per_frame(stage: Stage, load: Load) -> Peer:
-    return Reference(stage, load, 1)
-
-
-RELAYS: Dict[str, Maker] = {
-    OURS: Tapferry,
-    "reference, batches": Reference,
-    "reference, a write a frame": _reference_per_frame,
-}
-COMPARISONS = [
-    Comparison("64 B, unix", Load(64), {**RELAYS, "nft fwd": Kernel}),
-]
-
 
 class Path:
     """All comparisons, in rounds."""
@@ -58,10 +27,11 @@ class Path:
     def run(self) -> None:
         """Measure.  The order turns with the rounds, so that nobody always
         comes after the same one."""
-        with Stage() as stage:
+        with contextlib.redirect_stdout(io.StringIO()), Stage() as stage:
             for number in range(self._settings.rounds):
                 for comparison in COMPARISONS:
-                    self._round(stage, comparison, number)
+                    if self._settings.full or not comparison.full:
+                        self._round(stage, comparison, number)
 
     def _round(self, stage: Stage, comparison: Comparison,
                number: int) -> None:
@@ -71,10 +41,9 @@ class Path:
             if name in self._missing:
                 continue
             try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    sample = measure(
-                        comparison.peers[name](stage, comparison.load),
-                        self._settings.seconds)
+                sample = measure(
+                    comparison.peers[name](stage, comparison.load),
+                    self._settings.seconds)
             except Unavailable as why:
                 self._missing[name] = str(why)
                 continue
@@ -92,7 +61,7 @@ class Path:
 
     def json(self) -> Json:
         """All of it."""
-        return {name: {peer: _stored(samples, peers[OURS])
+        return {name: {peer: _stored(samples, _first(peers))
                        for peer, samples in peers.items()}
                 for name, peers in self._samples.items()}
 
@@ -104,11 +73,16 @@ class Path:
                 if sample.unaccounted or not sample.delivered]
 
 
+def _first(samples: Dict[str, List[Sample]]) -> List[Sample]:
+    """Those that the others are compared with."""
+    return next(iter(samples.values()))
+
+
 def _block(name: str, samples: Dict[str, List[Sample]]) -> str:
     rows = []
     for peer, each in samples.items():
-        relative = "" if peer == OURS else ratio(
-            _of(samples[OURS], "pps"), _of(each, "pps")).text(digits=2)
+        relative = "" if each is _first(samples) else ratio(
+            _of(_first(samples), "pps"), _of(each, "pps")).text(digits=2)
         rows.append((
             peer, Spread.of(_of(each, "pps")).text(1000),
             Spread.of(_of(each, "gbit_s")).text(),

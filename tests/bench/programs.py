@@ -30,11 +30,14 @@ class Started:
     """A program on a host; what it prints is in ``output``."""
 
     def __init__(self, host: Host, directory: Path, name: str,
-                 argv: Sequence[str]) -> None:
+                 argv: Sequence[str], **environment: str) -> None:
         self.name = name
         self.output = directory / f"{name}.out"
+        words = [f"{key}={value}" for key, value in environment.items()]
         with host.entered():
-            self._child = Child(name, argv, directory / f"{name}.log",
+            self._child = Child(name, [*(["env", *words] if words else []),
+                                       *argv],
+                                directory / f"{name}.log",
                                 stdout=self.output)
 
     def __enter__(self) -> "Started":
@@ -52,6 +55,12 @@ class Started:
         """Wait until it has printed something."""
         wait_until(lambda: self.check() and text in self.output.read_text(),
                    f"{self.name} to print '{text}'")
+
+    def wait_log(self, text: str) -> None:
+        """Wait until it has said something on its standard error."""
+        wait_until(lambda: self.check() and
+                   text in self._child.log.read_text(errors="replace"),
+                   f"{self.name} to say '{text}'")
 
     def check(self) -> bool:
         """Complain if it has ended."""

@@ -14,7 +14,7 @@ carries it to b0, out of which it comes at b1, where the kernel counts it.
 import os
 import tempfile
 from pathlib import Path
-from typing import Dict, List, Tuple
+from typing import Any, Dict, List, Tuple
 
 from lib.hosts import Host, connect
 from lib.site import Site
@@ -34,6 +34,8 @@ class Stage:
         self.host: Host
         self.directory: Path
         self._runs = 0
+        # What peers make once and use again, by name.
+        self.kept: Dict[str, Any] = {}
 
     def __enter__(self) -> "Stage":
         self._site.__enter__()

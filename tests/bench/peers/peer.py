@@ -3,6 +3,7 @@
 
 import contextlib
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any, Dict
 
@@ -17,6 +18,7 @@ class Load:
 
     size: int = 64
     link: str = "unix"
+    tls: bool = False
 
     @property
     def offloaded(self) -> bool:
@@ -61,3 +63,4 @@ class Peer:
 
     def __exit__(self, *_error: object) -> None:
         self.stack.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
