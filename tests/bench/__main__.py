@@ -9,11 +9,13 @@ from typing import Any, List
 from lab.paths import Paths
 from lab.process import interruptible
 
+from .backlog import Backlog
+from .latency import Latency
 from .path import Path
 from .settings import Settings
 from .store import machine
 
-SECTIONS: List[Any] = [Path]
+SECTIONS: List[Any] = [Path, Latency, Backlog]
 
 
 def main() -> int:

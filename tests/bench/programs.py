@@ -32,6 +32,7 @@ class Started:
     def __init__(self, host: Host, directory: Path, name: str,
                  argv: Sequence[str], **environment: str) -> None:
         self.name = name
+        self.host = host
         self.output = directory / f"{name}.out"
         words = [f"{key}={value}" for key, value in environment.items()]
         with host.entered():

@@ -2,11 +2,13 @@
 /*
  * Sends frames into an interface, as fast as it takes them or at a rate:
  *
- *   bench-flood IFNAME SIZE SECONDS [RATE [COUNT]]
+ *   bench-flood IFNAME SIZE SECONDS [RATE [COUNT [retry]]]
  *
- * 64 frames a sendmmsg, without a rate. With one (frames/s), what is due each
- * half millisecond. COUNT ends it as well. Prints JSON: frames that the kernel
- * took, those that it refused, seconds.
+ * 64 frames a sendmmsg, without a RATE (0). With one (frames/s), what is due
+ * each half millisecond. COUNT ends it as well. retry: past the queueing
+ * discipline, so that a full TAP refuses the frame, and again until it takes
+ * it. Prints JSON: frames that the kernel took, those that it refused,
+ * seconds.
  */
 #include "frame.h"
 
@@ -14,15 +16,21 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
+#include <linux/if_packet.h>
+
 #define TICK_NS 500000
+#define RETRY_NS 20000
 
 typedef struct Flood {
     int fd;
     struct mmsghdr messages[BATCH];
     uint64_t sent, refused;
+    bool retry;
 } Flood;
 
 /* Sends @n <= BATCH frames. */
@@ -36,6 +44,8 @@ static void flood_send(Flood *self, unsigned n)
         if (sent > 0) {
             self->sent += (unsigned)sent;
             done += (unsigned)sent;
+        } else if (errno == ENOBUFS && self->retry) {
+            nanosleep(&(struct timespec){.tv_nsec = RETRY_NS}, NULL);
         } else if (errno == ENOBUFS) {
             self->refused++;
             done++;
@@ -86,14 +96,21 @@ int main(int argc, char **argv)
     struct virtio_net_hdr vnet;
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     bool offloaded = size > TSO_FROM;
+    int on = 1;
     struct iovec pieces[] = {{&vnet, sizeof(vnet)}, {frame, size}};
 
     if (argc < 4 || !frame_make(frame, size, &vnet)) {
-        fputs("usage: bench-flood IFNAME SIZE SECONDS [RATE [COUNT]]\n",
+        fputs("usage: bench-flood IFNAME SIZE SECONDS [RATE [COUNT "
+              "[retry]]]\n",
               stderr);
         return 1;
     }
     flood.fd = frame_socket(argv[1], 0, offloaded);
+    flood.retry = argc > 6 && strcmp(argv[6], "retry") == 0;
+    if (flood.retry) {
+        setsockopt(flood.fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
+        prctl(PR_SET_TIMERSLACK, 1);
+    }
     for (unsigned i = 0; i < BATCH; i++) {
         flood.messages[i].msg_hdr.msg_iov = offloaded ? pieces : pieces + 1;
         flood.messages[i].msg_hdr.msg_iovlen = offloaded ? 2 : 1;
