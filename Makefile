@@ -4,7 +4,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
-.PHONY: all help deps demo check check-quick check-vhost fuzz bench install clean
+.PHONY: all help deps demo check check-quick check-vhost fuzz bench bench-migration \
+  install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -17,7 +18,9 @@ help:
 	@echo 'make check-quick  the tests that need no virtual machine'
 	@echo 'make check-vhost  real vhost-net in a nested machine; RUNS=3 RATE=400'
 	@echo 'make fuzz         each fuzzing target for SECONDS=60'
-	@echo 'make bench        measurements, printed and stored; RUNS=10'
+	@echo 'make bench        how fast, beside every peer, in build/bench/; ROUNDS=5'
+	@echo '                  SECONDS=0.5 FULL=1 SECTIONS="path latency ..."'
+	@echo 'make bench-migration  real migrations without and with; RUNS=10'
 	@echo 'make install      honours DESTDIR and PREFIX'
 
 $(BUILD)/build.ninja:
@@ -52,9 +55,14 @@ fuzz:
 	@tests/fuzz/run --build $(BUILD)/fuzz --seconds $(or $(SECONDS),60)
 
 bench:
+	@tools/install-deps build demo bench
+	@$(MAKE) --no-print-directory all
+	@cd tests && $(PYTHON) -m bench $(SECTIONS)
+
+bench-migration:
 	@tools/install-deps build demo
 	@$(MAKE) --no-print-directory all
-	@$(PYTHON) tests/bench/bench.py
+	@cd tests && $(PYTHON) -m bench.migration
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)

@@ -2,9 +2,9 @@
 """Measurements: real migrations with and without tapferry, and what an armed
 daemon costs while nothing happens.
 
-Prints a table and stores build/bench.json.  RUNS=10 is how many migrations of
-each kind with tapferry; without it there are a third as many.  SCENARIO="5,000/s"
-leaves out the others.
+Prints a table and stores build/bench/migration.json.  RUNS=10 is how many
+migrations of each kind with tapferry; without it there are a third as many.
+SCENARIO="5,000/s" leaves out the others.
 """
 
 import dataclasses
@@ -17,16 +17,13 @@ import time
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-# pylint: disable=wrong-import-position
-from lab.daemon import Daemon  # noqa: E402
-from lab.errors import LabError  # noqa: E402
-from lab.guest import Guest, Machine  # noqa: E402
-from lab.migration import run_patiently  # noqa: E402
-from lab.netns import World  # noqa: E402
-from lab.paths import Paths  # noqa: E402
-from lab.result import Result, Scenario  # noqa: E402
+from lab.daemon import Daemon
+from lab.errors import LabError
+from lab.guest import Guest, Machine
+from lab.migration import run_patiently
+from lab.netns import World
+from lab.paths import Paths
+from lab.result import Result, Scenario
 
 SCENARIOS = {
     "1,000/s": Scenario(pps=1000),
@@ -176,7 +173,9 @@ def main() -> int:
     print_rows(rows)
     print(f"\narmed, no traffic: {armed['cpu_percent']:.2f} % of a core over "
           f"{IDLE_SECONDS} s, {armed['rss_mib']:.1f} MiB resident")
-    (paths.build / "bench.json").write_text(
+    output = paths.build / "bench"
+    output.mkdir(exist_ok=True)
+    (output / "migration.json").write_text(
         json.dumps({"switchovers": rows, "armed": armed}, indent=1) + "\n",
         encoding="utf-8")
     return 0

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""How much is measured, from the environment."""
+
+import dataclasses
+import os
+import sys
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """ROUNDS, SECONDS of each measurement, FULL=1 for all of it."""
+
+    rounds: int = 5
+    seconds: float = 0.5
+    full: bool = False
+
+    @classmethod
+    def from_environment(cls) -> "Settings":
+        """What was asked for."""
+        return cls(int(os.environ.get("ROUNDS") or cls.rounds),
+                   float(os.environ.get("SECONDS") or cls.seconds),
+                   os.environ.get("FULL", "") not in ("", "0"))
+
+
+def say(text: str) -> None:
+    """How far it is, for who waits."""
+    print(f"  {text}", file=sys.stderr, flush=True)

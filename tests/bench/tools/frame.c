@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <arpa/inet.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/ip.h>
+#include <netinet/tcp.h>
+
+#define ETHERTYPE_EXPERIMENTAL 0x88b5
+#define HEADERS (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr))
+#define SEGMENT 1448
+
+void frame_die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* Bytes of a checksum that the sender leaves to be completed. */
+static uint16_t frame_pseudo_sum(const struct iphdr *ip, size_t len)
+{
+    uint32_t sum = IPPROTO_TCP + (uint32_t)len;
+    uint32_t saddr = ntohl(ip->saddr), daddr = ntohl(ip->daddr);
+
+    sum += (saddr >> 16) + (saddr & 0xffff) + (daddr >> 16) + (daddr & 0xffff);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return htons((uint16_t)sum);
+}
+
+static uint16_t frame_ip_sum(const struct iphdr *ip)
+{
+    const uint8_t *bytes = (const uint8_t *)ip;
+    uint32_t sum = 0;
+
+    for (size_t i = 0; i < sizeof(*ip); i += 2) {
+        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
+    }
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return htons((uint16_t)~sum);
+}
+
+static void frame_make_tcp(uint8_t *frame, size_t size,
+                           struct virtio_net_hdr *vnet)
+{
+    struct iphdr ip = {
+        .version = 4,
+        .ihl = sizeof(ip) / 4,
+        .tot_len = htons((uint16_t)(size - ETH_HLEN)),
+        .frag_off = htons(IP_DF),
+        .ttl = 64,
+        .protocol = IPPROTO_TCP,
+        .saddr = htonl(0x0a000001),
+        .daddr = htonl(0x0a000002),
+    };
+    struct tcphdr tcp = {
+        .source = htons(5001),
+        .dest = htons(5002),
+        .doff = sizeof(tcp) / 4,
+        .ack = 1,
+        .window = htons(65535),
+    };
+
+    ip.check = frame_ip_sum(&ip);
+    tcp.check = frame_pseudo_sum(&ip, size - ETH_HLEN - sizeof(ip));
+    memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
+    memcpy(frame + ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp));
+    *vnet = (struct virtio_net_hdr){
+        .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+        .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+        .hdr_len = HEADERS,
+        .gso_size = SEGMENT,
+        .csum_start = ETH_HLEN + sizeof(ip),
+        .csum_offset = offsetof(struct tcphdr, check),
+    };
+}
+
+bool frame_make(uint8_t *frame, size_t size, struct virtio_net_hdr *vnet)
+{
+    const struct ethhdr head = {
+        .h_dest = {0x02, 0, 0, 0, 0, 0x22},
+        .h_source = {0x02, 0, 0, 0, 0, 0x11},
+        .h_proto = htons(size > TSO_FROM ? ETH_P_IP : ETHERTYPE_EXPERIMENTAL),
+    };
+
+    if (size < ETH_ZLEN || size >= FRAME_MAX) {
+        return false;
+    }
+    for (size_t i = ETH_HLEN; i < size; i++) {
+        frame[i] = (uint8_t)i;
+    }
+    memcpy(frame, &head, sizeof(head));
+    memset(vnet, 0, sizeof(*vnet));
+    if (size > TSO_FROM) {
+        frame_make_tcp(frame, size, vnet);
+    }
+    return true;
+}
+
+int frame_socket(const char *ifname, int protocol, bool vnet)
+{
+    struct sockaddr_ll address = {
+        .sll_family = AF_PACKET,
+        .sll_protocol = htons((uint16_t)protocol),
+        .sll_ifindex = (int)if_nametoindex(ifname),
+    };
+    int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    int on = vnet;
+
+    if (fd < 0 ||
+        setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &on, sizeof(on)) < 0 ||
+        address.sll_ifindex == 0 ||
+        bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        frame_die(ifname);
+    }
+    return fd;
+}
+
+uint64_t frame_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
