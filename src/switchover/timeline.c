@@ -12,6 +12,7 @@ static const char *const series_names[] = {
     [TIMELINE_CAPTURED] = "captured", [TIMELINE_SHIPPED] = "shipped",
     [TIMELINE_RECEIVED] = "received", [TIMELINE_INJECTED] = "injected",
     [TIMELINE_LIVE] = "live",         [TIMELINE_WAITING] = "waiting",
+    [TIMELINE_LEFT] = NULL, /* a part of waiting */
 };
 
 void timeline_clear(Timeline *self)
@@ -33,6 +34,18 @@ static void timeline_slide(Timeline *self, unsigned n)
     self->start_us += n * self->step_us;
 }
 
+static uint32_t timeline_join(unsigned series, uint32_t first, uint32_t second)
+{
+    switch (series) {
+    case TIMELINE_WAITING:
+        return MAX(first, second);
+    case TIMELINE_LEFT:
+        return second ? second : first;
+    default:
+        return first + second;
+    }
+}
+
 /* Two steps become one. */
 static void timeline_fold(Timeline *self)
 {
@@ -40,9 +53,7 @@ static void timeline_fold(Timeline *self)
         uint32_t *steps = self->series[s];
 
         for (unsigned i = 0; i < HALF; i++) {
-            steps[i] = s == TIMELINE_WAITING
-                           ? MAX(steps[2 * i], steps[2 * i + 1])
-                           : steps[2 * i] + steps[2 * i + 1];
+            steps[i] = timeline_join(s, steps[2 * i], steps[2 * i + 1]);
         }
         memset(steps + HALF, 0, HALF * sizeof(*steps));
     }
@@ -107,6 +118,7 @@ void timeline_level(Timeline *self, int64_t time_us, uint32_t n)
         uint32_t *most = &self->series[TIMELINE_WAITING][step];
 
         *most = MAX(*most, n + 1);
+        self->series[TIMELINE_LEFT][step] = n + 1;
     }
 }
 
@@ -121,6 +133,27 @@ static unsigned timeline_length(const Timeline *self, unsigned series)
     return n;
 }
 
+/* One series, up to the last step in which something happened. */
+static json_t *timeline_series_to_json(const Timeline *self, unsigned series)
+{
+    const uint32_t *steps = self->series[series];
+    const uint32_t *left = self->series[TIMELINE_LEFT];
+    json_t *list = json_array();
+    unsigned n = timeline_length(self, series);
+    uint32_t level = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        uint32_t value = steps[i];
+
+        if (series == TIMELINE_WAITING) {
+            value = value ? value - 1 : level;
+            level = left[i] ? left[i] - 1 : level;
+        }
+        json_array_append_new(list, json_integer(value));
+    }
+    return list;
+}
+
 json_t *timeline_to_json(const Timeline *self)
 {
     json_t *all;
@@ -130,22 +163,10 @@ json_t *timeline_to_json(const Timeline *self)
     }
     all = json_object();
     for (unsigned s = 0; s < TIMELINE__MAX; s++) {
-        unsigned n = timeline_length(self, s);
-        json_t *steps = json_array();
-        uint32_t level = 0;
-
-        for (unsigned i = 0; i < n; i++) {
-            uint32_t value = self->series[s][i];
-
-            if (s == TIMELINE_WAITING) {
-                level = value = value ? value - 1 : level;
-            }
-            json_array_append_new(steps, json_integer(value));
+        if (series_names[s] && timeline_length(self, s) > 0) {
+            json_object_set_new(all, series_names[s],
+                                timeline_series_to_json(self, s));
         }
-        if (n > 0) {
-            json_object_set(all, series_names[s], steps);
-        }
-        json_decref(steps);
     }
     return json_pack("{s:I, s:I, s:o}", "start-us", (json_int_t)self->start_us,
                      "step-us", (json_int_t)self->step_us, "series", all);

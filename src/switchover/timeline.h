@@ -28,6 +28,7 @@ typedef enum TimelineSeries {
     TIMELINE_INJECTED,
     TIMELINE_LIVE,    /* the network delivered them by itself */
     TIMELINE_WAITING, /* the most that waited during the step */
+    TIMELINE_LEFT,    /* of them when it ended: goes on until the next look */
     TIMELINE__MAX
 } TimelineSeries;
 
@@ -35,7 +36,7 @@ typedef struct Timeline {
     int64_t start_us; /* 0: empty */
     int64_t step_us;
     bool pinned;
-    /* Of TIMELINE_WAITING one more than it was; 0: nobody looked. */
+    /* Of TIMELINE_WAITING and _LEFT one more than it was; 0: nobody looked. */
     uint32_t series[TIMELINE__MAX][TIMELINE_STEPS];
 } Timeline;
 

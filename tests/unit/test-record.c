@@ -67,16 +67,19 @@ static void test_timeline_json(void)
     g_assert_null(empty);
     timeline_pin(&timeline, START);
     timeline_add(&timeline, TIMELINE_LIVE, START + 2500, 7);
-    timeline_level(&timeline, START, 5);
+    timeline_level(&timeline, START, 9);
+    timeline_level(&timeline, START + 500, 5);
     timeline_level(&timeline, START + 2500, 0);
     value = timeline_to_json(&timeline);
     series = json_object_get(value, "series");
     g_assert_cmpuint(json_object_size(series), ==, 2);
-    /* What waits, waits until somebody looks again. */
+    /* A step shows the most; what is left waits until somebody looks again. */
     levels = json_object_get(series, "waiting");
     for (size_t i = 0; i < 3; i++) {
+        static const int64_t expected[] = {9, 5, 0};
+
         g_assert_cmpint(json_integer_value(json_array_get(levels, i)), ==,
-                        i < 2 ? 5 : 0);
+                        expected[i]);
     }
     series = json_object_get(series, "live");
     g_assert_cmpuint(json_array_size(series), ==, 3);
