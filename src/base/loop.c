@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/loop.h"
 
+#include "base/loop-internal.h"
+
 #include <errno.h>
-#include <sys/epoll.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
 
-#include <glib.h>
-
-#define LOOP_BATCH 64
-
-typedef struct Loop {
+typedef struct LoopSource {
     GSource source;
-    int epoll_fd;
-    int pending; /* entries of @ready that dispatch has yet to visit */
-    struct epoll_event ready[LOOP_BATCH];
-} Loop;
+    Loop loop;
+} LoopSource;
 
 static Loop *loop;
 static GMainLoop *main_loop;
@@ -23,7 +16,7 @@ static GMainLoop *main_loop;
 static gboolean loop_dispatch(GSource *source, GSourceFunc callback,
                               gpointer user_data)
 {
-    Loop *self = (Loop *)source;
+    Loop *self = &((LoopSource *)source)->loop;
     int n = epoll_wait(self->epoll_fd, self->ready, LOOP_BATCH, 0);
 
     (void)callback;
@@ -42,12 +35,13 @@ static gboolean loop_dispatch(GSource *source, GSourceFunc callback,
 
 static GSourceFuncs loop_funcs = {.dispatch = loop_dispatch};
 
-static Loop *loop_get(void)
+Loop *loop_get(void)
 {
     if (!loop) {
-        GSource *source = g_source_new(&loop_funcs, sizeof(Loop));
+        GSource *source = g_source_new(&loop_funcs, sizeof(LoopSource));
 
-        loop = (Loop *)source;
+        loop = &((LoopSource *)source)->loop;
+        loop->clock = LOOP_WATCH_INIT;
         loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         g_assert(loop->epoll_fd >= 0);
         g_source_add_unix_fd(source, loop->epoll_fd, G_IO_IN);
@@ -94,59 +88,6 @@ void loop_watch_remove(LoopWatch *watch)
         if (self->ready[i].data.ptr == watch) {
             self->ready[i].data.ptr = NULL;
         }
-    }
-}
-
-static void loop_timer_fired(void *opaque, uint32_t events)
-{
-    LoopTimer *timer = opaque;
-    uint64_t expirations;
-
-    (void)events;
-    if (read(timer->watch.fd, &expirations, sizeof(expirations)) > 0) {
-        timer->armed = false;
-        timer->func(timer->opaque);
-    }
-}
-
-void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque), void *opaque)
-{
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-
-    g_assert(fd >= 0);
-    timer->func = func;
-    timer->opaque = opaque;
-    timer->armed = false;
-    loop_watch_add(&timer->watch, fd, EPOLLIN, loop_timer_fired, timer);
-}
-
-void loop_timer_set(LoopTimer *timer, uint64_t us)
-{
-    uint64_t ns = MAX(us, 1) * 1000;
-    struct itimerspec when = {.it_value = {.tv_sec = (time_t)(ns / 1000000000),
-                                           .tv_nsec = (long)(ns % 1000000000)}};
-
-    timer->armed = true;
-    timerfd_settime(timer->watch.fd, 0, &when, NULL);
-}
-
-void loop_timer_cancel(LoopTimer *timer)
-{
-    struct itimerspec never = {0};
-
-    if (timer->armed) {
-        timer->armed = false;
-        timerfd_settime(timer->watch.fd, 0, &never, NULL);
-    }
-}
-
-void loop_timer_close(LoopTimer *timer)
-{
-    int fd = timer->watch.fd;
-
-    if (fd >= 0) {
-        loop_watch_remove(&timer->watch);
-        close(fd);
     }
 }
 

@@ -36,22 +36,24 @@ void loop_watch_modify(LoopWatch *watch, uint32_t events);
 /* Call it before the descriptor is closed. Harmless if not watched. */
 void loop_watch_remove(LoopWatch *watch);
 
-/* A timer of microsecond resolution (timerfd), for pacing and sampling. */
+/* A timer of microsecond resolution, for pacing and sampling. It needs no
+ * descriptor of its own, and to move it is cheap. */
 typedef struct LoopTimer {
-    LoopWatch watch;
+    uint64_t due; /* CLOCK_MONOTONIC, ns */
+    unsigned place;
     void (*func)(void *opaque);
     void *opaque;
     bool armed;
 } LoopTimer;
 
-#define LOOP_TIMER_INIT ((LoopTimer){.watch = {.fd = -1}})
+#define LOOP_TIMER_INIT ((LoopTimer){.armed = false})
 
 void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque),
                      void *opaque);
 /* Fires once, @us microseconds from now; replaces an earlier setting. */
 void loop_timer_set(LoopTimer *timer, uint64_t us);
 void loop_timer_cancel(LoopTimer *timer);
-/* Harmless if not open. */
+/* Harmless if not open. Before its memory goes. */
 void loop_timer_close(LoopTimer *timer);
 
 /* Runs until loop_quit(). loop_iterate() runs one round (tests). */

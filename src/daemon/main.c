@@ -5,6 +5,7 @@
 #include "daemon/process.h"
 #include "daemon/sandbox.h"
 
+#include "base/closer.h"
 #include "base/error.h"
 #include "base/event.h"
 #include "base/log.h"
@@ -170,6 +171,7 @@ static bool main_setup(const Options *options, GError **errp)
 /* From now on the daemon can do what it has to and no more. */
 static bool main_confine(const Options *options, GError **errp)
 {
+    closer_finish(); /* its threads may do what they could when they began */
     if (options->user) {
         if (!privileges_reduce(errp)) {
             return false;
@@ -189,6 +191,7 @@ static void main_end(void)
     }
     monitor_close_all();
     object_destroy_all();
+    closer_finish();
     process_remove_pidfile();
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/capture.h"
 
+#include "base/closer.h"
 #include "base/error.h"
 #include "base/loop.h"
 #include "packet/vnet.h"
@@ -209,7 +210,7 @@ void capture_detach(Capture *self)
         munmap(self->ring, RING_SIZE);
         self->ring = NULL;
     }
-    close(self->fd);
+    closer_close(self->fd);
     self->fd = -1;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/inject.h"
 
+#include "base/closer.h"
 #include "base/error.h"
 #include "netdev/capture.h"
 #include "packet/segment.h"
@@ -71,7 +72,7 @@ bool inject_attach(Inject *self, int ifindex, GError **errp)
 void inject_detach(Inject *self)
 {
     if (self->fd >= 0) {
-        close(self->fd);
+        closer_close(self->fd);
         self->fd = -1;
     }
 }
