@@ -45,6 +45,12 @@ static inline void meter_refused(Meter *meter, uint64_t n)
     meter->base += n;
 }
 
+/* @n frames of the queue were destroyed, and nothing has counted them. */
+static inline void meter_destroyed(Meter *meter, uint64_t n)
+{
+    meter->base -= n;
+}
+
 /* Forgets the constant: the counters are another interface's. */
 static inline void meter_reset(Meter *meter)
 {

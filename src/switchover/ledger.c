@@ -12,6 +12,8 @@
  */
 #define USED_PACE_US 20000
 #define USED_QUIET_US 100000
+/* As many samples find a queue that a running guest empties at its least. */
+#define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
 
@@ -82,6 +84,8 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
     if (ledger->n_marks > 0 && ledger->stands && last->stands) {
         last->end = end;
         last->dropped += dropped;
+        last->fits = MIN(last->fits, end - last->first - last->dropped);
+        ledger->fits_known = true;
         return;
     }
     if (ledger->n_marks > 0 && mark.first < last->end) {
@@ -121,7 +125,17 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
         last->dropped += dropped;
         return;
     }
+    mark.fits = mark.end - mark.first - mark.dropped;
+    ledger->fits_known = false;
     ledger->marks[ledger->n_marks++] = mark;
+}
+
+/* Where the dropped ones of @mark begin. */
+static uint64_t mark_begin(const LedgerMark *mark)
+{
+    return mark->stands     ? mark->first + mark->fits
+           : mark->was_full ? mark->first
+                            : mark->end - mark->dropped;
 }
 
 /* Finds the frame at position @accepted of those that entered the queue: sets
@@ -201,6 +215,15 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
     }
 }
 
+static void ledger_note_least(Ledger *ledger)
+{
+    if (ledger->content < ledger->content_least) {
+        ledger->content_least = ledger->content;
+        ledger->content_least_samples = 0;
+    }
+    ledger->content_least_samples += ledger->content == ledger->content_least;
+}
+
 void ledger_sample(Ledger *ledger, const LedgerSample *sample)
 {
     const LinkCounters *counters = &sample->counters;
@@ -213,6 +236,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     }
     base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
+    ledger_note_least(ledger);
     if (!first && ledger->meter.base != base) {
         /* Frames that we took for ours were others': take that back. */
         ledger_locate(ledger, ledger->accepted - MIN(ledger->meter.base - base,
@@ -296,9 +320,34 @@ void ledger_new_index(Ledger *ledger)
     ledger->used_samples = 0;
 }
 
-void ledger_resume(Ledger *ledger)
+void ledger_resume(Ledger *ledger, uint64_t first)
 {
+    LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
+
+    if (ledger->n_marks > 0 && last->stands && !ledger->fits_known) {
+        /* No sample since the queue was full but the one after the resume:
+         * then the dropped ones are the last before it. */
+        uint64_t behind = last->first + last->dropped;
+
+        last->fits = MIN(last->fits, first - MIN(first, behind));
+    }
     ledger->stands = false;
+    ledger->content_least = UINT64_MAX;
+}
+
+bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)
+{
+    *destroyed = (uint32_t)MIN(ledger->content_least, UINT32_MAX);
+    return *destroyed == 0 ||
+           (*destroyed <= LEDGER_DESTROYED_MAX &&
+            ledger->content_least_samples >= LEAST_SAMPLES_MIN);
+}
+
+void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
+{
+    meter_destroyed(&ledger->meter, destroyed);
+    ledger->content -= MIN(destroyed, ledger->content);
+    ledger_locate(ledger, ledger->accepted + destroyed);
 }
 
 void ledger_restart(Ledger *ledger)
@@ -325,8 +374,9 @@ bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
         const LedgerMark *mark = &ledger->marks[i];
 
         if (number >= mark->first && number < mark->end) {
-            return mark->was_full ? number < mark->first + mark->dropped
-                                  : number >= mark->end - mark->dropped;
+            uint64_t begin = mark_begin(mark);
+
+            return number >= begin && number < begin + mark->dropped;
         }
     }
     return false;

@@ -28,6 +28,9 @@
 /* More is never swallowed; so far back history is kept. */
 #define LEDGER_HISTORY 128
 #define LEDGER_MARKS_MAX 256
+/* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
+ * net.c), less one: a stop puts it back, and destroys what finds no room. */
+#define LEDGER_DESTROYED_MAX 63
 
 /* Frames up to this length fit one receive buffer of any driver, so the used
  * index counts them one by one (Ethernet header, VLAN tag, 1500 bytes). */
@@ -50,7 +53,11 @@ typedef struct LedgerMark {
     /* The queue was full before: then the first of them were dropped, until
      * there was room; else the last of them, once there was none. */
     bool was_full;
-    bool stands; /* made while the VM stood still: one run up to its end */
+    /* Made while the VM stood still: the dropped ones are one run. It begins
+     * behind the fewest frames that a sample showed to have found room: a VM
+     * that has resumed unheard makes room for more, behind that run. */
+    bool stands;
+    uint64_t fits;
 } LedgerMark;
 
 typedef struct Ledger {
@@ -69,6 +76,7 @@ typedef struct Ledger {
     LedgerMark marks[LEDGER_MARKS_MAX];
     unsigned n_marks;
     unsigned n_passed;          /* those that lie before @taken */
+    bool fits_known; /* the last mark's fits, by a sample before this one */
     uint64_t dropped_forgotten; /* of marks that are no longer kept */
     /* Used index: what tx_packets - used is when nothing is under way. */
     unsigned used_samples;
@@ -81,6 +89,10 @@ typedef struct Ledger {
     uint64_t large_end; /* number behind the last frame of several buffers */
     bool frozen;        /* the present offset is kept until ledger_restart() */
     bool stands;        /* the VM stands still: nobody empties the queue */
+    /* The fewest that the queue seemed to hold since the VM resumed, and how
+     * many samples found it so. */
+    uint64_t content_least;
+    unsigned content_least_samples;
 } Ledger;
 
 typedef enum LedgerMethod {
@@ -128,8 +140,16 @@ bool ledger_is_exact(const Ledger *ledger);
 bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
                       uint32_t *swallowed);
 
-/* The VM runs again; the last sample was taken just now. */
-void ledger_resume(Ledger *ledger);
+/* The VM runs again, and did so when frame @first came, or a little before;
+ * the last sample was taken just now. */
+void ledger_resume(Ledger *ledger, uint64_t first);
+
+/* The VM has resumed: how many frames did the stop destroy, of which nothing
+ * tells but that the queue never gets empty any more? False: not known yet.
+ * They are the oldest that the guest did not get; their number is to be told
+ * to ledger_destroyed(). */
+bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed);
+void ledger_destroyed(Ledger *ledger, uint32_t destroyed);
 
 /* The VM runs, and what it had swallowed is settled: calibrate anew. */
 void ledger_restart(Ledger *ledger);
@@ -147,5 +167,9 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);
 /* Was frame @number dropped by the full queue? Exact for a queue that nobody
  * empties (a stopped VM), and where no two frames came between samples. */
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
+static inline bool ledger_was_queued(const Ledger *ledger, uint64_t number)
+{
+    return !ledger_was_dropped(ledger, number);
+}
 
 #endif

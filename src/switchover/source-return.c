@@ -92,6 +92,19 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
     injector_run(self->injector);
 }
 
+/* The first frame that came no earlier than @time_us. */
+static uint64_t source_first_since(const Source *self, int64_t time_us)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    const PacketRecord *record;
+
+    while ((record = packet_queue_at(source_queue(self), &cursor)) &&
+           record->time_ns / 1000 < time_us) {
+        packet_cursor_advance(&cursor);
+    }
+    return cursor.number;
+}
+
 void source_resume(Source *self, int64_t time_us)
 {
     g_autoptr(GError) error = NULL;
@@ -101,7 +114,7 @@ void source_resume(Source *self, int64_t time_us)
     }
     capture_pause(self->capture, false);
     source_take_sample(self);
-    ledger_resume(&self->ledger);
+    ledger_resume(&self->ledger, source_first_since(self, time_us));
     frame_writer_stop(self->writer);
     self->end_number = source_queue(self)->next;
     record_resume(&self->record, time_us);
@@ -147,11 +160,23 @@ static void source_catch_up(Source *self)
     }
 }
 
-/* What the VMM had swallowed it either delivers after the resume (QEMU's own
- * queue) or never (vhost): the used index tells. */
-static bool source_settle_swallowed(Source *self)
+/* The number behind @n frames from @first on that entered the queue. */
+static uint64_t source_skip(const Source *self, uint64_t first, uint64_t n)
 {
-    uint32_t swallowed;
+    while (n > 0 && first < self->end_number) {
+        n -= !ledger_was_dropped(&self->ledger, first++);
+    }
+    return first;
+}
+
+/* The oldest frames that the guest did not get at the stop, the stop has
+ * destroyed (vhost, the queue was full), and those behind them the VMM had
+ * swallowed: it delivers them after the resume (QEMU's own queue), or never
+ * (vhost). The queue and the used index tell. */
+static bool source_settle_lost(Source *self)
+{
+    uint32_t swallowed, destroyed;
+    bool told;
 
     if (self->settling == 0) {
         return true;
@@ -162,13 +187,19 @@ static bool source_settle_swallowed(Source *self)
     } else if (self->sample.used_stable) {
         self->settle_least = MIN(self->settle_least, swallowed);
     }
-    if (self->settle_least > 0 && self->settling > 0) {
+    told = ledger_find_destroyed(&self->ledger, &destroyed);
+    if (!told) {
+        self->settling = MAX(self->settling, 1);
+    }
+    if ((self->settle_least > 0 || destroyed > 0) && self->settling > 0) {
         return false;
     }
-    if (self->settle_least > 0 && self->injector) {
+    ledger_destroyed(&self->ledger, destroyed);
+    if (self->injector) {
         source_return(self, self->stop_number,
-                      self->stop_number + self->settle_least, NULL,
-                      RECORD_SWALLOWED);
+                      source_skip(self, self->stop_number,
+                                  destroyed + self->settle_least),
+                      ledger_was_queued, RECORD_SWALLOWED);
     }
     self->settling = 0;
     ledger_restart(&self->ledger);
@@ -178,7 +209,7 @@ static bool source_settle_swallowed(Source *self)
 void source_settle(Source *self)
 {
     source_catch_up(self);
-    if (!source_settle_swallowed(self)) {
+    if (!source_settle_lost(self)) {
         return;
     }
     source_advance(self);
