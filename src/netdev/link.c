@@ -4,106 +4,33 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/loop.h"
+#include "netdev/link-internal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
-#include <libmnl/libmnl.h>
-#include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-#define LINK_BUFFER 32768
+/* Bytes of notifications that may wait: a thousand links or so that come and
+ * go while nobody reads. */
+#define LINK_EVENTS_BYTES (4 * 1024 * 1024)
+/* Notifications read before others have their turn. */
+#define LINK_EVENTS_MAX 64
 
-static struct mnl_socket *query_socket;
+/* An interface's name, and who watches for it. */
+typedef struct LinkName {
+    char ifname[IFNAMSIZ];
+    LinkState state;
+    LinkState found;    /* link_resync() */
+    GPtrArray *watches; /* LinkWatch *, borrowed */
+} LinkName;
+
 static struct mnl_socket *event_socket;
 static LoopWatch event_watch;
-static GPtrArray *link_watches;
-
-static struct mnl_socket *link_open(unsigned groups)
-{
-    struct mnl_socket *nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-
-    if (nl && mnl_socket_bind(nl, groups, MNL_SOCKET_AUTOPID) < 0) {
-        mnl_socket_close(nl);
-        nl = NULL;
-    }
-    return nl;
-}
-
-/* Sends @request and hands the answer's messages to @func. */
-static bool link_ask(struct nlmsghdr *request, mnl_cb_t func, void *opaque)
-{
-    static uint32_t sequence;
-    char buffer[LINK_BUFFER];
-    ssize_t n;
-
-    if (!query_socket && !(query_socket = link_open(0))) {
-        return false;
-    }
-    request->nlmsg_seq = ++sequence;
-    if (mnl_socket_sendto(query_socket, request, request->nlmsg_len) < 0) {
-        return false;
-    }
-    do {
-        n = mnl_socket_recvfrom(query_socket, buffer, sizeof(buffer));
-    } while (n < 0 && errno == EINTR);
-    return n > 0 &&
-           mnl_cb_run(buffer, (size_t)n, sequence,
-                      mnl_socket_get_portid(query_socket), func, opaque) >= 0;
-}
-
-static int link_got_stats(const struct nlmsghdr *nlh, void *opaque)
-{
-    LinkCounters *counters = opaque;
-    struct rtnl_link_stats64 stats;
-    struct nlattr *attr;
-
-    mnl_attr_for_each (attr, nlh, sizeof(struct if_stats_msg)) {
-        if (mnl_attr_get_type(attr) == IFLA_STATS_LINK_64 &&
-            mnl_attr_get_payload_len(attr) >= sizeof(stats.rx_packets) * 8) {
-            memset(&stats, 0, sizeof(stats));
-            memcpy(&stats, mnl_attr_get_payload(attr),
-                   MIN(mnl_attr_get_payload_len(attr), sizeof(stats)));
-            counters->tx_packets = stats.tx_packets;
-            counters->tx_dropped = stats.tx_dropped;
-        }
-    }
-    return MNL_CB_OK;
-}
-
-bool link_read_counters(int ifindex, LinkCounters *counters)
-{
-    char buffer[256];
-    struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
-    struct if_stats_msg *message;
-
-    nlh->nlmsg_type = RTM_GETSTATS;
-    nlh->nlmsg_flags = NLM_F_REQUEST;
-    message = mnl_nlmsg_put_extra_header(nlh, sizeof(*message));
-    message->ifindex = (uint32_t)ifindex;
-    message->filter_mask = IFLA_STATS_FILTER_BIT(IFLA_STATS_LINK_64);
-    return link_ask(nlh, link_got_stats, counters);
-}
-
-typedef struct LinkNews {
-    const char *ifname; /* of the message */
-    int ifindex;
-    bool deleted;
-    unsigned flags;
-    uint32_t txqueuelen;
-} LinkNews;
-
-static LinkState link_news_state(const LinkNews *news)
-{
-    return (LinkState){
-        .ifindex = news->ifindex,
-        .up = news->flags & IFF_UP,
-        .carrier = news->flags & IFF_LOWER_UP,
-        .txqueuelen = news->txqueuelen,
-    };
-}
+static bool events_lost;         /* since the last resync */
+static GHashTable *link_names;   /* ifname -> LinkName */
+static GHashTable *link_indices; /* of those that are there: ifindex -> same */
 
 static bool link_state_equal(const LinkState *a, const LinkState *b)
 {
@@ -111,157 +38,202 @@ static bool link_state_equal(const LinkState *a, const LinkState *b)
            a->carrier == b->carrier && a->txqueuelen == b->txqueuelen;
 }
 
-/* What @news means for the interface that @watch is after. */
-static void link_watch_apply(LinkWatch *watch, const LinkNews *news)
+static void link_set(LinkName *name, const LinkState *now)
 {
-    LinkState before = watch->state;
-    bool named = strcmp(watch->ifname, news->ifname) == 0;
+    LinkState before = name->state;
 
-    if (named && !news->deleted) {
-        watch->state = link_news_state(news);
-    } else if (news->ifindex == watch->state.ifindex) {
-        /* Deleted, renamed, or moved to another namespace. */
-        watch->state = (LinkState){0};
+    if (link_state_equal(&before, now)) {
+        return;
     }
-    if (!link_state_equal(&before, &watch->state)) {
+    if (before.ifindex != now->ifindex) {
+        g_hash_table_remove(link_indices, GINT_TO_POINTER(before.ifindex));
+    }
+    if (now->ifindex > 0) {
+        g_hash_table_insert(link_indices, GINT_TO_POINTER(now->ifindex), name);
+    }
+    name->state = *now;
+    for (guint i = 0; i < name->watches->len; i++) {
+        LinkWatch *watch = name->watches->pdata[i];
+
+        watch->state = *now;
         watch->changed(watch->opaque, &before);
     }
 }
 
-static int link_parse(const struct nlmsghdr *nlh, void *opaque)
+static void link_apply(const LinkNews *news)
 {
-    LinkNews *news = opaque;
-    const struct ifinfomsg *message = mnl_nlmsg_get_payload(nlh);
-    struct nlattr *attr;
+    LinkName *named = g_hash_table_lookup(link_names, news->ifname);
+    LinkName *had =
+        g_hash_table_lookup(link_indices, GINT_TO_POINTER(news->state.ifindex));
 
-    news->ifindex = message->ifi_index;
-    news->flags = message->ifi_flags;
-    news->deleted = nlh->nlmsg_type == RTM_DELLINK;
-    mnl_attr_for_each (attr, nlh, sizeof(*message)) {
-        if (mnl_attr_get_type(attr) == IFLA_IFNAME) {
-            news->ifname = mnl_attr_get_str(attr);
-        } else if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
-            news->txqueuelen = mnl_attr_get_u32(attr);
-        }
+    if (had && (had != named || news->deleted)) {
+        /* Deleted, renamed, or moved to another namespace. */
+        link_set(had, &(LinkState){0});
     }
-    return MNL_CB_OK;
+    if (named && !news->deleted) {
+        link_set(named, &news->state);
+    }
 }
 
 static int link_got_event(const struct nlmsghdr *nlh, void *opaque)
 {
-    LinkNews news = {0};
-    g_autoptr(GPtrArray) watches = g_ptr_array_copy(link_watches, NULL, NULL);
-    const struct ifinfomsg *message = mnl_nlmsg_get_payload(nlh);
+    LinkNews news;
 
     (void)opaque;
-    /* A bridge tells of its ports in messages of the same types. */
-    if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
-        message->ifi_family != AF_UNSPEC) {
-        return MNL_CB_OK;
-    }
-    link_parse(nlh, &news);
-    for (guint i = 0; news.ifname && i < watches->len; i++) {
-        if (g_ptr_array_find(link_watches, watches->pdata[i], NULL)) {
-            link_watch_apply(watches->pdata[i], &news);
-        }
+    if (link_parse(nlh, &news)) {
+        link_apply(&news);
     }
     return MNL_CB_OK;
 }
 
-static int link_got_link(const struct nlmsghdr *nlh, void *opaque)
+static void link_found(void *opaque, const LinkNews *news)
 {
-    LinkNews news = {0};
+    LinkName *name = g_hash_table_lookup(link_names, news->ifname);
 
-    link_parse(nlh, &news);
-    *(LinkState *)opaque = link_news_state(&news);
-    return MNL_CB_OK;
-}
-
-static LinkState link_read_state(const char *ifname)
-{
-    char buffer[256];
-    struct nlmsghdr *nlh = mnl_nlmsg_put_header(buffer);
-    struct ifinfomsg *message;
-    LinkState state = {0};
-
-    nlh->nlmsg_type = RTM_GETLINK;
-    nlh->nlmsg_flags = NLM_F_REQUEST;
-    message = mnl_nlmsg_put_extra_header(nlh, sizeof(*message));
-    message->ifi_family = AF_UNSPEC;
-    mnl_attr_put_strz(nlh, IFLA_IFNAME, ifname);
-    if (!link_ask(nlh, link_got_link, &state)) {
-        return (LinkState){0};
+    (void)opaque;
+    if (name) {
+        name->found = news->state;
     }
-    return state;
 }
 
-/* Notifications were lost: ask for everything that is watched. */
+/* Notifications were lost: asks once for everything there is. */
 static void link_resync(void)
 {
-    g_autoptr(GPtrArray) watches = g_ptr_array_copy(link_watches, NULL, NULL);
+    g_autoptr(GList) names = g_hash_table_get_values(link_names);
 
-    for (guint i = 0; i < watches->len; i++) {
-        LinkWatch *watch = watches->pdata[i];
-        LinkState before = watch->state;
+    for (GList *at = names; at; at = at->next) {
+        ((LinkName *)at->data)->found = (LinkState){0};
+    }
+    if (!link_query_all(link_found, NULL)) {
+        log_error("link", "can not ask for the interfaces: %s",
+                  g_strerror(errno));
+        return;
+    }
+    log_info("link", "notifications were lost; asked for all interfaces");
+    for (GList *at = names; at; at = at->next) {
+        LinkName *name = at->data;
 
-        if (!g_ptr_array_find(link_watches, watch, NULL)) {
-            continue;
-        }
-        watch->state = link_read_state(watch->ifname);
-        if (!link_state_equal(&before, &watch->state)) {
-            watch->changed(watch->opaque, &before);
-        }
+        link_set(name, &name->found);
     }
 }
 
+/* When notifications were lost, the kernel drops all that come until the last
+ * one that waits is read (NETLINK_S_CONGESTED in af_netlink.c), and those that
+ * wait are old. So they are thrown away, and then it is asked. */
 static void link_event_ready(void *opaque, uint32_t events)
 {
     char buffer[LINK_BUFFER];
-    ssize_t n = mnl_socket_recvfrom(event_socket, buffer, sizeof(buffer));
 
     (void)opaque;
     (void)events;
-    if (n > 0) {
-        mnl_cb_run(buffer, (size_t)n, 0, 0, link_got_event, NULL);
-    } else if (n < 0 && errno == ENOBUFS) {
-        link_resync();
+    for (unsigned i = 0; i < LINK_EVENTS_MAX; i++) {
+        ssize_t n = mnl_socket_recvfrom(event_socket, buffer, sizeof(buffer));
+
+        if (n > 0 && !events_lost) {
+            mnl_cb_run(buffer, (size_t)n, 0, 0, link_got_event, NULL);
+        } else if (n < 0 && errno == ENOBUFS) {
+            events_lost = true;
+        } else if (n < 0 && errno == EAGAIN) {
+            if (events_lost) {
+                events_lost = false;
+                link_resync();
+            }
+            break;
+        }
     }
+}
+
+static void link_name_free(void *opaque)
+{
+    LinkName *name = opaque;
+
+    g_ptr_array_unref(name->watches);
+    g_free(name);
+}
+
+static bool link_begin(GError **errp)
+{
+    int bytes = LINK_EVENTS_BYTES;
+
+    event_socket =
+        mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    if (!event_socket ||
+        mnl_socket_bind(event_socket, RTMGRP_LINK, MNL_SOCKET_AUTOPID) < 0) {
+        tf_error_set_errno(errp, errno, "can not watch network interfaces");
+        g_clear_pointer(&event_socket, mnl_socket_close);
+        return false;
+    }
+    setsockopt(mnl_socket_get_fd(event_socket), SOL_SOCKET, SO_RCVBUFFORCE,
+               &bytes, sizeof(bytes));
+    link_names =
+        g_hash_table_new_full(g_str_hash, g_str_equal, NULL, link_name_free);
+    link_indices = g_hash_table_new(NULL, NULL);
+    loop_watch_add(&event_watch, mnl_socket_get_fd(event_socket), EPOLLIN,
+                   link_event_ready, NULL);
+    return true;
+}
+
+static void link_end(void)
+{
+    loop_watch_remove(&event_watch);
+    g_clear_pointer(&link_names, g_hash_table_unref);
+    g_clear_pointer(&link_indices, g_hash_table_unref);
+    g_clear_pointer(&event_socket, mnl_socket_close);
+    link_query_end();
+}
+
+static LinkName *link_name_get(const char *ifname)
+{
+    LinkName *name = g_hash_table_lookup(link_names, ifname);
+
+    if (!name) {
+        name = g_new0(LinkName, 1);
+        name->watches = g_ptr_array_new();
+        g_strlcpy(name->ifname, ifname, sizeof(name->ifname));
+        g_hash_table_insert(link_names, name->ifname, name);
+    }
+    return name;
 }
 
 bool link_watch_add(LinkWatch *watch, const char *ifname,
                     void (*changed)(void *opaque, const LinkState *before),
                     void *opaque, GError **errp)
 {
+    LinkState now;
+    LinkName *name;
+
     if (strlen(ifname) >= sizeof(watch->ifname)) {
         return tf_error_set(errp, "'%s' is too long for an interface name",
                             ifname);
     }
-    if (!event_socket) {
-        event_socket = link_open(RTMGRP_LINK);
-        if (!event_socket) {
-            return tf_error_set_errno(errp, errno,
-                                      "can not watch network interfaces");
-        }
-        link_watches = g_ptr_array_new();
-        loop_watch_add(&event_watch, mnl_socket_get_fd(event_socket), EPOLLIN,
-                       link_event_ready, NULL);
+    if (!event_socket && !link_begin(errp)) {
+        return false;
     }
-    *watch = (LinkWatch){.changed = changed, .opaque = opaque};
+    name = link_name_get(ifname);
+    now = link_query_state(ifname);
+    link_set(name, &now); /* others of that name hear of it here */
+    *watch = (LinkWatch){.changed = changed, .opaque = opaque, .state = now};
     g_strlcpy(watch->ifname, ifname, sizeof(watch->ifname));
-    watch->state = link_read_state(ifname);
-    g_ptr_array_add(link_watches, watch);
+    g_ptr_array_add(name->watches, watch);
     return true;
 }
 
 void link_watch_remove(LinkWatch *watch)
 {
-    if (link_watches) {
-        g_ptr_array_remove(link_watches, watch);
+    LinkName *name =
+        link_names ? g_hash_table_lookup(link_names, watch->ifname) : NULL;
+
+    if (!name || !g_ptr_array_remove(name->watches, watch)) {
+        return;
     }
-    if (link_watches && link_watches->len == 0) {
-        g_clear_pointer(&link_watches, g_ptr_array_unref);
-        loop_watch_remove(&event_watch);
-        g_clear_pointer(&event_socket, mnl_socket_close);
-        g_clear_pointer(&query_socket, mnl_socket_close);
+    if (name->watches->len == 0) {
+        if (name->state.ifindex > 0) {
+            g_hash_table_remove(link_indices,
+                                GINT_TO_POINTER(name->state.ifindex));
+        }
+        g_hash_table_remove(link_names, name->ifname);
+    }
+    if (g_hash_table_size(link_names) == 0) {
+        link_end();
     }
 }

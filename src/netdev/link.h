@@ -34,8 +34,8 @@ typedef struct LinkState {
 
 typedef struct LinkWatch {
     char ifname[IFNAMSIZ];
-    LinkState state;
-    /* @state differs from before. */
+    LinkState state; /* all watches of a name have the same */
+    /* @state differs from before. May not add or remove a watch. */
     void (*changed)(void *opaque, const LinkState *before);
     void *opaque;
 } LinkWatch;

@@ -216,3 +216,24 @@ def test_source_down_while_shipping(site: Site) -> None:
     pair.resume_destination()
     pair.destination.vmm.wait_count(10)
     assert pair.destination.vmm.numbers() == list(range(first, first + 10))
+
+
+def test_more_news_than_the_kernel_keeps(site: Site) -> None:
+    """A storm of changes on the host, of which the kernel throws away what
+    it has no room for: what happened to its own interface meanwhile is found
+    out all the same."""
+    end, peer = holding(site)
+    end.resume()
+    end.vmm.wait_count(30)
+    end.daemon.freeze(True)
+    end.vmm.close_tap()
+    end.host.ip(f"link del {TAP}",
+                *(f"link set lo mtu {60000 + i % 2}" for i in range(8000)))
+    end.daemon.freeze(False)
+    end.daemon.wait_log("notifications were lost")
+    end.daemon.wait_log(f"{TAP}: the interface is gone")
+    peer.send(numbered_range(30, 40))
+    make_again(end)
+    end.vmm.read()
+    end.vmm.wait_count(10)
+    assert end.vmm.numbers() == list(range(30, 40))
