@@ -170,13 +170,12 @@ static json_t *chardev_change(json_t *args, PropertySyntax syntax,
         tf_error_set(errp, "Chardev user does not support chardev hotswap");
         return NULL;
     }
-    /* Nothing can be named so: its name is free for the new one. */
-    obj->id[0] = '\0';
+    object_set_named(obj, false);
     result = chardev_new(args, syntax, errp);
     if (result) {
         object_destroy(obj);
     } else {
-        obj->id[0] = id[0];
+        object_set_named(obj, true);
     }
     return result;
 }

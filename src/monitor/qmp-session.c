@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/version.h"
 #include "monitor/command.h"
+#include "wire/json-dump.h"
 #include "wire/json-framer.h"
 
 #include <stdlib.h>
@@ -35,16 +36,17 @@ json_t *qmp_version(void)
 
 static void qmp_session_send(QmpSession *session, json_t *message)
 {
-    size_t flags = JSON_ENSURE_ASCII | (session->pretty ? JSON_INDENT(4) : 0);
-    g_autoptr(GString) line = NULL;
-    char *text = json_dumps(message, flags);
+    g_autoptr(GString) line = g_string_new(NULL);
 
-    if (!text) {
-        return;
+    if (session->pretty) {
+        char *text = json_dumps(message, JSON_ENSURE_ASCII | JSON_INDENT(4));
+
+        g_string_append(line, text);
+        free(text);
+    } else {
+        json_dump(line, message);
     }
-    line = g_string_new(text);
     g_string_append(line, "\r\n");
-    free(text);
     session->output(session->opaque, line->str, line->len);
 }
 

@@ -8,27 +8,22 @@
 #define OBJECT_FLATTEN_MAX 8
 
 static GPtrArray *object_lists[OBJECT_KIND__MAX];
+/* The same by id. */
+static GHashTable *object_ids[OBJECT_KIND__MAX];
 
 GPtrArray *object_list(ObjectKind kind)
 {
     if (!object_lists[kind]) {
         object_lists[kind] = g_ptr_array_new();
+        object_ids[kind] = g_hash_table_new(g_str_hash, g_str_equal);
     }
     return object_lists[kind];
 }
 
 Object *object_find(ObjectKind kind, const char *id)
 {
-    GPtrArray *list = object_list(kind);
-
-    for (guint i = 0; i < list->len; i++) {
-        Object *obj = list->pdata[i];
-
-        if (strcmp(obj->id, id) == 0) {
-            return obj;
-        }
-    }
-    return NULL;
+    return object_lists[kind] ? g_hash_table_lookup(object_ids[kind], id)
+                              : NULL;
 }
 
 bool object_id_is_wellformed(const char *id)
@@ -332,6 +327,7 @@ Object *object_new(ObjectKind kind, const char *type, const char *id,
     }
     obj->completed = true;
     g_ptr_array_add(object_list(kind), obj);
+    object_set_named(obj, true);
     return obj;
 }
 
@@ -361,9 +357,23 @@ bool object_del(Object *obj, GError **errp)
     return true;
 }
 
+void object_set_named(Object *obj, bool named)
+{
+    GHashTable *ids = object_ids[obj->class->kind];
+
+    if (named) {
+        g_hash_table_insert(ids, obj->id, obj);
+    } else if (g_hash_table_lookup(ids, obj->id) == obj) {
+        g_hash_table_remove(ids, obj->id);
+    }
+}
+
 void object_destroy(Object *obj)
 {
-    g_ptr_array_remove(object_list(obj->class->kind), obj);
+    if (obj->completed) {
+        g_ptr_array_remove(object_list(obj->class->kind), obj);
+        object_set_named(obj, false);
+    }
     object_class_finalize(obj);
     object_free(obj);
 }
@@ -398,6 +408,7 @@ void object_destroy_all(void)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(order); i++) {
         g_clear_pointer(&object_lists[order[i]], g_ptr_array_unref);
+        g_clear_pointer(&object_ids[order[i]], g_hash_table_unref);
     }
 }
 

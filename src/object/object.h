@@ -74,6 +74,10 @@ Object *object_new(ObjectKind kind, const char *type, const char *id,
 /* NULL if there is none; borrowed. */
 Object *object_find(ObjectKind kind, const char *id);
 
+/* While it is not named, object_find() does not find it, and its id is free
+ * for another. */
+void object_set_named(Object *obj, bool named);
+
 /* Refuses an object that has users, or whose class refuses. */
 bool object_del(Object *obj, GError **errp);
 
