@@ -13,6 +13,7 @@ from typing import Any, Dict
 import pytest
 
 from bench.comparisons import COMPARISONS
+from bench.instructions.run import compare
 from bench.latency import LINKS, RATES
 from lab.errors import Unavailable
 from lab.paths import TOP, Paths
@@ -84,3 +85,12 @@ def test_many(tmp_path: Path) -> None:
     found = run("many", tmp_path)
     assert set(found) == {"1", "10"}
     assert found["10"]["rss_mib"] > found["1"]["rss_mib"] > 0
+
+
+def test_instructions() -> None:
+    """What has moved is marked, what is new is told."""
+    text = compare({"same": 100.0, "moved": 110.0, "fresh": 5.0},
+                   {"same": 101.0, "moved": 100.0})
+    marks = {line.split()[0]: line.split()[4:]
+             for line in text.splitlines()[1:]}
+    assert marks == {"same": [], "moved": ["changed"], "fresh": ["new"]}
