@@ -4,8 +4,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
-.PHONY: all help deps demo check check-quick check-vhost fuzz bench bench-migration \
-  install clean
+.PHONY: all help deps demo check check-quick check-vhost fuzz bench \
+  bench-instructions bench-migration install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -20,6 +20,7 @@ help:
 	@echo 'make fuzz         each fuzzing target for SECONDS=60'
 	@echo 'make bench        how fast, beside every peer, in build/bench/; ROUNDS=5'
 	@echo '                  SECONDS=0.5 FULL=1 SECTIONS="path latency ..."'
+	@echo 'make bench-instructions  of the main loops, for a frame'
 	@echo 'make bench-migration  real migrations without and with; RUNS=10'
 	@echo 'make install      honours DESTDIR and PREFIX'
 
@@ -36,7 +37,7 @@ demo:
 	@$(PYTHON) tests/lab/demo.py
 
 check:
-	@tools/install-deps build demo check
+	@tools/install-deps build demo check bench
 	@$(MAKE) --no-print-directory all
 	@tests/run-all
 
@@ -58,6 +59,11 @@ bench:
 	@tools/install-deps build demo bench
 	@$(MAKE) --no-print-directory all
 	@cd tests && $(PYTHON) -m bench $(SECTIONS)
+
+bench-instructions:
+	@tools/install-deps build check
+	@$(MAKE) --no-print-directory all
+	@cd tests && $(PYTHON) -m bench.instructions.run
 
 bench-migration:
 	@tools/install-deps build demo

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """python3 -m bench [SECTION...]: measures, prints tables and stores them in
-build/bench/bench.json."""
+build/bench/bench.json, or in the directory that OUTPUT names."""
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any, List
 
 from lab.paths import Paths
@@ -11,11 +13,12 @@ from lab.process import interruptible
 
 from .backlog import Backlog
 from .latency import Latency
-from .path import Path
+from .many import Many
+from .path import Throughput
 from .settings import Settings
 from .store import machine
 
-SECTIONS: List[Any] = [Path, Latency, Backlog]
+SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many]
 
 
 def main() -> int:
@@ -32,8 +35,8 @@ def main() -> int:
             print(f"\n{section.text()}\n", flush=True)
             stored[section.name] = section.json()
             problems += section.problems()
-    output = Paths().build / "bench"
-    output.mkdir(exist_ok=True)
+    output = Path(os.environ.get("OUTPUT") or Paths().build / "bench")
+    output.mkdir(parents=True, exist_ok=True)
     (output / "bench.json").write_text(json.dumps(stored, indent=1) + "\n",
                                        encoding="utf-8")
     for problem in problems:

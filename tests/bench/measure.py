@@ -5,14 +5,11 @@ import dataclasses
 import time
 from typing import Dict, Optional, Tuple
 
-from lib.waiting import wait_until
-
 from .cpu import cpu_ns
 from .peers.peer import Peer
 
 WARM_UP_S = 0.15
 TAIL_S = 0.05
-QUIET_S = 0.1
 
 
 @dataclasses.dataclass
@@ -35,22 +32,6 @@ def _read(peer: Peer) -> Tuple[float, int, Dict[str, int]]:
             {name: cpu_ns(pid) for name, pid in peer.processes.items()})
 
 
-def _wait_quiet(peer: Peer) -> int:
-    """Wait until no more frames come out; how many came."""
-    last = (-1, 0.0)
-
-    def quiet() -> bool:
-        nonlocal last
-        now = time.monotonic()
-        delivered = peer.delivered()
-        if delivered != last[0]:
-            last = (delivered, now)
-        return now - last[1] > QUIET_S
-
-    wait_until(quiet, "the frames to stop coming")
-    return last[0]
-
-
 def measure(peer: Peer, seconds: float) -> Sample:
     """Flood a peer that has not started yet."""
     with peer:
@@ -63,7 +44,8 @@ def measure(peer: Peer, seconds: float) -> Sample:
             time.sleep(seconds)
             end = _read(peer)
             result = flood.result()
-        delivered = _wait_quiet(peer) - before
+        peer.settle(result["sent"])
+        delivered = peer.delivered() - before
         account = peer.finish()
     frames = end[1] - begin[1]
     pps = frames / (end[0] - begin[0])

@@ -14,7 +14,7 @@ from .measure import Sample, measure
 from .settings import Settings, say
 from .stage import Stage
 
-class Path:
+class Throughput:
     """All comparisons, in rounds."""
 
     name = "path"

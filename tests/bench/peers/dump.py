@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What a0 carries, into a file: half a path."""
 
+import contextlib
 import struct
 from pathlib import Path
 from typing import Dict
@@ -8,6 +9,7 @@ from typing import Dict
 from bench.programs import Started, needed
 from bench.stage import Stage
 from lib.daemon import Daemon
+from lib.waiting import wait_until
 
 from .peer import Load, Peer
 
@@ -41,17 +43,26 @@ class Dump(Peer):
         self.stack.callback(self._daemon.stop)
         self.processes["source"] = self._daemon.pid
 
+    def _missed(self) -> int:
+        missed: int = self._daemon.execute(
+            "qom-get", path="/netdevs/n0", property="dropped-nic-packets")
+        return missed
+
     def delivered(self) -> int:
         counters = self._daemon.counters("f0")
         return counters["packets-tx"] - counters["dropped-queue-full"]
 
+    def settle(self, sent: int) -> None:
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: self._missed() + self._daemon.counter(
+                "f0", "packets-tx") == sent, "all frames to be seen")
+
     def finish(self) -> Dict[str, int]:
-        missed = self._daemon.execute("qom-get", path="/netdevs/n0",
-                                      property="dropped-nic-packets")
-        seen = self._daemon.counter("f0", "packets-tx")
-        full = self._daemon.counter("f0", "dropped-queue-full")
+        missed = self._missed()
+        counters = self._daemon.counters("f0")
         self.stack.close()
-        return {"seen": seen + missed, "lost": missed + full,
+        return {"seen": counters["packets-tx"] + missed,
+                "lost": missed + counters["dropped-queue-full"],
                 "delivered": _count_frames(self._file)}
 
 

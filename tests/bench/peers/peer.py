@@ -4,12 +4,15 @@
 import contextlib
 import dataclasses
 import shutil
+import time
 from pathlib import Path
 from typing import Any, Dict
 
 from bench.stage import Stage
+from lib.waiting import wait_until
 
 LARGEST_PLAIN = 1514
+QUIET_S = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,6 +50,22 @@ class Peer:
     def delivered(self) -> int:
         """Frames that have come out at the far end so far."""
         return self.stage.received(self.exit)
+
+    def settle(self, sent: int) -> None:
+        """Wait until all of the frames that were sent have had their fate;
+        here, until none has come out for a moment."""
+        del sent
+        last = (-1, 0.0)
+
+        def quiet() -> bool:
+            nonlocal last
+            now = time.monotonic()
+            delivered = self.delivered()
+            if delivered != last[0]:
+                last = (delivered, now)
+            return now - last[1] > QUIET_S
+
+        wait_until(quiet, "the frames to stop coming")
 
     def finish(self) -> Dict[str, int]:
         """End it.  Returns its own account: ``seen`` frames at the

@@ -15,6 +15,7 @@ class Reference(Peer):
     def __init__(self, stage: Stage, load: Load, batch: int = 64) -> None:
         super().__init__(stage, load)
         self._batch = str(batch)
+        self._account: Dict[str, int] = {}
         self._source: Started
         self._sink: Started
 
@@ -33,9 +34,14 @@ class Reference(Peer):
         self._source = self._program("source", "a0", where)
         self._source.wait_output("ready")
 
-    def finish(self) -> Dict[str, int]:
+    def settle(self, sent: int) -> None:
+        # The source goes on until its socket is empty, the sink until the
+        # stream is.
         source = self._source.stop()
         sink = self._sink.result()
-        return {"seen": source["captured"] + source["dropped"],
-                "lost": source["dropped"] + sink["refused"],
-                "delivered": sink["injected"]}
+        self._account = {"seen": source["captured"] + source["dropped"],
+                         "lost": source["dropped"] + sink["refused"],
+                         "delivered": sink["injected"]}
+
+    def finish(self) -> Dict[str, int]:
+        return self._account

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Two daemons, one that captures and one that injects."""
 
+import contextlib
 from typing import Dict, List
 
 from bench.stage import Stage, address
 from lib.certificates import make_psk
 from lib.daemon import Daemon
+from lib.waiting import wait_until
 
 from .peer import Load, Peer
 
@@ -71,12 +73,26 @@ class Tapferry(Peer):
             "-chardev", f"socket,id=l0,{link}", *self.filters())
         self._source.wait_connected("l0")
 
-    def finish(self) -> Counters:
+    def _account(self) -> Counters:
         seen, lost = self.seen(self._source)
         sink = self._sink.counters("f0")
-        self.stack.close()
         return {"seen": seen, "lost": lost + dropped(sink),
                 "delivered": sink["out_netdev"]}
+
+    def settle(self, sent: int) -> None:
+        def settled() -> bool:
+            account = self._account()
+            return account["seen"] == sent == \
+                account["lost"] + account["delivered"]
+
+        # Else the account will tell.
+        with contextlib.suppress(AssertionError):
+            wait_until(settled, "all frames to have their place")
+
+    def finish(self) -> Counters:
+        account = self._account()
+        self.stack.close()
+        return account
 
 
 class WithoutDedup(Tapferry):

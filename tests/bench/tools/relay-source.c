@@ -6,8 +6,8 @@
  *
  * recvmmsg of up to BATCH frames that go out at the interface, a header in
  * front of each, one writev. BATCH 1 is a read and a write a frame, as QEMU's
- * filter-mirror writes. Ends on SIGTERM and prints JSON: frames captured, and
- * lost by its socket.
+ * filter-mirror writes. Ends on SIGTERM, when its socket is empty, and prints
+ * JSON: frames captured, and lost by its socket.
  */
 #include "frame.h"
 #include "stream.h"
@@ -103,6 +103,7 @@ static uint64_t source_run(int fd, int stream, int batch, bool vnet)
     size_t slot = vnet ? LARGE_SLOT : PLAIN_SLOT;
     uint8_t *buffer = malloc(slot * (size_t)batch);
     uint64_t captured = 0;
+    int n = 0;
 
     for (int i = 0; i < batch; i++) {
         uint8_t *at = buffer + slot * (size_t)i + STREAM_HEADER_MAX;
@@ -111,9 +112,8 @@ static uint64_t source_run(int fd, int stream, int batch, bool vnet)
         messages[i].msg_hdr.msg_iov = &rooms[i];
         messages[i].msg_hdr.msg_iovlen = 1;
     }
-    while (!ended) {
-        int n = recvmmsg(fd, messages, (unsigned)batch, MSG_WAITFORONE, NULL);
-
+    while (!ended || n > 0) {
+        n = recvmmsg(fd, messages, (unsigned)batch, MSG_WAITFORONE, NULL);
         for (int i = 0; i < n; i++) {
             source_frame(rooms[i].iov_base, messages[i].msg_len, vnet,
                          &pieces[i]);
