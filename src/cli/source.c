@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* The daemon's limit, in seconds. */
+#define KEEP_TAP_MAX 600
+
 static bool source_check_vm(const char *vm, bool running, const char *status,
                             GError **errp)
 {
@@ -32,8 +35,8 @@ static bool source_add_args(GPtrArray *args, const SideOptions *options,
              tls);
     side_add(args, "-object",
              "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,outdev=out0,"
-             "enable_when_stopped=on,capture=undelivered%s",
-             more);
+             "enable_when_stopped=on,capture=undelivered,keep-tap-ms=%.0f%s",
+             MIN(options->quiet_time, KEEP_TAP_MAX) * 1000, more);
     return true;
 }
 

@@ -39,6 +39,7 @@ typedef struct Redirector {
     int capture_mode;
     int arm;
     uint32_t overlap;
+    uint32_t keep_tap_ms;
     bool dedup;
     uint64_t hold_size;
     uint64_t send_queue_size;
@@ -349,6 +350,7 @@ static bool redirector_open_source(Redirector *self, GError **errp)
         .on_full = self->policy,
         .arm_always = self->arm == ARM_ALWAYS,
         .overlap = self->overlap,
+        .keep_tap_ms = self->keep_tap_ms,
         .exact = &self->exact,
     };
 
@@ -598,6 +600,15 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with capture=undelivered: how many of the last frames that the "
             "VMM took before the stop are shipped again"},
+    {.name = "keep-tap-ms",
+     PROP_FIELD_UINT32(Redirector, keep_tap_ms),
+     .flags = PROP_FIXED,
+     .def = "1000",
+     .max = 600000,
+     .since = "0.1",
+     .doc = "with capture=undelivered: a TAP whose VMM ends behind a "
+            "migration is kept until no unicast frame has come for so long; "
+            "0: not at all"},
     {.name = "exact",
      PROP_FIELD_BOOL(Redirector, exact),
      .flags = PROP_READ_ONLY,

@@ -8,6 +8,7 @@ struct Tap {
     Netdev netdev;
     char *ifname;
     LinkWatch link;
+    uint64_t link_changes;
     GPtrArray *captures;  /* Capture, freed by tap_remove_capture() */
     GPtrArray *injects;   /* Inject, likewise */
     GPtrArray *listeners; /* TapListener, borrowed */
@@ -134,6 +135,7 @@ static void tap_link_changed(void *opaque, const LinkState *before)
     const LinkState *now = &self->link.state;
     bool renewed = now->ifindex != before->ifindex;
 
+    self->link_changes += renewed || now->up != before->up;
     if (now->ifindex == 0) {
         log_warning("tap",
                     "%s: the interface is gone; waiting for one of "
@@ -305,6 +307,12 @@ static const Property tap_props[] = {
      .flags = PROP_REQUIRED | PROP_FIXED,
      .since = "0.1",
      .doc = "the interface; it must exist"},
+    {.name = "link-changes",
+     PROP_FIELD_UINT64(Tap, link_changes),
+     .flags = PROP_READ_ONLY,
+     .since = "0.1",
+     .doc = "how often it went away, came back under its name, or was set up "
+            "or down"},
     PROP_END,
 };
 

@@ -76,6 +76,7 @@ static void source_captured(void *opaque, Direction direction,
             source_append_full(self, packet);
         }
     }
+    keeper_see(self->keeper, batch);
     ledger_captured(&self->ledger, batch->n, longest);
     record_captured(&self->record, batch, source_queue(self)->next - batch->n,
                     shipping);

@@ -9,6 +9,7 @@
 
 #include "base/loop.h"
 #include "netdev/injector.h"
+#include "switchover/keeper.h"
 #include "switchover/ledger.h"
 #include "switchover/source.h"
 
@@ -30,6 +31,7 @@ struct Source {
     FrameWriter *writer;
     Capture *capture;   /* NULL: not armed */
     Injector *injector; /* gives frames back; made when needed */
+    Keeper *keeper;     /* or NULL */
     Vm *vm;
     VmNic *nic;
     unsigned nic_epoch; /* of the used index that the ledger knows */

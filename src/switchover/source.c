@@ -258,6 +258,7 @@ void source_set_on(Source *self, bool on)
     } else if (source_should_arm(self)) {
         source_arm(self);
     }
+    keeper_set_on(self->keeper, on);
 }
 
 Source *source_new(const SourceConfig *config, GError **errp)
@@ -289,6 +290,8 @@ Source *source_new(const SourceConfig *config, GError **errp)
     vm_listen(self->vm, &self->vm_listener);
     self->tap_listener = (TapListener){source_tap_changed, self};
     tap_listen(config->tap, &self->tap_listener);
+    /* Its turn comes when what the VM did is dealt with. */
+    self->keeper = keeper_new(config->name, config->tap, config->keep_tap_ms);
     return self;
 }
 
@@ -297,6 +300,7 @@ void source_free(Source *self)
     if (!self) {
         return;
     }
+    keeper_free(self->keeper);
     tap_unlisten(self->config.tap, &self->tap_listener);
     vm_unlisten(self->vm, &self->vm_listener);
     vm_nic_free(self->nic);

@@ -24,7 +24,8 @@ typedef struct SourceConfig {
     uint64_t send_queue_size;
     FullPolicy on_full;
     bool arm_always;
-    uint32_t overlap; /* PROP_AUTO: what is known */
+    uint32_t keep_tap_ms; /* see keeper.h */
+    uint32_t overlap;     /* PROP_AUTO: what is known */
     bool *exact; /* kept up to date: the used index tells what the guest got */
 } SourceConfig;
 

@@ -88,8 +88,7 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               *((name, "exit-early") for name in ABORTED)}
 
 NOT_YET: FrozenSet[str] = frozenset({
-    "busy-arm", "multi-queue", "exit-early", "incoming-swallow", "flood",
-    "stale", "order", "link-cut", "kill-destination", "kill-source"})
+    "busy-arm", "multi-queue", "incoming-swallow", "flood", "stale", "order", "link-cut", "kill-destination", "kill-source"})
 
 NOT_YET_TOGETHER = {
     # A carried frame is taken for the copy of a live one like it.

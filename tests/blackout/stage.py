@@ -58,10 +58,10 @@ class End:
         assert self.daemon is not None
         return self.daemon.counters()
 
-    def netdev(self, properties: str = "") -> List[str]:
+    def netdev(self) -> List[str]:
         """The daemon's options for the VM and the TAP."""
         return ["-object", f"vm-qmp,id=vm0,addr=unix:{self.vmm.monitor}",
-                "-netdev", f"tap,id=n0,ifname={TAP},vm=vm0{properties}"]
+                "-netdev", f"tap,id=n0,ifname={TAP},vm=vm0"]
 
 
 class Stage:
@@ -126,9 +126,8 @@ class Stage:
 
     def _start_source(self) -> Daemon:
         arm = "auto" if self.scenario.has("auto-arm") else "always"
-        keep = ",keep=on" if self.scenario.has("exit-early") else ""
         return self._start(
-            self.source, *self.source.netdev(keep),
+            self.source, *self.source.netdev(),
             "-chardev", f"socket,id=out0,{self._front},reconnect-ms=20",
             "-object", "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,"
             f"outdev=out0,capture=undelivered,arm={arm}{self._vnet}")

@@ -6,10 +6,11 @@ from typing import Tuple
 
 import pytest
 
-from lib.frames import numbered_range
+from lib.frames import numbered, numbered_range
 from lib.hosts import run
 from lib.site import Site
 from lib.switchover import TAP, Destination, End, Switchover
+from lib.waiting import wait_until
 from lib.wire import Peer
 
 
@@ -237,3 +238,136 @@ def test_more_news_than_the_kernel_keeps(site: Site) -> None:
     end.vmm.read()
     end.vmm.wait_count(10)
     assert end.vmm.numbers() == list(range(30, 40))
+
+
+def changes(end: End) -> int:
+    """How often the interface has changed, as the daemon counts."""
+    count: int = end.daemon.execute("qom-get", path="/netdevs/n0",
+                                    property="link-changes")
+    return count
+
+
+def rename(end: End, name: str, other: str) -> None:
+    """Give the interface another name."""
+    end.host.ip(f"link set {name} down", f"link set {name} name {other}",
+                f"link set {other} up")
+    end.host.wait_passing(other)
+
+
+def test_changes_are_counted(site: Site) -> None:
+    """Down, up, renamed, back, deleted, made again."""
+    end, _ = holding(site)
+    assert changes(end) == 0
+    end.host.ip(f"link set {TAP} down")
+    wait_until(lambda: changes(end) == 1, "down to be counted")
+    end.host.ip(f"link set {TAP} up", f"link set {TAP} down",
+                f"link set {TAP} name other0", f"link set other0 name {TAP}")
+    wait_until(lambda: changes(end) == 5, "a new name to be counted")
+    remove(end)
+    assert changes(end) == 6
+    end.host.add_tap(TAP)
+    wait_until(lambda: changes(end) == 7, "another one to be counted")
+
+
+@pytest.mark.parametrize("phase", ["armed", "shipping"])
+def test_source_renamed(site: Site, phase: str) -> None:
+    """What bears another name is another's; back under its own it is
+    captured as before."""
+    pair = Switchover(site).start()
+    source = pair.source
+    source.calibrate()
+    if phase == "shipping":
+        pair.stop_source()
+    rename(source, TAP, "other0")
+    source.daemon.wait_log(f"{TAP}: the interface is gone")
+    before = source.daemon.counters()
+    source.host.sender("other0").send(numbered_range(1000, 1010))
+    rename(source, "other0", TAP)
+    source.daemon.wait_log(f"{TAP}: the interface is back")
+    assert source.daemon.counters() == before
+    if phase == "armed":
+        source.vmm.wait_count(source.next + 10)
+        source.vmm.read(False)
+        source.send(5)
+        pair.stop_source()
+        first = source.next - 5
+    else:
+        first = source.next
+        source.send(5)
+    pair.wait_arrived()
+    pair.resume_destination()
+    pair.destination.daemon.wait_counters(held=0)
+    pair.wait_last(numbered(source.next - 1))
+    numbers = pair.destination.vmm.numbers()
+    assert [each for each in numbers if first <= each < 1000] == \
+        list(range(first, source.next))
+
+
+def test_source_moved_to_another_namespace(site: Site) -> None:
+    """From here it is gone, and what was captured is shipped."""
+    pair = Switchover(site)
+    pair.start_source()
+    pair.source.calibrate()
+    pair.stop_source()
+    first = pair.source.next
+    pair.source.send(50)
+    pair.source.daemon.wait_counters(queued=50)
+    pair.source.host.drop_senders()
+    run("ip", "-n", pair.source.host.name, "link", "set", TAP, "netns",
+        site.host().name)
+    pair.source.daemon.wait_log(f"{TAP}: the interface is gone")
+    pair.start_destination()
+    pair.wait_equal()
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(50)
+    assert pair.destination.vmm.numbers() == list(range(first, first + 50))
+
+
+def come_back(pair: Switchover) -> None:
+    """Another VMM with another TAP waits at the old host; then the VM runs
+    in it."""
+    source = pair.source
+    known = source.daemon.log.count("the VM is stopped")
+    source.host.drop_senders()
+    source.vmm = source.site.vmm(source.host, TAP)
+    source.daemon.wait_log(f"{TAP}: the interface is back")
+    source.vmm.set_status("inmigrate")
+    (source.site.directory / f"{source.name}.vm").unlink()
+    source.serve()
+    source.daemon.wait_log("the VM is stopped", known + 1)
+    source.vmm.resume()
+    source.wait_phase("armed", source.daemon.log.count("rd0: armed") + 1)
+
+
+def test_there_and_back_and_there(site: Site) -> None:
+    """One daemon sees its VM leave, the VMM end and take its TAP along, the
+    VM come back in another VMM, and leave again, as exactly as before."""
+    pair = Switchover(site, persistent=False).start("keep-tap-ms=100")
+    source, target = pair.source, pair.destination
+    source.calibrate()
+    source.vmm.migration("active")
+    pair.stop_source()
+    source.send(10)
+    pair.wait_arrived()
+    pair.resume_destination()
+    source.vmm.migration("completed")
+    source.vmm.kill()
+    source.daemon.wait_log(f"{TAP}: the interface is gone")
+    target.vmm.wait_count(10)
+    target.vmm.stop()
+    come_back(pair)
+    assert source.vmm.count() == 0
+    before = source.next
+    for number in range(1, 11):
+        source.send(1)
+        source.vmm.wait_count(number)
+        source.daemon.wait_counters(pending=0)
+    source.daemon.wait_exact()
+    first = source.next
+    pair.stop_source()
+    source.send(10)
+    pair.wait_arrived()
+    pair.resume_destination()
+    target.vmm.wait_count(20)
+    assert source.vmm.numbers() == list(range(before, first))
+    assert target.vmm.numbers()[10:] == list(range(first, source.next))

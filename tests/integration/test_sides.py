@@ -181,6 +181,24 @@ def test_migration(world: World, first: str) -> None:
     check_page(directory / "both.html", balances=2)
 
 
+def test_vmm_ends_early(world: World) -> None:
+    """Frames come when the old VMM is gone already: the verdict waits for
+    them."""
+    source = world.start_source("--quiet-time", "1.5")
+    destination = world.start_destination()
+    world.wait_ready()
+    world.begin()
+    first = world.stop()
+    world.destination.resume()
+    world.source.vmm.kill()
+    source.wait_said("the VM has moved")
+    world.send(world.source.next, world.source.next + 10)
+    assert (source.wait(), destination.wait()) == (0, 0)
+    assert world.destination.vmm.numbers()[-20:] == \
+        list(range(first, first + 20))
+    assert "Nothing was lost" in source.output
+
+
 def test_tls(world: World) -> None:
     """--tls-creds-dir on both sides: the same over TLS."""
     authority = Authority(world.site.directory / "authority")

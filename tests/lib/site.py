@@ -58,9 +58,11 @@ class Site:
         return vmm
 
     def guest(self, host: Host, ifname: str = "tap0",
-              txqueuelen: int = 1000, **options: Any) -> Vmm:
-        """A VMM with one new TAP."""
-        host.add_tap(ifname, txqueuelen)
+              txqueuelen: int = 1000, persistent: bool = True,
+              **options: Any) -> Vmm:
+        """A VMM with one new TAP, which may end with the VMM."""
+        if persistent:
+            host.add_tap(ifname, txqueuelen)
         return self.vmm(host, ifname, **options)
 
     def daemon(self, host: Host, name: str, *arguments: str,

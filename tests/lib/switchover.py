@@ -31,6 +31,8 @@ class End:
         self._burst = min(500, txqueuelen // 2)
         self.vmm: Vmm = site.guest(self.host, TAP, txqueuelen, **vmm_options)
         self.daemon: Daemon
+        # What the daemon is started through, such as setpriv(1).
+        self.inside: List[str] = []
         # Options that make the run-state object vm0, if it is none that
         # follows the VMM's monitor.
         self.run_state: List[str] = []
@@ -77,7 +79,7 @@ class Source(End):
             self.host, self.name, *self.netdev(follows_vm),
             "-chardev", f"{chardev},id=out0", "-object",
             "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,outdev=out0,"
-            f"capture=undelivered,{properties}")
+            f"capture=undelivered,{properties}", inside=self.inside)
         return self.daemon
 
     def send(self, count: int, size: int = 64) -> None:
