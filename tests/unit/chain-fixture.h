@@ -30,7 +30,9 @@ static inline void fixture_deliver(Netdev *netdev, Direction direction,
 }
 
 static const NetdevClass fixture_class = {
-    .object = {.name = "fixture", .parent = &netdev_class},
+    .object = {.name = "fixture",
+               .parent = &netdev_class,
+               .kind = OBJECT_KIND_NETDEV},
     .deliver = fixture_deliver,
     .has_guest = true,
 };
@@ -49,11 +51,13 @@ static inline void fixture_init(Fixture *self)
         .delivered = g_string_new(NULL),
     };
     g_ptr_array_add(object_list(OBJECT_KIND_NETDEV), self);
+    object_set_named(&self->netdev.object, true);
     vm_set_running(vm_daemon(), true, 0);
 }
 
 static inline void fixture_clear(Fixture *self)
 {
+    object_set_named(&self->netdev.object, false);
     g_ptr_array_remove(object_list(OBJECT_KIND_NETDEV), self);
     g_ptr_array_unref(self->netdev.filters);
     g_string_free(self->delivered, TRUE);
