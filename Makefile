@@ -4,8 +4,8 @@ BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 
-.PHONY: all help deps demo check check-quick check-vhost fuzz bench \
-  bench-instructions bench-migration install clean
+.PHONY: all help deps demo check check-quick check-vhost soak soak-qemu \
+  soak-vhost fuzz bench bench-instructions bench-migration install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
@@ -17,6 +17,9 @@ help:
 	@echo 'make check        every test (root)'
 	@echo 'make check-quick  the tests that need no virtual machine'
 	@echo 'make check-vhost  real vhost-net in a nested machine; RUNS=3 RATE=400'
+	@echo 'make soak         blackouts by the thousand; SEED=1 COUNT=1000 JOBS=3'
+	@echo 'make soak-qemu    live migrations of a real guest; COUNT=24'
+	@echo 'make soak-vhost   the same on real vhost-net, nested; RUNS=24'
 	@echo 'make fuzz         each fuzzing target for SECONDS=60'
 	@echo 'make bench        how fast, beside every peer, in build/bench/; ROUNDS=5'
 	@echo '                  SECONDS=0.5 FULL=1 SECTIONS="path latency ..."'
@@ -50,6 +53,22 @@ check-vhost:
 	@tools/install-deps build demo check
 	@$(MAKE) --no-print-directory all
 	@$(PYTHON) tests/vhost/check.py
+
+soak:
+	@tools/install-deps build check
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/blackout --long --seed $(or $(SEED),1) \
+	  --count $(or $(COUNT),1000) --jobs $(or $(JOBS),3)
+
+soak-qemu:
+	@tools/install-deps build demo
+	@$(MAKE) --no-print-directory all
+	@$(PYTHON) tests/lab/soak.py
+
+soak-vhost:
+	@tools/install-deps build demo check
+	@$(MAKE) --no-print-directory all
+	@SOAK=1 $(PYTHON) tests/vhost/check.py
 
 fuzz:
 	@tools/install-deps build check

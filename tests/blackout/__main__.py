@@ -20,7 +20,7 @@ if __name__ == "__main__" and not __package__:
 # pylint: disable=wrong-import-position
 from lib.site import sweep_left_overs  # noqa: E402
 
-from .check import Verdict  # noqa: E402
+from .check import LOSSY, Verdict  # noqa: E402
 from .faults import ENABLED, FAULTS, KNOWN  # noqa: E402
 from .run import MODES, blackout  # noqa: E402
 from .scenario import Scenario, draw  # noqa: E402
@@ -37,6 +37,9 @@ def _fault_set(text: str) -> List[str]:
     names = [name for name in text.split(",") if name not in ("", "none")]
     if text == "all":
         return sorted(KNOWN)
+    if text == "exact":
+        return sorted(name for name in ENABLED - LOSSY
+                      if not FAULTS[name].repeats)
     for name in names:
         if name not in KNOWN:
             raise argparse.ArgumentTypeError(f"no fault '{name}'")
@@ -56,7 +59,8 @@ def _arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--long", action="store_true",
                         help="downtimes of up to 30 s")
     parser.add_argument("--allow", type=_fault_set, default=sorted(ENABLED),
-                        help="faults that may be drawn, or 'all'")
+                        help="faults that may be drawn, 'all', or 'exact': "
+                        "those in which nothing may be lost or come twice")
     parser.add_argument("--want", type=_fault_set, default=[],
                         help="faults that every blackout has")
     parser.add_argument("--exactly", type=_fault_set,
@@ -115,16 +119,18 @@ def main(argv: Optional[List[str]] = None) -> int:
     scenarios = [draw(seed, arguments.allow, arguments.want, arguments.long,
                       arguments.exactly)
                  for seed in seeds for _ in range(arguments.repeat)]
-    begin, failed = time.monotonic(), 0
+    begin, failed, clean = time.monotonic(), 0, 0
     total = {"sent": 0, "lost": 0, "repeated": 0, "reordered": 0,
              "counted": 0, "merged": 0, "carried": 0}
     for verdict in run_all(scenarios, arguments.mode, arguments.jobs):
         _report(verdict, arguments)
         failed += not verdict.passed
         summary = verdict.summary()
+        clean += summary["lost"] == summary["repeated"] == 0
         for name in total:
             total[name] += summary[name]
-    print(f"{arguments.mode}: {len(scenarios)} blackouts, {failed} failed, " +
+    print(f"{arguments.mode}: {len(scenarios)} blackouts, {failed} failed, "
+          f"{clean} without a loss or a repeat, " +
           ", ".join(f"{value} {name}" for name, value in total.items()) +
           f", {time.monotonic() - begin:.0f} s")
     return 1 if failed else 0

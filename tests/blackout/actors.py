@@ -11,12 +11,9 @@ from pathlib import Path
 from typing import List, NamedTuple, Optional
 
 from lab.paths import Paths
+from lab.replay import packet_socket
 from lib.hosts import Host
 
-SOL_PACKET = 263
-PACKET_VNET_HDR = 15
-SO_RCVBUFFORCE = 33
-ETH_P_ALL = 3
 TUN_F_CSUM, TUN_F_TSO4 = 0x01, 0x02
 SOURCE, DESTINATION = 1, 2  # as a network's mask
 LENGTH_LIMIT = 1 << 16
@@ -120,16 +117,6 @@ class Vmm(Actor):
         return frames
 
 
-def packet_socket(host: Host, ifname: str) -> socket.socket:
-    """A packet socket with virtio-net headers, bound to an interface, that
-    receives nothing."""
-    with host.entered():
-        packet = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    packet.setsockopt(SOL_PACKET, PACKET_VNET_HDR, 1)
-    packet.bind((ifname, 0))
-    return packet
-
-
 class Network(Actor):
     """The scripted network between everybody and the two hosts' TAPs."""
 
@@ -137,7 +124,7 @@ class Network(Actor):
                  destination: Host, ifname: str) -> None:
         self.log = frames.with_suffix(".sent")
         self.log.write_bytes(bytes(16 * count))
-        sockets = [packet_socket(host, ifname)
+        sockets = [packet_socket(host.name, ifname)
                    for host in (source, destination)]
         fds = [each.fileno() for each in sockets]
         super().__init__("network", frames, self.log, *fds, fds=fds)
@@ -152,37 +139,6 @@ class Network(Actor):
     def stop(self) -> int:
         """Send nothing any more; how many were sent."""
         return self.call("until", 0)
-
-
-class Replay:
-    """Plain capture and replay, for comparison."""
-
-    def __init__(self, source: Host, destination: Host, ifname: str) -> None:
-        self._ifname = ifname
-        self._capture = packet_socket(source, ifname)
-        self._capture.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
-        theirs, self._control = os.pipe()
-        with packet_socket(destination, ifname) as inject:
-            fds = [self._capture.fileno(), inject.fileno(), theirs]
-            self._process = subprocess.Popen(
-                [program("replay"), *map(str, fds)],
-                stdin=subprocess.DEVNULL, pass_fds=fds)
-        os.close(theirs)
-
-    def start(self) -> None:
-        """Capture from now on."""
-        self._capture.bind((self._ifname, ETH_P_ALL))
-
-    def release(self) -> None:
-        """Send what was captured, and from now on as it comes."""
-        os.write(self._control, b"x")
-
-    def close(self) -> None:
-        """End it."""
-        self._process.kill()
-        self._process.wait()
-        os.close(self._control)
-        self._capture.close()
 
 
 def processes_of(directory: Path) -> List[str]:

@@ -7,10 +7,11 @@ import time
 import traceback
 from typing import Callable, List, Optional, Tuple
 
+from lab.replay import Replay
 from lib.hosts import run as run_command
 from lib.site import Site
 
-from .actors import DESTINATION, SOURCE, Replay, processes_of
+from .actors import DESTINATION, SOURCE, processes_of
 from .check import Verdict, check
 from .scenario import Attempt, Scenario
 from .stage import TAP, End, Stage
@@ -110,8 +111,8 @@ class Timeline:
             time.sleep(2 * self._scenario.txqueuelen[0] /
                        self._scenario.rate + 0.02)
         if self._mode == "replay":
-            self._replay = Replay(self._stage.source.host,
-                                  self._stage.destination.host, TAP)
+            self._replay = Replay(self._stage.source.host.name, TAP,
+                                  self._stage.destination.host.name, TAP)
         source.migration("device")
         self._late(attempt, lambda: source.call(
             "stop", attempt.destroy, attempt.swallow, attempt.later))

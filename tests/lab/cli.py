@@ -26,7 +26,8 @@ def _parser() -> argparse.ArgumentParser:
         description="live-migrate a guest under a counted packet stream")
     add = parser.add_argument
     add("--mode", choices=MODES, default="none",
-        help="without any help, or with tapferry")
+        help="without any help, with a plain capture and replay, or with "
+             "tapferry")
     add("--action", choices=ACTIONS, default="migrate",
         help="what happens under the stream: a migration, one cancelled "
              "while the guest runs, one cancelled when it has stopped, or "
@@ -35,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--pps", type=int, default=_DEFAULT.pps, help="datagrams a second")
     add("--size", type=int, default=_DEFAULT.size,
         help="bytes of an Ethernet frame")
+    add("--super-pps", type=int, default=0,
+        help="TCP super-frames of 2 to 60 KB a second beside them")
     add("--dirty-mb", type=int, default=_DEFAULT.machine.dirty_mb,
         help="memory that the guest keeps dirtying")
     add("--bandwidth-mb", type=int, default=_DEFAULT.bandwidth_mb,
@@ -68,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def _scenario(options: argparse.Namespace) -> Scenario:
     return Scenario(
         mode=options.mode, action=options.action, pps=options.pps,
-        size=options.size,
+        size=options.size, super_pps=options.super_pps,
         machine=Machine(options.accelerator, options.vhost,
                         options.memory_mb, options.dirty_mb),
         bandwidth_mb=options.bandwidth_mb,

@@ -29,7 +29,7 @@ from lab.errors import LabError  # noqa: E402
 from lab.migration import run_patiently  # noqa: E402
 from lab.paths import Paths  # noqa: E402
 from lab.process import Interrupted, interruptible  # noqa: E402
-from lab.result import MODES, Result, Scenario  # noqa: E402
+from lab.result import Result, Scenario  # noqa: E402
 from lab.summary import (add_up, facts, passed,  # noqa: E402
                          sentence, table)
 
@@ -67,13 +67,13 @@ def _carry_out(paths: Paths) -> Results:
     size = _number("SIZE", 64, 58, 1514)
     runs = _number("RUNS", 1, 1, 1000)
     say = _Progress()
-    results: Results = {mode: [] for mode in MODES}
+    results: Results = {mode: [] for mode in _TITLES}
     if not paths.tapferryd.exists():
         raise LabError(f"no daemon at {paths.tapferryd}: run make first")
     say("preparing the guest")
     paths.prepare()
     for number in range(1, runs + 1):
-        for mode in MODES:
+        for mode in _TITLES:
             count = f" {number}/{runs}" if runs > 1 else ""
             say.prefix = f"{_TITLES[mode]}{count}: "
             result = run_patiently(
@@ -115,7 +115,7 @@ def _write_reports(paths: Paths, results: Results, directory: Path) -> str:
         "sentence": sentence(without, with_),
         "runs": {_TITLES[mode]: [result.to_json(packets=True)
                                  for result in results[mode]]
-                 for mode in MODES}}) + "\n", encoding="utf-8")
+                 for mode in _TITLES}}) + "\n", encoding="utf-8")
     return text
 
 

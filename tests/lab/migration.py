@@ -18,7 +18,9 @@ from .guest import Guest
 from .netns import MANAGEMENT, World
 from .paths import Paths
 from .qmp import QmpError
+from .replay import ReplayAround
 from .result import Result, Scenario, lost_ranges
+from .superframes import SuperFrames
 from .traffic import PingResult, Pings, Stream, StreamResult
 
 MIGRATION_PORT = 7800
@@ -85,11 +87,18 @@ class _Run:
         if scenario.mode == "tapferry":
             self._progress("starting tapferry on both hosts")
             self._start_daemons()
+        elif scenario.mode == "replay":
+            self._stack.enter_context(ReplayAround(
+                self._world, self._source.monitor_path,
+                self._destination.monitor_path))
         self._progress(f"streaming {scenario.pps} packets/s of "
                        f"{scenario.size} bytes")
         pings = self._stack.enter_context(Pings(self._world))
         stream = self._stack.enter_context(
             Stream(self._world, self._paths, scenario.pps, scenario.size))
+        super_frames = self._stack.enter_context(
+            SuperFrames(self._world, scenario.super_pps)) \
+            if scenario.super_pps else None
         time.sleep(scenario.lead_s)
         self._progress({"migrate": "live-migrating the guest"}.get(
             scenario.action, scenario.action))
@@ -102,7 +111,10 @@ class _Run:
         self._progress("counting")
         ping_result = pings.finish()
         stream_result = stream.finish()
-        return self._collect(started, stream_result, ping_result)
+        result = self._collect(started, stream_result, ping_result)
+        if super_frames:
+            result.super_frames = super_frames.finish()
+        return result
 
     # Setting up
 

@@ -16,6 +16,8 @@ parallel runs never meet; what a killed run left behind is swept away by
 the next one.  Interfaces live inside the namespaces and vanish with them.
 """
 
+import contextlib
+import ctypes
 import itertools
 import os
 import re
@@ -23,7 +25,7 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import List, Optional
+from typing import Iterator, List, Optional
 
 from .errors import LabError
 from .process import Argument, uninterrupted
@@ -35,6 +37,8 @@ MANAGEMENT = {"hostA": "10.99.0.1", "hostB": "10.99.0.2"}
 TAPS = {"hostA": "tapA", "hostB": "tapB"}
 NAMESPACES = ("client", "switch", "hostA", "hostB")
 
+_CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
 _PREFIX = "tapferry-lab"
 _LEFT_OVER = re.compile(rf"{_PREFIX}-(\d+)-")
 _numbers = itertools.count(1)
@@ -46,6 +50,33 @@ def _run(*argv: str, check: bool = True) -> str:
     if check and done.returncode:
         raise LabError(f"{' '.join(argv)}: {done.stdout.strip()}")
     return done.stdout
+
+
+@contextlib.contextmanager
+def _open(path: str) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _setns(fd: int) -> None:
+    if _libc.setns(fd, _CLONE_NEWNET) < 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+@contextlib.contextmanager
+def entered(namespace: str) -> Iterator[None]:
+    """The calling thread is in a network namespace: what it opens or
+    starts belongs there."""
+    with _open("/proc/thread-self/ns/net") as home, \
+            _open(f"/run/netns/{namespace}") as there:
+        _setns(there)
+        try:
+            yield
+        finally:
+            _setns(home)
 
 
 def _is_left_over(name: str) -> bool:

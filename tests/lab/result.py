@@ -6,9 +6,10 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from .daemon import Ledger
 from .guest import Machine
+from .superframes import SuperResult
 from .traffic import PingResult, StreamResult
 
-MODES = ("none", "tapferry")
+MODES = ("none", "replay", "tapferry")
 ACTIONS = ("migrate", "cancel", "cancel-stopped", "stop-cont")
 
 
@@ -28,6 +29,7 @@ class Scenario:
     action: str = "migrate"
     pps: int = 1000
     size: int = 64
+    super_pps: int = 0
     machine: Machine = Machine()
     bandwidth_mb: int = 300
     downtime_limit_ms: int = 0
@@ -74,6 +76,7 @@ class Result:
     resumed: Optional[float]
     migration: Dict[str, int]
     lost_ranges: List[LostRange]
+    super_frames: Optional[SuperResult] = None
     carried: Optional[int] = None
     ledgers: List[Ledger] = dataclasses.field(default_factory=list)
     # What each side's command reports: switchover and stats.

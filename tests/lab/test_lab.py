@@ -11,7 +11,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # pylint: disable=wrong-import-position
 from lab import summary  # noqa: E402
 from lab.daemon import Ledger, ledger  # noqa: E402
+from lab.plan import Planned, plan  # noqa: E402
 from lab.result import Result, Scenario, lost_ranges  # noqa: E402
+from lab.superframes import account  # noqa: E402
 from lab.traffic import (Packet, PingResult, StreamResult,  # noqa: E402
                          account_pings)
 
@@ -117,3 +119,26 @@ def test_pings_are_counted() -> None:
 
     assert (pings.sent, pings.lost, pings.duplicated) == (3, 1, 1)
     assert pings.longest_gap_ms == 200.0
+
+
+def test_a_plan_has_some_of_everything() -> None:
+    """One in three is cancelled; each rate meets each size; and a run's
+    text stands for it."""
+    runs = plan("tapferry", 24, (200, 400), (64, 1500), 10)
+
+    assert [run.action for run in runs].count("migrate") == 16
+    assert {(run.pps, run.size) for run in runs if run.super_pps} == \
+        {(200, 64), (200, 1500), (400, 64), (400, 1500)}
+    assert [Planned.parse(str(run)) for run in runs] == runs
+
+
+def test_super_frames_are_accounted_for() -> None:
+    """Whole, in pieces, lost and twice; a sequence number may wrap."""
+    last = 0xFFFFFF00
+    sent = [(0, 3000), (65536, 3000), (131072, 3000), (last, 3000)]
+    acknowledged = {3000: 1, 65536 + 1448: 1, 65536 + 3000: 1,
+                    last + 3000 - (1 << 32): 2}
+    result = account(sent, acknowledged)
+
+    assert (result.sent, result.lost, result.duplicated,
+            result.in_pieces) == (4, 1, 1, 1)

@@ -2,7 +2,6 @@
 """Hosts: one network namespace each, with TAPs, bridges and veths in it."""
 
 import contextlib
-import ctypes
 import fcntl
 import json
 import os
@@ -11,10 +10,11 @@ import struct
 import subprocess
 from typing import Any, Dict, Iterable, Iterator, Optional
 
+from lab.netns import entered
+
 from .frames import Frame
 from .waiting import wait_until
 
-_CLONE_NEWNET = 0x40000000
 _TUNSETIFF = 0x400454CA
 _TUNSETPERSIST = 0x400454CB
 _IFF_TAP = 0x0002
@@ -25,13 +25,6 @@ _SOL_PACKET = 263
 _PACKET_VNET_HDR = 15
 VNET_HDR_LEN = 10
 VNET_HDR_NONE = bytes(VNET_HDR_LEN)
-
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def _setns(fd: int) -> None:
-    if _libc.setns(fd, _CLONE_NEWNET) < 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 def run(*argv: str, stdin: Optional[str] = None) -> str:
@@ -79,7 +72,6 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         run("ip", "netns", "add", name)
-        self._fd = os.open(f"/run/netns/{name}", os.O_RDONLY | os.O_CLOEXEC)
         self._senders: Dict[Any, Sender] = {}
         with self.entered():
             # Only the tests' own frames are to travel.
@@ -94,22 +86,14 @@ class Host:
         """Remove the namespace and all that is in it."""
         for sender in self._senders.values():
             sender.close()
-        os.close(self._fd)
         run("ip", "netns", "del", self.name)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
         """The calling thread is on this host: what it opens or starts
         belongs here."""
-        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            _setns(self._fd)
-            try:
-                yield
-            finally:
-                _setns(home)
-        finally:
-            os.close(home)
+        with entered(self.name):
+            yield
 
     def ip(self, *commands: str) -> None:
         """Run commands of ip(8), all of them in one go."""

@@ -8,7 +8,9 @@ demands that with tapferry not one frame is lost or seen twice.
 
 From the environment: RUNS (3, and not fewer), RATE (400 frames per second),
 SIZE (64 bytes per frame), BOOTS (how many outer machines it may take; 4, and
-one more for every five runs beyond three), TAPFERRY_BUILD (build).
+one more for every four runs beyond three), TAPFERRY_BUILD (build).  With
+SOAK=1: RUNS (24), two rates up to RATE, two sizes, one run in three
+cancelled, and TCP super-frames in half of the others.
 
 Leaves results.json and the logs in build/vhost.  Exit status: 0 proven,
 1 a frame was lost or duplicated or an account does not balance, 2 could not
@@ -29,12 +31,17 @@ from typing import Any, TextIO
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # pylint: disable=wrong-import-position
 from lab.paths import Paths  # noqa: E402
+from lab.plan import Planned, plan  # noqa: E402
 from lab.process import Interrupted, interruptible  # noqa: E402
 from vhost.outer import Frozen, Job, OuterMachine  # noqa: E402
 from vhost.verdict import Kind, Verdict, judge  # noqa: E402
 
 PASSED, FAILED, NOT_MEASURED, CANNOT = 0, 1, 2, 77
 FEWEST_RUNS = 3
+SOAK_RUNS = 24
+SOAK_SIZES = (64, 1500)
+SUPER_PPS = 10
+RUNS_OF_A_BOOT = 8
 # The job ends a run that takes longer than 80 s; when even that is not
 # heard of, the outer machine itself stands still.
 SILENCE_SECONDS = 110
@@ -48,6 +55,7 @@ class Settings:
     rate: int
     size: int
     boots: int
+    soak: bool
 
     @staticmethod
     def from_environment() -> "Settings":
@@ -58,9 +66,21 @@ class Settings:
                 raise ValueError(f"{name}={text} is not a positive number")
             return int(text)
 
-        runs = max(FEWEST_RUNS, number("RUNS", FEWEST_RUNS))
+        soak = os.environ.get("SOAK") == "1"
+        runs = max(FEWEST_RUNS,
+                   number("RUNS", SOAK_RUNS if soak else FEWEST_RUNS))
         return Settings(runs, number("RATE", 400), number("SIZE", 64),
-                        number("BOOTS", 4 + (runs - FEWEST_RUNS) // 5))
+                        number("BOOTS", 4 + (runs - FEWEST_RUNS) // 4), soak)
+
+    def plan(self) -> list[Planned]:
+        """All that is to be done: one migration without help first."""
+        control = [Planned("none", "migrate", self.rate, self.size)]
+        if self.soak:
+            return control + plan(
+                "tapferry", self.runs, (max(1, self.rate // 2), self.rate),
+                SOAK_SIZES, SUPER_PPS)
+        return control + self.runs * [
+            Planned("tapferry", "migrate", self.rate, self.size)]
 
 
 @dataclasses.dataclass
@@ -90,30 +110,23 @@ class Check:
         self._settings = settings
         self._directory = directory
         self._qemu = qemu
+        self._todo = settings.plan()
         self.runs: list[Run] = []
         self.boots = 0
 
     def execute(self) -> int:
         """All runs; returns the exit status."""
-        while self._job().runs and self.boots < self._settings.boots:
+        while self._todo and self.boots < self._settings.boots:
             self.boots += 1
-            self._boot(self._job())
+            self._boot(Job(tuple(self._todo[:RUNS_OF_A_BOOT])))
         if any(run.verdict.kind is Kind.FAILED for run in self.runs):
             return FAILED
-        return NOT_MEASURED if self._job().runs else PASSED
-
-    def _job(self) -> Job:
-        """What is still to be done."""
-        done = [run.mode for run in self.runs
-                if run.verdict.kind is not Kind.BROKEN]
-        return Job(control_runs=1 - min(1, done.count("none")),
-                   tapferry_runs=self._settings.runs - done.count("tapferry"),
-                   rate=self._settings.rate, size=self._settings.size)
+        return NOT_MEASURED if self._todo else PASSED
 
     def _boot(self, job: Job) -> None:
         """One outer machine: its runs, as far as it comes."""
-        say(f"outer machine {self.boots}: booting, {job.runs} migrations "
-            "to do")
+        say(f"outer machine {self.boots}: booting, {len(job.runs)} of "
+            f"{len(self._todo)} migrations to do")
         heard = 0
         reason = "the outer machine ended early"
         with OuterMachine(self._directory, f"boot-{self.boots}", job,
@@ -124,17 +137,19 @@ class Check:
                     self._add(Run(self.boots, record, judge(record)))
             except (Frozen, ValueError) as error:
                 reason = f"the outer machine: {error}"
-        complete = heard == job.runs or (
+        complete = heard == len(job.runs) or (
             heard and self.runs[-1].verdict.kind is Kind.BROKEN)
         if not complete:
             self._add(Run(self.boots, {}, Verdict(Kind.BROKEN, (reason,))))
 
     def _add(self, run: Run) -> None:
         self.runs.append(run)
+        if run.verdict.kind is not Kind.BROKEN:
+            self._todo.remove(Planned.parse(run.record["run"]))
         stream = run.record.get("result", {}).get("stream")
         account = f"sent {stream['sent']}, lost {stream['lost']}, " \
                   f"duplicated {stream['duplicated']}; " if stream else ""
-        say(f"  migration {len(self.runs)} ({run.mode}): "
+        say(f"  migration {len(self.runs)} ({run.record.get('run', '-')}): "
             f"{account}{run.verdict}")
 
 
@@ -143,8 +158,9 @@ def say(text: str) -> None:
     print(f"check-vhost: {text}", flush=True)
 
 
-COLUMNS = ("run", "boot", "mode", "sent", "lost", "dup", "reord", "pings",
-           "down ms", "carried", "balance", "vhost", "verdict")
+COLUMNS = ("run", "boot", "mode/action/pps/size/super", "sent", "lost",
+           "dup", "reord", "super", "pings", "down ms", "carried",
+           "balance", "vhost", "verdict")
 
 
 def row(number: int, run: Run) -> tuple[str, ...]:
@@ -152,13 +168,16 @@ def row(number: int, run: Run) -> tuple[str, ...]:
     verdict = run.verdict.kind.value
     result = run.record.get("result")
     if result is None:
-        return (str(number), str(run.boot), run.mode,
+        return (str(number), str(run.boot), run.record.get("run", "-"),
                 *["-"] * (len(COLUMNS) - 4), verdict)
     stream, pings = result["stream"], result["pings"]
     with_help = run.mode == "tapferry"
-    return (str(number), str(run.boot), run.mode, str(stream["sent"]),
-            str(stream["lost"]), str(stream["duplicated"]),
-            str(stream["reordered"]), f"-{pings['lost']}/{pings['sent']}",
+    large = result["super_frames"]
+    return (str(number), str(run.boot), run.record["run"],
+            str(stream["sent"]), str(stream["lost"]),
+            str(stream["duplicated"]), str(stream["reordered"]),
+            f"-{large['lost']}+{large['duplicated']}/{large['sent']}"
+            if large else "-", f"-{pings['lost']}/{pings['sent']}",
             str(result["downtime_ms"]),
             str(result["carried"]) if with_help else "-",
             ("yes" if result["balanced"] else "NO") if with_help else "-",

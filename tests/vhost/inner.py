@@ -5,9 +5,8 @@ It writes one record per line of JSON to standard output and the runs' logs
 as a tar archive to the disk ``/dev/vdc``.  The first run that is broken ends
 it: a machine in which one guest broke is not trusted with another.
 
-From the environment (the outer machine's kernel command line): CONTROL_RUNS,
-how many migrations without tapferry; TAPFERRY_RUNS, how many with it; RATE,
-frames per second; SIZE, bytes per frame.
+From the environment (the outer machine's kernel command line): RUNS, what to
+do (``lab/plan.py``), with commas between them.
 """
 
 import contextlib
@@ -24,6 +23,7 @@ from typing import Any, Iterator, Optional
 from lab import migration
 from lab.errors import LabError
 from lab.guest import Machine
+from lab.plan import Planned
 from lab.qmp import Qmp
 from lab.result import Scenario
 from vhost.steady import steady_kernel
@@ -38,7 +38,10 @@ BANDWIDTH_MB = 40
 BOOT_LIMIT_S = 40.0
 MIGRATION_LIMIT_S = 30.0
 RUN_LIMIT_S = 80
-MODES = (("none", "CONTROL_RUNS"), ("tapferry", "TAPFERRY_RUNS"))
+# So long the guest stands still before a migration is cancelled.
+PAUSE_MS = 150
+# Super-frames are to come whole, so that each can be accounted for.
+WHOLE = ("vnet_hdr_support=on",)
 
 
 class Overtime(LabError):
@@ -90,18 +93,21 @@ def time_limit(seconds: int) -> Iterator[None]:
         signal.alarm(0)
 
 
-def migrate(mode: str, rate: int, size: int,
-            directory: Path) -> dict[str, Any]:
+def migrate(run: Planned, directory: Path) -> dict[str, Any]:
     """One migration, its files in a directory, and the record of it."""
     directory.mkdir(parents=True)
     tempfile.tempdir = str(directory)
     machine = Machine(accelerator="kvm", vhost=True, dirty_mb=DIRTY_MB)
     scenario = Scenario(
-        mode=mode, pps=rate, size=size, machine=machine,
+        mode=run.mode, action=run.action, pps=run.pps, size=run.size,
+        super_pps=run.super_pps, machine=machine,
+        pause_ms=PAUSE_MS if run.action == "cancel-stopped" else 0,
+        source_properties=WHOLE if run.super_pps else (),
+        destination_properties=WHOLE if run.super_pps else (),
         bandwidth_mb=BANDWIDTH_MB, boot_timeout_s=BOOT_LIMIT_S,
         migration_timeout_s=MIGRATION_LIMIT_S, keep_logs=True)
     probe = VhostProbe(directory)
-    record: dict[str, Any] = {"mode": mode}
+    record: dict[str, Any] = {"run": str(run), "mode": run.mode}
     begin = time.monotonic()
     try:
         with time_limit(RUN_LIMIT_S):
@@ -125,14 +131,11 @@ def save_logs() -> None:
 
 def main() -> int:
     """All runs that the environment asks for."""
-    rate, size = int(os.environ["RATE"]), int(os.environ["SIZE"])
-    modes = [mode for mode, variable in MODES
-             for _ in range(int(os.environ[variable]))]
+    runs = [Planned.parse(text) for text in os.environ["RUNS"].split(",")]
     try:
         with steady_kernel():
-            for number, mode in enumerate(modes, 1):
-                record = migrate(mode, rate, size,
-                                 LOGS / f"{number:02}-{mode}")
+            for number, run in enumerate(runs, 1):
+                record = migrate(run, LOGS / f"{number:02}-{run.mode}")
                 print(json.dumps(record), flush=True)
                 if judge(record).kind is Kind.BROKEN:
                     return 1

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any, Iterator
 
+from lab.plan import Planned
 from lab.process import Child
 
 # cx16: later kernels' use of it is emulated wrongly by QEMU 7.2.
@@ -26,21 +27,11 @@ LOG_DISK_BYTES = 256 << 20
 class Job:
     """What to do inside."""
 
-    control_runs: int
-    tapferry_runs: int
-    rate: int
-    size: int
-
-    @property
-    def runs(self) -> int:
-        """How many migrations it is."""
-        return self.control_runs + self.tapferry_runs
+    runs: tuple[Planned, ...]
 
     def command_line(self) -> str:
         """The kernel hands unknown words on to init's environment."""
-        return (f"CONTROL_RUNS={self.control_runs} "
-                f"TAPFERRY_RUNS={self.tapferry_runs} "
-                f"RATE={self.rate} SIZE={self.size}")
+        return f"RUNS={','.join(map(str, self.runs))}"
 
 
 class Frozen(Exception):

@@ -33,6 +33,16 @@ def changed(*path: Any, value: Any) -> Record:
     return record
 
 
+def repeated(frames: int, method: str) -> Record:
+    """A record of a run with super-frames that got some frames twice."""
+    record = changed("result", "stream", "duplicated", value=frames)
+    record["result"]["super_frames"] = {"lost": 0, "duplicated": 1,
+                                        "in_pieces": 0}
+    record["result"]["reports"] = {
+        "source": {"switchover": {"method": method}}}
+    return record
+
+
 def lost(first_ms: float, frames: int, mode: str = "tapferry") -> Record:
     """A record of a run that lost frames in a row."""
     record = changed("mode", value=mode)
@@ -55,6 +65,8 @@ def test_nothing_lost_is_good() -> None:
      "2 frames duplicated"),
     (changed("result", "pings", "duplicated", value=1),
      "1 pings duplicated"),
+    (repeated(7, "used-index"), "7 frames duplicated"),
+    (repeated(8, "counters"), "1 super-frames duplicated"),
     (changed("vhost_started", value=False), "vhost was not running"),
     (changed("vhost_started", value=None), "vhost was not running"),
     (changed("result", "ledgers", 0, "balanced", value=False),
@@ -85,6 +97,10 @@ def test_failures(record: Record, reason: str) -> None:
 ])
 def test_broken_machines(record: Record) -> None:
     assert judge(record).kind is Kind.BROKEN
+
+
+def test_repeats_without_the_used_index() -> None:
+    assert judge(repeated(7, "counters")).kind is Kind.GOOD
 
 
 def test_a_ping_may_still_be_under_way() -> None:
