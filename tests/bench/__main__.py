@@ -16,9 +16,10 @@ from .latency import Latency
 from .many import Many
 from .path import Throughput
 from .settings import Settings
+from .traffic import Traffic
 from .store import machine
 
-SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many]
+SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many, Traffic]
 
 
 def main() -> int:
