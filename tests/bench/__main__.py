@@ -15,10 +15,13 @@ from .backlog import Backlog
 from .latency import Latency
 from .many import Many
 from .path import Throughput
+from .profile import Profile
 from .settings import Settings
 from .store import machine
+from .traffic import Traffic
 
-SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many]
+SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many, Traffic]
+ON_REQUEST: List[Any] = [Profile]
 
 
 def main() -> int:
@@ -28,7 +31,7 @@ def main() -> int:
     stored = {"machine": machine(), "rounds": settings.rounds,
               "seconds": settings.seconds}
     problems: List[str] = []
-    for kind in SECTIONS:
+    for kind in SECTIONS + ON_REQUEST:
         if kind.name in names:
             section = kind(settings)
             section.run()

@@ -15,6 +15,7 @@ import pytest
 from bench.comparisons import COMPARISONS
 from bench.instructions.run import compare
 from bench.latency import LINKS, RATES
+from bench.traffic import KINDS, ROADS
 from lab.errors import Unavailable
 from lab.paths import TOP, Paths
 
@@ -94,3 +95,14 @@ def test_instructions() -> None:
     marks = {line.split()[0]: line.split()[4:]
              for line in text.splitlines()[1:]}
     assert marks == {"same": [], "moved": ["changed"], "fresh": ["new"]}
+
+
+def test_traffic(guest: None, tmp_path: Path) -> None:
+    """iperf3 gets through past every daemon."""
+    del guest
+    found = run("traffic", tmp_path)
+    assert set(found) == {f"{road}, {kind}" for road in ROADS
+                          for kind in KINDS}
+    for cases in found.values():
+        assert {"without", "mirror", "capturing"} <= set(cases)
+        assert all(case["rate"]["low"] > 0 for case in cases.values())

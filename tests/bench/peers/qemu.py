@@ -2,9 +2,9 @@
 """QEMU: its filter-mirror beside a guest that runs, and its hub."""
 
 import mmap
-from pathlib import Path
 from typing import Dict, List
 
+from bench.guest import boot
 from bench.programs import Started, needed, own
 from bench.stage import Stage
 from lab.paths import Paths
@@ -14,54 +14,34 @@ from lib.waiting import wait_until
 
 from .peer import Load, Peer
 
-_BOOT_S = 180.0
+_GUEST_TAP = "q0"
 _TAP = "script=no,downscript=no"
 
 
-class Guest:
-    """A QEMU whose guest is up and stands still when nobody measures.
+def _guest_of(stage: Stage) -> Program:
+    """The stage's guest, which boots when it is first needed and stands still
+    when nobody measures.
 
-    The flood is for another's address: its virtio-net reads and drops it,
-    and no guest slows it down, which is the best that QEMU can do.
+    The flood is for another's address: the guest's virtio-net reads and
+    drops it, and no guest slows it down, which is the best that QEMU can do.
     """
-
-    ifname = "q0"
-
-    def __init__(self, host: Host, directory: Path) -> None:
-        needed(Paths().qemu)
-        paths = Paths()
-        paths.prepare()
-        host.add_tap(self.ifname)
-        serial = directory / "serial"
-        self.program = Program("qemu", [
-            paths.qemu, "-machine", "q35", "-accel", "tcg", "-cpu", "max",
-            "-m", "256", "-nodefaults", "-no-user-config", "-display",
-            "none", "-kernel", str(paths.kernel), "-initrd",
-            str(paths.initrd), "-append", "console=ttyS0 quiet panic=-1 "
-            "tsc=reliable ipv6.disable=1", "-serial", f"file:{serial}",
-            "-netdev", f"tap,id=n0,ifname={self.ifname},{_TAP}", "-device",
-            "virtio-net-pci,netdev=n0,romfile="], host, directory)
-        wait_until(lambda: b"GUEST-UP" in (
-            serial.read_bytes() if serial.exists() else b""),
-            "the guest to boot", _BOOT_S)
-        host.set_up(self.ifname)
-        self.program.execute("stop")
-
-
-def _guest_of(stage: Stage) -> Guest:
-    """The stage's guest, which boots when it is first needed."""
     guest = stage.kept.get("guest")
     if guest is None:
-        guest = Guest(stage.host, stage.run_directory())
-        stage.site.on_exit(guest.program.stop)
+        needed(Paths().qemu)
+        Paths().prepare()
+        guest = boot(stage.host, stage.run_directory(), _GUEST_TAP,
+                     Paths().initrd)
+        stage.site.on_exit(guest.stop)
+        guest.execute("stop")
         stage.kept["guest"] = guest
+    assert isinstance(guest, Program)
     return guest
 
 
 class QemuMirror(Peer):
     """QEMU's filter-mirror to a reader that only counts: half the path."""
 
-    entrance = Guest.ifname
+    entrance = _GUEST_TAP
 
     def __init__(self, stage: Stage, load: Load) -> None:
         super().__init__(stage, load)
@@ -69,7 +49,7 @@ class QemuMirror(Peer):
         self._count: mmap.mmap
 
     def start(self) -> None:
-        program = _guest_of(self.stage).program
+        program = _guest_of(self.stage)
         self._start_sink()
         program.add_chardev("link", self.directory / "link", server=False)
         self.stack.callback(program.execute, "chardev-remove", id="link")
