@@ -3,7 +3,9 @@
  * The sending end of a link: frames in QEMU's framing out to a chardev, with
  * a bounded queue for a peer that is slow or absent.
  *
- * The owner appends frames and calls frame_writer_run() once a batch. While
+ * The owner appends frames and calls frame_writer_run() once a batch, before
+ * the batch ends: frames that find nothing waiting are sent from where they
+ * are, and copied into the queue only if the peer does not take them. While
  * shipping is off, frames only gather (the history of a switchover); the
  * owner trims them, or starts shipping at a chosen number. With retain on,
  * records stay in the queue behind the send cursor until they are trimmed.
@@ -41,6 +43,9 @@ typedef enum FrameAppend {
 typedef struct FrameWriterHandlers {
     /* The cursor passes @record, which stays valid during the call. */
     void (*done)(void *opaque, PacketRecord *record, FrameFate fate);
+    /* So many frames of a batch were FRAME_SENT from where they were, without
+     * ever becoming records. NULL: each frame becomes one. */
+    void (*passed)(void *opaque, Counter frames);
     /* There is room again after FRAME_APPEND_FULL. NULL: nobody waits. */
     void (*room)(void *opaque);
 } FrameWriterHandlers;
