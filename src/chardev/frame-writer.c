@@ -88,10 +88,12 @@ static void writer_keep_run(FrameWriter *self, unsigned i)
     }
 }
 
+static void writer_run(FrameWriter *self);
+
 void frame_writer_opened(FrameWriter *self)
 {
     self->partial = 0; /* the new peer gets whole frames */
-    frame_writer_run(self);
+    writer_run(self);
 }
 
 void frame_writer_closed(FrameWriter *self)
@@ -127,7 +129,7 @@ static void writer_readable(void *opaque)
 
 static void writer_writable(void *opaque)
 {
-    frame_writer_run(opaque);
+    writer_run(opaque);
 }
 
 static const ChardevHandlers writer_chardev_handlers = {
@@ -306,6 +308,7 @@ static bool writer_may_lend(const FrameWriter *self, const Packet *packet)
 {
     return self->handlers->passed && frame_writer_connected(self) &&
            self->shipping && !self->closing && self->rest->len == 0 &&
+           !self->chardev->want_write &&
            self->next.number == self->queue.next && self->run.n < RUN_FRAMES &&
            self->run.bytes < RUN_BYTES &&
            packet->headroom >= writer_prefix(self) &&
@@ -510,7 +513,8 @@ static bool writer_send_lent(FrameWriter *self)
     return passed.packets == n;
 }
 
-void frame_writer_run(FrameWriter *self)
+/* Sends whatever the peer takes. */
+static void writer_run(FrameWriter *self)
 {
     bool connected = frame_writer_connected(self), more;
     size_t turn = 0;
@@ -534,6 +538,20 @@ void frame_writer_run(FrameWriter *self)
     if (frame_writer_connected(self)) {
         chardev_want_write(self->chardev, more);
     }
+}
+
+void frame_writer_run(FrameWriter *self)
+{
+    if (frame_writer_connected(self) && self->chardev->want_write) {
+        writer_keep_run(self, 0); /* it is known to take nothing now */
+    } else {
+        writer_run(self);
+    }
+}
+
+void frame_writer_writable(FrameWriter *self)
+{
+    writer_run(self);
 }
 
 void frame_writer_start(FrameWriter *self, uint64_t number)

@@ -67,14 +67,14 @@ FrameWriter *frame_writer_new(const FrameWriterConfig *config,
                               const FrameWriterHandlers *handlers, void *opaque,
                               GError **errp);
 /* One that shares @chardev with a reader: their owner is its frontend, reads,
- * and passes on what it is told by the two functions below; writable is
- * frame_writer_run(). */
+ * and passes on what it is told by the three functions below. */
 FrameWriter *frame_writer_new_shared(Chardev *chardev,
                                      const FrameWriterConfig *config,
                                      const FrameWriterHandlers *handlers,
                                      void *opaque);
 void frame_writer_opened(FrameWriter *writer);
 void frame_writer_closed(FrameWriter *writer);
+void frame_writer_writable(FrameWriter *writer);
 
 /* Harmless with NULL. */
 void frame_writer_free(FrameWriter *writer);
@@ -92,7 +92,8 @@ bool frame_writer_is_full(const FrameWriter *writer);
 /* Gives up what waits, each frame FRAME_DROPPED, but for one that is cut. */
 void frame_writer_drop_waiting(FrameWriter *writer);
 
-/* Sends what can be sent now. */
+/* Sends what can be sent now; while the peer is known to take nothing, and the
+ * chardev is waited for, that is nothing. */
 void frame_writer_run(FrameWriter *writer);
 
 /* Ships from the record @number (or the oldest there is) on. */

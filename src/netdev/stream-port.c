@@ -91,7 +91,7 @@ static void port_readable(void *opaque)
 
 static void port_writable(void *opaque)
 {
-    frame_writer_run(((StreamPort *)opaque)->writer);
+    frame_writer_writable(((StreamPort *)opaque)->writer);
 }
 
 static const ChardevHandlers port_chardev_handlers = {
