@@ -61,6 +61,10 @@ static void reader_parse(FrameReader *self)
         if (result == FRAMER_FRAME) {
             self->batch.packets[self->batch.n++] =
                 vnet_parse(frame.payload, frame.len, frame.vnet_hdr_len);
+            /* The headers have been read. */
+            self->batch.packets[self->batch.n - 1].headroom = (uint16_t)MIN(
+                (size_t)(self->framer.vnet ? 8 : 4) + frame.vnet_hdr_len,
+                UINT16_MAX);
         }
         if (self->batch.n == PACKET_BATCH_MAX || result != FRAMER_FRAME) {
             reader_flush(self);
@@ -73,14 +77,16 @@ static void reader_parse(FrameReader *self)
 
 void frame_reader_readable(FrameReader *self)
 {
-    size_t room;
-    ssize_t n = 1;
+    size_t room = 0;
+    ssize_t n = 0;
 
     if (self->busy) {
         return;
     }
     self->busy = true;
-    for (int i = 0; i < READS_MAX && n > 0 && !self->paused && !self->broken;
+    /* A read that did not fill the room has left nothing. */
+    for (int i = 0;
+         i < READS_MAX && n == (ssize_t)room && !self->paused && !self->broken;
          i++) {
         uint8_t *to = framer_room(&self->framer, &room);
 

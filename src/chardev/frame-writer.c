@@ -14,6 +14,14 @@
 /* One turn, so that a fast peer does not starve the rest of the loop. */
 #define TURN_BYTES (4 * 1024 * 1024)
 
+/* Frames of the batch under way that are to go out from where they are. There
+ * are some only while nothing waits in the queue. */
+typedef struct FrameRun {
+    unsigned n;
+    uint64_t bytes; /* of the frames */
+    Packet packets[RUN_FRAMES];
+} FrameRun;
+
 struct FrameWriter {
     FrameWriterConfig config;
     const FrameWriterHandlers *handlers;
@@ -32,16 +40,65 @@ struct FrameWriter {
     bool spilling;          /* @next is in @spill */
     GByteArray *rest;       /* of a frame that left the queue half sent */
     uint8_t *scratch;
+    FrameRun run;
 };
+
+/* Bytes in front of a frame that goes out as it is. */
+static size_t writer_prefix(const FrameWriter *self)
+{
+    return self->config.vnet_len ? FRAMER_HEADER_MAX + self->config.vnet_len
+                                 : 4;
+}
+
+/* Writes the wire header in front of @packet; returns its wire form. */
+static struct iovec writer_put_prefix(const FrameWriter *self,
+                                      const Packet *packet)
+{
+    struct virtio_net_hdr_mrg_rxbuf vnet = {.hdr = packet->vnet};
+    size_t prefix = writer_prefix(self), n;
+    uint8_t *wire = packet_push(packet, prefix);
+
+    G_STATIC_ASSERT(FRAMER_HEADER_MAX + sizeof(vnet) <= PACKET_RECORD_HEADROOM);
+    n = framer_header(wire, self->config.vnet_len > 0,
+                      packet->len + self->config.vnet_len,
+                      self->config.vnet_len);
+    memcpy(wire + n, &vnet, self->config.vnet_len);
+    return (struct iovec){wire, packet->len + prefix};
+}
+
+static PacketRecord *writer_append(FrameWriter *self, const Packet *packet)
+{
+    PacketRecord *record = packet_queue_append(&self->queue, packet);
+    Packet view = packet_record_view(record);
+
+    self->waiting_bytes += record->len;
+    writer_put_prefix(self, &view);
+    return record;
+}
+
+/* Copies what is left of the run, from @i on, into the queue. */
+static void writer_keep_run(FrameWriter *self, unsigned i)
+{
+    unsigned n = self->run.n;
+
+    self->run.n = 0;
+    self->run.bytes = 0;
+    for (; i < n; i++) {
+        writer_append(self, &self->run.packets[i]);
+    }
+}
+
+static void writer_run(FrameWriter *self);
 
 void frame_writer_opened(FrameWriter *self)
 {
     self->partial = 0; /* the new peer gets whole frames */
-    frame_writer_run(self);
+    writer_run(self);
 }
 
 void frame_writer_closed(FrameWriter *self)
 {
+    writer_keep_run(self, 0);
     self->partial = 0;
     g_byte_array_set_size(self->rest, 0);
     if (self->closing) {
@@ -72,7 +129,7 @@ static void writer_readable(void *opaque)
 
 static void writer_writable(void *opaque)
 {
-    frame_writer_run(opaque);
+    writer_run(opaque);
 }
 
 static const ChardevHandlers writer_chardev_handlers = {
@@ -165,15 +222,17 @@ PacketCursor frame_writer_next(const FrameWriter *self)
 
 Counter frame_writer_waiting(const FrameWriter *self)
 {
-    return (Counter){.packets = self->queue.next - self->next.number,
-                     .bytes = self->waiting_bytes};
+    return (Counter){
+        .packets = self->queue.next - self->next.number + self->run.n,
+        .bytes = self->waiting_bytes + self->run.bytes,
+    };
 }
 
 bool frame_writer_is_full(const FrameWriter *self)
 {
-    uint64_t waiting = self->queue.next - self->next.number;
+    Counter waiting = frame_writer_waiting(self);
 
-    return self->waiting_bytes + waiting * sizeof(PacketRecord) >=
+    return waiting.bytes + waiting.packets * sizeof(PacketRecord) >=
            self->config.limit;
 }
 
@@ -202,41 +261,16 @@ static void writer_pass(FrameWriter *self, FrameFate fate)
     }
 }
 
-/* Bytes in front of a record's data when it goes out as it is. */
-static size_t writer_prefix(const FrameWriter *self)
-{
-    return self->config.vnet_len ? FRAMER_HEADER_MAX + self->config.vnet_len
-                                 : 4;
-}
-
-static void writer_write_prefix(const FrameWriter *self, PacketRecord *record)
-{
-    uint8_t *prefix = record->data - writer_prefix(self);
-    struct virtio_net_hdr_mrg_rxbuf vnet = {.hdr = record->vnet};
-    size_t n;
-
-    G_STATIC_ASSERT(FRAMER_HEADER_MAX + sizeof(vnet) <= PACKET_RECORD_HEADROOM);
-    if (!self->config.vnet_len) {
-        framer_header(prefix, false, record->len, 0);
-        return;
-    }
-    n = framer_header(prefix, true, record->len + self->config.vnet_len,
-                      self->config.vnet_len);
-    memcpy(prefix + n, &vnet, self->config.vnet_len);
-}
-
 PacketRecord *frame_writer_append_always(FrameWriter *self,
                                          const Packet *packet)
 {
-    PacketRecord *record = packet_queue_append(&self->queue, packet);
-
-    self->waiting_bytes += record->len;
-    writer_write_prefix(self, record);
-    return record;
+    writer_keep_run(self, 0);
+    return writer_append(self, packet);
 }
 
 PacketRecord *frame_writer_append_missing(FrameWriter *self)
 {
+    writer_keep_run(self, 0);
     return packet_queue_append_missing(&self->queue);
 }
 
@@ -255,12 +289,39 @@ static void writer_detach(FrameWriter *self)
     writer_pass(self, FRAME_SENT);
 }
 
+/* Nobody takes more than PACKET_MAX_LEN, with the virtio-net header: QEMU's
+ * redirector reads no more after such a frame, ours ends the connection. */
+static bool writer_fits(const FrameWriter *self, uint32_t len)
+{
+    return len <= PACKET_MAX_LEN - self->config.vnet_len;
+}
+
+/* Does the packet go out as it is? */
+static bool writer_is_ready(const FrameWriter *self, const Packet *packet)
+{
+    return packet->len > 0 && writer_fits(self, packet->len) &&
+           (self->config.vnet_len || !packet_is_offloaded(packet));
+}
+
+/* May the packet stay where it is until frame_writer_run()? */
+static bool writer_may_lend(const FrameWriter *self, const Packet *packet)
+{
+    return self->handlers->passed && frame_writer_connected(self) &&
+           self->shipping && !self->closing && self->rest->len == 0 &&
+           !self->chardev->want_write &&
+           self->next.number == self->queue.next && self->run.n < RUN_FRAMES &&
+           self->run.bytes < RUN_BYTES &&
+           packet->headroom >= writer_prefix(self) &&
+           writer_is_ready(self, packet);
+}
+
 FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
 {
     if (!frame_writer_connected(self) && !self->config.queue_without_peer) {
         return FRAME_APPEND_DISCONNECTED;
     }
-    if (frame_writer_is_full(self)) {
+    if (frame_writer_is_full(self) || self->run.n == RUN_FRAMES ||
+        self->run.bytes >= RUN_BYTES) {
         frame_writer_run(self); /* this batch has not been offered yet */
     }
     if (frame_writer_is_full(self)) {
@@ -276,12 +337,18 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
             writer_pass(self, FRAME_DROPPED);
         }
     }
-    frame_writer_append_always(self, packet);
+    if (writer_may_lend(self, packet)) {
+        self->run.packets[self->run.n++] = *packet;
+        self->run.bytes += packet->len;
+    } else {
+        frame_writer_append_always(self, packet);
+    }
     return FRAME_APPEND_OK;
 }
 
 void frame_writer_drop_waiting(FrameWriter *self)
 {
+    writer_keep_run(self, 0);
     while (self->partial == 0 && packet_queue_at(&self->queue, &self->next)) {
         writer_pass(self, FRAME_DROPPED);
     }
@@ -311,26 +378,12 @@ static bool writer_fill_spill(FrameWriter *self, const PacketRecord *record)
     return self->spilling;
 }
 
-static bool writer_needs_spill(const FrameWriter *self,
-                               const PacketRecord *record)
+static bool writer_record_is_ready(const FrameWriter *self,
+                                   const PacketRecord *record)
 {
     Packet packet = packet_record_view(record);
 
-    return !self->config.vnet_len && packet_is_offloaded(&packet);
-}
-
-/* Nobody takes more than PACKET_MAX_LEN, with the virtio-net header: QEMU's
- * redirector reads no more after such a frame, ours ends the connection. */
-static bool writer_fits(const FrameWriter *self, const PacketRecord *record)
-{
-    return record->len <= PACKET_MAX_LEN - self->config.vnet_len;
-}
-
-/* Does the record go out as it is? */
-static bool writer_is_ready(const FrameWriter *self, const PacketRecord *record)
-{
-    return record->len > 0 && writer_fits(self, record) &&
-           !writer_needs_spill(self, record);
+    return writer_is_ready(self, &packet);
 }
 
 /* Gathers a run of records that go out as they are, from the cursor on. */
@@ -343,7 +396,7 @@ static int writer_gather(FrameWriter *self, struct iovec *iov)
 
     while (n < RUN_FRAMES && bytes < RUN_BYTES &&
            (record = packet_queue_at(&self->queue, &cursor)) &&
-           writer_is_ready(self, record)) {
+           writer_record_is_ready(self, record)) {
         iov[n].iov_base = record->data - prefix;
         iov[n].iov_len = record->len + prefix;
         bytes += iov[n++].iov_len;
@@ -404,8 +457,8 @@ static bool writer_prepare(FrameWriter *self)
            (record = packet_queue_at(&self->queue, &self->next))) {
         if (record->len == 0) {
             writer_pass(self, FRAME_MISSING);
-        } else if (self->spilling || writer_is_ready(self, record) ||
-                   (writer_fits(self, record) &&
+        } else if (self->spilling || writer_record_is_ready(self, record) ||
+                   (writer_fits(self, record->len) &&
                     writer_fill_spill(self, record))) {
             return true;
         } else {
@@ -432,17 +485,47 @@ static bool writer_send_rest(FrameWriter *self)
     return self->rest->len == 0;
 }
 
-void frame_writer_run(FrameWriter *self)
+/* Sends the frames of the batch from where they are and keeps the rest; true
+ * if that is nothing. */
+static bool writer_send_lent(FrameWriter *self)
+{
+    struct iovec iov[RUN_FRAMES];
+    Counter passed = {0};
+    unsigned n = self->run.n;
+    size_t left;
+    ssize_t sent;
+
+    if (n == 0) {
+        return true;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        iov[i] = writer_put_prefix(self, &self->run.packets[i]);
+    }
+    sent = chardev_writev(self->chardev, iov, (int)n);
+    left = (size_t)MAX(sent, 0);
+    while (passed.packets < n && left >= iov[passed.packets].iov_len) {
+        left -= iov[passed.packets].iov_len;
+        counter_add(&passed, 1, self->run.packets[passed.packets].len);
+    }
+    self->partial = left;
+    writer_keep_run(self, (unsigned)passed.packets);
+    self->handlers->passed(self->opaque, passed);
+    return passed.packets == n;
+}
+
+/* Sends whatever the peer takes. */
+static void writer_run(FrameWriter *self)
 {
     bool connected = frame_writer_connected(self), more;
     size_t turn = 0;
     ssize_t sent;
 
     if (!connected || self->running) {
+        writer_keep_run(self, 0);
         return; /* no peer, or a handler came back to us */
     }
     self->running = true;
-    more = !writer_send_rest(self);
+    more = !writer_send_lent(self) || !writer_send_rest(self);
     while (!more && (more = writer_prepare(self)) && turn < TURN_BYTES) {
         sent = writer_send_run(self);
         if (sent <= 0) {
@@ -457,10 +540,25 @@ void frame_writer_run(FrameWriter *self)
     }
 }
 
+void frame_writer_run(FrameWriter *self)
+{
+    if (frame_writer_connected(self) && self->chardev->want_write) {
+        writer_keep_run(self, 0); /* it is known to take nothing now */
+    } else {
+        writer_run(self);
+    }
+}
+
+void frame_writer_writable(FrameWriter *self)
+{
+    writer_run(self);
+}
+
 void frame_writer_start(FrameWriter *self, uint64_t number)
 {
     PacketRecord *record;
 
+    writer_keep_run(self, 0);
     self->next = packet_queue_head(&self->queue);
     self->waiting_bytes = self->queue.bytes;
     while (self->next.number < number &&
@@ -477,6 +575,7 @@ void frame_writer_start(FrameWriter *self, uint64_t number)
 
 uint64_t frame_writer_stop(FrameWriter *self)
 {
+    writer_keep_run(self, 0);
     if (self->partial > 0) {
         self->closing = true; /* the peer is owed the rest of it */
         return self->next.number + 1;

@@ -3,7 +3,9 @@
  * The sending end of a link: frames in QEMU's framing out to a chardev, with
  * a bounded queue for a peer that is slow or absent.
  *
- * The owner appends frames and calls frame_writer_run() once a batch. While
+ * The owner appends frames and calls frame_writer_run() once a batch, before
+ * the batch ends: frames that find nothing waiting are sent from where they
+ * are, and copied into the queue only if the peer does not take them. While
  * shipping is off, frames only gather (the history of a switchover); the
  * owner trims them, or starts shipping at a chosen number. With retain on,
  * records stay in the queue behind the send cursor until they are trimmed.
@@ -41,6 +43,9 @@ typedef enum FrameAppend {
 typedef struct FrameWriterHandlers {
     /* The cursor passes @record, which stays valid during the call. */
     void (*done)(void *opaque, PacketRecord *record, FrameFate fate);
+    /* So many frames of a batch were FRAME_SENT from where they were, without
+     * ever becoming records. NULL: each frame becomes one. */
+    void (*passed)(void *opaque, Counter frames);
     /* There is room again after FRAME_APPEND_FULL. NULL: nobody waits. */
     void (*room)(void *opaque);
 } FrameWriterHandlers;
@@ -62,14 +67,14 @@ FrameWriter *frame_writer_new(const FrameWriterConfig *config,
                               const FrameWriterHandlers *handlers, void *opaque,
                               GError **errp);
 /* One that shares @chardev with a reader: their owner is its frontend, reads,
- * and passes on what it is told by the two functions below; writable is
- * frame_writer_run(). */
+ * and passes on what it is told by the three functions below. */
 FrameWriter *frame_writer_new_shared(Chardev *chardev,
                                      const FrameWriterConfig *config,
                                      const FrameWriterHandlers *handlers,
                                      void *opaque);
 void frame_writer_opened(FrameWriter *writer);
 void frame_writer_closed(FrameWriter *writer);
+void frame_writer_writable(FrameWriter *writer);
 
 /* Harmless with NULL. */
 void frame_writer_free(FrameWriter *writer);
@@ -87,7 +92,8 @@ bool frame_writer_is_full(const FrameWriter *writer);
 /* Gives up what waits, each frame FRAME_DROPPED, but for one that is cut. */
 void frame_writer_drop_waiting(FrameWriter *writer);
 
-/* Sends what can be sent now. */
+/* Sends what can be sent now; while the peer is known to take nothing, and the
+ * chardev is waited for, that is nothing. */
 void frame_writer_run(FrameWriter *writer);
 
 /* Ships from the record @number (or the oldest there is) on. */

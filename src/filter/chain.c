@@ -53,8 +53,9 @@ static void chain_walk(Netdev *netdev, int index, Direction direction,
                        const PacketBatch *batch)
 {
     int step = direction == DIRECTION_TX ? 1 : -1;
-    PacketBatch left = *batch;
+    PacketBatch left;
 
+    packet_batch_copy(&left, batch);
     for (; index >= 0 && index < (int)netdev->filters->len && left.n > 0;
          index += step) {
         chain_filter(netdev->filters->pdata[index], direction, &left);

@@ -35,6 +35,13 @@ static void outdev_done(void *opaque, PacketRecord *record, FrameFate fate)
     }
 }
 
+static void outdev_passed(void *opaque, Counter frames)
+{
+    Outdev *self = opaque;
+
+    counter_add(&self->sent, frames.packets, frames.bytes);
+}
+
 static void outdev_room(void *opaque)
 {
     Outdev *self = opaque;
@@ -46,6 +53,7 @@ static void outdev_room(void *opaque)
 
 static const FrameWriterHandlers outdev_handlers = {
     .done = outdev_done,
+    .passed = outdev_passed,
     .room = outdev_room,
 };
 

@@ -27,6 +27,18 @@
 /* Frames a wakeup, so that one busy interface does not starve the rest. */
 #define WAKEUP_BUDGET 1024u
 #define VLAN_TAG_LEN 4
+/* In front of a large frame's bytes, behind its header or without one. */
+#define LARGE_HEADROOM 32
+/* A frame that far ahead is fetched from where another processor wrote it. */
+#define PREFETCH_SLOTS 6
+/*
+ * Frames that come closer together than that, over so many of them, are a
+ * flood: then the ring is looked at by a timer. A wakeup for each costs more
+ * than the frame, here and where it is sent.
+ */
+#define FLOOD_INTERVAL_NS 6000
+#define FLOOD_FRAMES 64
+#define FLOOD_LOOK_US 100
 /* Of a program's instructions; the kernel takes 4,096 of them (BPF_MAXINSNS).
  * A longer one is left to whoever looks again. */
 #define CAPTURE_MATCH_MAX 1024
@@ -39,6 +51,10 @@ struct Capture {
     size_t match_len;
     int fd;
     LoopWatch watch;
+    LoopTimer look;   /* runs while there is a flood, and nothing is watched */
+    unsigned counted; /* frames since @counted_ns, the time of the first */
+    int64_t counted_ns;
+    bool flooded;
     bool paused;
     guint unpaused; /* idle source: looks for losses behind a pause */
     bool detached;  /* by a handler, while frames are handed out */
@@ -51,6 +67,8 @@ struct Capture {
     unsigned first;      /* slot of the batch's first frame */
 };
 
+static void capture_look(void *opaque);
+
 Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
                      void *opaque)
 {
@@ -61,6 +79,8 @@ Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
     self->opaque = opaque;
     self->fd = -1;
     self->watch = LOOP_WATCH_INIT;
+    self->look = LOOP_TIMER_INIT;
+    loop_timer_open(&self->look, capture_look, self);
     return self;
 }
 
@@ -69,6 +89,7 @@ void capture_free(Capture *self)
     if (self) {
         g_clear_handle_id(&self->unpaused, g_source_remove);
         capture_detach(self);
+        loop_timer_close(&self->look);
         g_free(self->large);
         g_free(self->match);
         g_free(self);
@@ -257,6 +278,7 @@ static void capture_restore_vlan(Packet *packet, uint8_t *data, uint16_t tpid,
     memcpy(data - VLAN_TAG_LEN + 2 * ETH_ALEN, tag, sizeof(tag));
     packet->data = data - VLAN_TAG_LEN;
     packet->len += VLAN_TAG_LEN;
+    packet->headroom -= VLAN_TAG_LEN;
     if (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
         packet->vnet.csum_start += VLAN_TAG_LEN;
     }
@@ -271,17 +293,18 @@ static uint8_t *capture_recv_large(Capture *self, Packet *packet)
     ssize_t n;
 
     if (!self->large) {
-        self->large = g_malloc(PACKET_MAX_LEN);
+        self->large = g_malloc(LARGE_HEADROOM + PACKET_MAX_LEN);
     }
-    /* The header lies behind room for a VLAN tag. */
-    n = recv(self->fd, self->large + VLAN_TAG_LEN,
-             PACKET_MAX_LEN - VLAN_TAG_LEN, MSG_DONTWAIT);
+    n = recv(self->fd, self->large + LARGE_HEADROOM - VNET_HDR_LEN,
+             PACKET_MAX_LEN, MSG_DONTWAIT);
     if (n < (ssize_t)VNET_HDR_LEN) {
         return NULL;
     }
-    memcpy(&packet->vnet, self->large + VLAN_TAG_LEN, VNET_HDR_LEN);
+    memcpy(&packet->vnet, self->large + LARGE_HEADROOM - VNET_HDR_LEN,
+           VNET_HDR_LEN);
     packet->len = (uint32_t)n - (uint32_t)VNET_HDR_LEN;
-    return self->large + VLAN_TAG_LEN + VNET_HDR_LEN;
+    packet->headroom = LARGE_HEADROOM;
+    return self->large + LARGE_HEADROOM;
 }
 
 /* Makes @packet of the next slot; false: its bytes are lost. */
@@ -300,6 +323,7 @@ static bool capture_take(Capture *self, struct tpacket2_hdr *hdr,
         data = capture_recv_large(self, packet);
     } else {
         memcpy(&packet->vnet, data - VNET_HDR_LEN, VNET_HDR_LEN);
+        packet->headroom = (uint16_t)(hdr->tp_mac - TPACKET2_HDRLEN);
     }
     if (!data || packet->len < hdr->tp_len || packet->len < ETH_HLEN) {
         return false;
@@ -324,6 +348,41 @@ static Direction capture_direction(const struct tpacket2_hdr *hdr)
                                                    : DIRECTION_RX;
 }
 
+static void capture_prefetch(Capture *self)
+{
+    const uint8_t *ahead = (const uint8_t *)capture_slot(
+        self, (self->slot + PREFETCH_SLOTS) % SLOTS);
+
+    __builtin_prefetch(ahead, 1);
+    __builtin_prefetch(ahead + 64, 1);
+    __builtin_prefetch(ahead + 128);
+}
+
+/* A frame is read that came at @time_ns: is there a flood? */
+static void capture_count(Capture *self, int64_t time_ns)
+{
+    if (++self->counted == FLOOD_FRAMES) {
+        self->flooded = time_ns - self->counted_ns <
+                        (int64_t)FLOOD_FRAMES * FLOOD_INTERVAL_NS;
+        self->counted = 0;
+        self->counted_ns = time_ns;
+    }
+}
+
+/* Watches the ring, or looks at it again in a while. */
+static void capture_watch(Capture *self, bool more)
+{
+    bool later = self->flooded && !more;
+
+    if (self->fd < 0 || self->watch.fd < 0) {
+        return;
+    }
+    loop_watch_modify(&self->watch, self->paused || later ? 0 : EPOLLIN);
+    if (later && !self->paused) {
+        loop_timer_set(&self->look, FLOOD_LOOK_US);
+    }
+}
+
 /* Reads up to @budget frames; true if the ring may hold more. */
 static bool capture_read(Capture *self, unsigned budget)
 {
@@ -337,6 +396,7 @@ static bool capture_read(Capture *self, unsigned budget)
         if (!(status & TP_STATUS_USER)) {
             break;
         }
+        capture_prefetch(self);
         if (status & TP_STATUS_LOSING) {
             capture_report_lost(self);
         }
@@ -348,6 +408,7 @@ static bool capture_read(Capture *self, unsigned budget)
         }
         self->direction = direction;
         if (capture_take(self, hdr, &self->batch.packets[self->batch.n])) {
+            capture_count(self, self->batch.packets[self->batch.n].time_ns);
             self->batch.n++;
         } else {
             capture_flush(self);
@@ -380,6 +441,25 @@ void capture_drain(Capture *self)
     }
 }
 
+/* What a wakeup does. */
+static void capture_turn(Capture *self)
+{
+    unsigned slot = self->slot;
+    bool more = capture_read(self, WAKEUP_BUDGET);
+
+    self->flooded &= more || self->slot != slot; /* else it is over */
+    capture_watch(self, more);
+}
+
+static void capture_look(void *opaque)
+{
+    Capture *self = opaque;
+
+    if (self->fd >= 0 && !self->paused) {
+        capture_turn(self);
+    }
+}
+
 static void capture_ready(void *opaque, uint32_t events)
 {
     Capture *self = opaque;
@@ -391,7 +471,7 @@ static void capture_ready(void *opaque, uint32_t events)
         getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length);
     }
     if (!self->paused) {
-        capture_read(self, WAKEUP_BUDGET);
+        capture_turn(self);
     }
 }
 
@@ -411,7 +491,6 @@ void capture_pause(Capture *self, bool paused)
         self->unpaused = g_idle_add(capture_unpaused, self);
     }
     self->paused = paused;
-    if (self->fd >= 0 && self->watch.fd >= 0) {
-        loop_watch_modify(&self->watch, paused ? 0 : EPOLLIN);
-    }
+    self->flooded = false;
+    capture_watch(self, false);
 }

@@ -97,10 +97,19 @@ static InjectResult inject_result(int error)
 static void inject_fill(struct mmsghdr *message, struct iovec *iov,
                         const Packet *packet)
 {
-    iov[0] = (struct iovec){(void *)&packet->vnet, VNET_HDR_LEN};
-    iov[1] = (struct iovec){(void *)packet->data, packet->len};
+    bool in_place = packet->headroom >= VNET_HDR_LEN;
+
+    if (in_place) {
+        uint8_t *start = packet_push(packet, VNET_HDR_LEN);
+
+        memcpy(start, &packet->vnet, VNET_HDR_LEN);
+        iov[0] = (struct iovec){start, VNET_HDR_LEN + packet->len};
+    } else {
+        iov[0] = (struct iovec){(void *)&packet->vnet, VNET_HDR_LEN};
+        iov[1] = (struct iovec){(void *)packet->data, packet->len};
+    }
     *message = (struct mmsghdr){
-        .msg_hdr = {.msg_iov = iov, .msg_iovlen = 2},
+        .msg_hdr = {.msg_iov = iov, .msg_iovlen = in_place ? 1 : 2},
     };
 }
 

@@ -5,6 +5,8 @@
 
 /* So few are sent without counting the live frames first. */
 #define SMALL_BURST 64
+/* How long it is good to know how much room there was. */
+#define ROOM_US 200
 /* When to ask an owner again that had no room. */
 #define OWNER_RETRY_US 1000
 /* How long the live frames are counted on behind the last of a backlog. */
@@ -19,6 +21,10 @@ struct Injector {
     Inject *inject;
     Capture *live; /* counts what the network delivers, while we inject */
     PacketQueue queue;
+    PacketBatch offered; /* since the last injector_run() */
+    uint64_t room;       /* for what is offered, known at @room_us */
+    int64_t room_us;
+    bool passing; /* some of what was offered went in since the last tick */
     bool open;
     bool running; /* injector_run() is under way */
     Pace pace;
@@ -73,6 +79,9 @@ static void injector_tick(void *opaque)
 
     if (packet_queue_count(&self->queue) > 0) {
         injector_run(self);
+    } else if (self->passing) {
+        self->passing = false;
+        loop_timer_set(&self->timer, LIVE_LINGER_US);
     } else {
         injector_stop_live(self);
     }
@@ -125,9 +134,31 @@ void injector_free(Injector *self)
     g_free(self);
 }
 
+/* Copies what was offered, from @i on, into the queue. */
+static void injector_keep(Injector *self, unsigned i)
+{
+    unsigned n = self->offered.n;
+
+    self->offered.n = 0;
+    for (; i < n; i++) {
+        packet_queue_append(&self->queue, &self->offered.packets[i]);
+    }
+}
+
 PacketRecord *injector_append(Injector *self, const Packet *packet)
 {
+    injector_keep(self, 0);
     return packet_queue_append(&self->queue, packet);
+}
+
+void injector_offer(Injector *self, const Packet *packet)
+{
+    if (self->open && packet_queue_count(&self->queue) == 0 &&
+        self->offered.n < PACKET_BATCH_MAX) {
+        self->offered.packets[self->offered.n++] = *packet;
+    } else {
+        injector_append(self, packet);
+    }
 }
 
 /* How many frames may go into the TAP now. A few are sent without a capture
@@ -215,20 +246,60 @@ static bool injector_batch(Injector *self, uint64_t *room)
     return result == INJECT_OK;
 }
 
+/* Injects what was offered from where it is, and keeps what can't go in now;
+ * what never will is refused out of the queue. */
+static void injector_pass(Injector *self)
+{
+    const Packet *packets = self->offered.packets;
+    int64_t now = g_get_monotonic_time();
+    unsigned n = 0, done = 0;
+
+    g_assert(self->handlers->passed);
+
+    if (self->offered.n == SMALL_BURST) {
+        injector_start_live(self);
+    }
+    if (self->room < self->offered.n || now - self->room_us > ROOM_US) {
+        self->room = injector_room(self);
+        self->room_us = now;
+    }
+    while (n < self->offered.n && injector_cost(&packets[n]) <= self->room) {
+        self->room -= injector_cost(&packets[n++]);
+    }
+    self->running = true;
+    if (n > 0) {
+        inject_packets(self->inject, packets, n, &done);
+        injector_count(self);
+        self->handlers->passed(self->opaque, packets, done);
+        self->passing = true;
+    }
+    self->running = false;
+    injector_keep(self, done);
+}
+
 void injector_run(Injector *self)
 {
     uint64_t budget = ROUND_MAX, room, before;
     bool going = true;
 
+    if (self->offered.n > 0 && self->open && !self->running &&
+        tap_is_up(self->tap)) {
+        injector_pass(self);
+    }
+    injector_keep(self, 0);
     if (!self->open && !self->handlers->room &&
         packet_queue_count(&self->queue) > SMALL_BURST) {
         injector_start_live(self); /* not when every microsecond counts */
+    }
+    if (self->live && !self->timer.armed) {
+        loop_timer_set(&self->timer, LIVE_LINGER_US);
     }
     if (self->running || !self->open || packet_queue_count(&self->queue) == 0 ||
         !tap_is_up(self->tap)) {
         return;
     }
     self->running = true;
+    self->room = 0; /* is used up here */
     room = injector_room(self);
     while (going && room > 0 && budget > 0 &&
            packet_queue_count(&self->queue) > 0) {
@@ -244,8 +315,6 @@ void injector_run(Injector *self)
                                      : self->handlers->room
                                          ? OWNER_RETRY_US
                                          : pace_retry_us(&self->pace));
-    } else if (self->live) {
-        loop_timer_set(&self->timer, LIVE_LINGER_US);
     }
     self->running = false;
     if (self->handlers->round_done) {

@@ -22,6 +22,8 @@ typedef struct Injector Injector;
 typedef struct InjectorHandlers {
     /* @record went into the interface; it is popped after the call. */
     void (*injected)(void *opaque, const PacketRecord *record);
+    /* These went in straight from injector_offer(). */
+    void (*passed)(void *opaque, const Packet *packets, unsigned n);
     /* The interface will never take @record. */
     void (*refused)(void *opaque, const PacketRecord *record, InjectResult why);
     /* A round of injection is over; NULL: nobody wants to know. */
@@ -40,6 +42,9 @@ void injector_free(Injector *injector);
 /* Appends a copy and returns its record; injector_run() sends what may be
  * sent. */
 PacketRecord *injector_append(Injector *injector, const Packet *packet);
+/* Likewise, but without a copy if nothing waits and it can go in at once; its
+ * bytes are to stay until injector_run(). */
+void injector_offer(Injector *injector, const Packet *packet);
 void injector_run(Injector *injector);
 
 /* Opening it runs at once. */

@@ -23,8 +23,9 @@ void netdev_receive(Netdev *netdev, Direction direction,
 /* Over to the peer, where nobody delivers them by himself. */
 static void netdev_cross(Netdev *netdev, const PacketBatch *batch)
 {
-    PacketBatch copy = *batch;
+    PacketBatch copy;
 
+    packet_batch_copy(&copy, batch);
     for (unsigned i = 0; i < copy.n; i++) {
         copy.packets[i].origin = ORIGIN_INJECTED;
     }

@@ -33,7 +33,16 @@ static void port_done(void *opaque, PacketRecord *record, FrameFate fate)
     }
 }
 
-static const FrameWriterHandlers port_writer_handlers = {.done = port_done};
+static void port_passed(void *opaque, Counter frames)
+{
+    (void)opaque;
+    (void)frames;
+}
+
+static const FrameWriterHandlers port_writer_handlers = {
+    .done = port_done,
+    .passed = port_passed,
+};
 
 void stream_port_send(StreamPort *self, const Packet *packet)
 {
@@ -82,7 +91,7 @@ static void port_readable(void *opaque)
 
 static void port_writable(void *opaque)
 {
-    frame_writer_run(((StreamPort *)opaque)->writer);
+    frame_writer_writable(((StreamPort *)opaque)->writer);
 }
 
 static const ChardevHandlers port_chardev_handlers = {

@@ -205,6 +205,13 @@ static void tap_chain_injected(void *opaque, const PacketRecord *record)
     (void)record;
 }
 
+static void tap_chain_passed(void *opaque, const Packet *packets, unsigned n)
+{
+    (void)opaque;
+    (void)packets;
+    (void)n;
+}
+
 static void tap_chain_refused(void *opaque, const PacketRecord *record,
                               InjectResult why)
 {
@@ -216,6 +223,7 @@ static void tap_chain_refused(void *opaque, const PacketRecord *record,
 
 static const InjectorHandlers tap_injector_handlers = {
     .injected = tap_chain_injected,
+    .passed = tap_chain_passed,
     .refused = tap_chain_refused,
 };
 
@@ -242,7 +250,7 @@ static void tap_deliver(Netdev *netdev, Direction direction,
         counter_add(&netdev->dropped, 1, packet->len);
         return;
     }
-    injector_append(self->injector, packet);
+    injector_offer(self->injector, packet);
 }
 
 static void tap_flush(Netdev *netdev)

@@ -10,7 +10,9 @@
 #define TF_PACKET_PACKET_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <linux/virtio_net.h>
 
@@ -35,6 +37,9 @@ typedef struct Packet {
     /* Offload state: flags and gso_type are 0 for a plain frame. Offsets
        count from @data. (linux/virtio_net.h) */
     struct virtio_net_hdr vnet;
+    /* Bytes in front of @data that anybody may write over while the packet is
+       being passed: room for a wire header. */
+    uint16_t headroom;
 } Packet;
 
 #define PACKET_BATCH_MAX 64
@@ -44,12 +49,25 @@ typedef struct PacketBatch {
     Packet packets[PACKET_BATCH_MAX];
 } PacketBatch;
 
+/* Copies no more than there is. */
+static inline void packet_batch_copy(PacketBatch *to, const PacketBatch *from)
+{
+    to->n = from->n;
+    memcpy(to->packets, from->packets, from->n * sizeof(from->packets[0]));
+}
+
 /* True if the frame can't leave as it is: its checksum is still to be
  * computed or it is larger than the wire takes. */
 static inline bool packet_is_offloaded(const Packet *packet)
 {
     return (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
            packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+}
+
+/* The last @n bytes of the headroom; @n is no more than that. */
+static inline uint8_t *packet_push(const Packet *packet, size_t n)
+{
+    return (uint8_t *)packet->data - n;
 }
 
 /* Packets and bytes; the unit of all statistics. */

@@ -172,5 +172,6 @@ Packet packet_record_view(const PacketRecord *record)
         .origin = ORIGIN_INJECTED,
         .time_ns = record->time_ns,
         .vnet = record->vnet,
+        .headroom = PACKET_RECORD_HEADROOM,
     };
 }

@@ -174,37 +174,59 @@ static unsigned record_wait_index(int64_t us)
     return i;
 }
 
-static void record_moved(SwitchoverRecord *self, const PacketRecord *frame,
-                         TimelineSeries series, int64_t now)
+/* Frames that waited for @waited_us each. */
+static void record_moved(SwitchoverRecord *self, Counter frames,
+                         int64_t waited_us, TimelineSeries series, int64_t now)
 {
-    int64_t waited = now - MIN(frame->queued_us, now);
-
     if (self->first_us == 0) {
         self->first_us = now;
     }
     self->last_us = now;
-    self->longest_hold_us = MAX(self->longest_hold_us, waited);
-    self->waited_us += waited;
-    self->waits[record_wait_index(waited)]++;
-    counter_add(&self->moved, 1, frame->len);
-    timeline_add(&self->timeline, series, now, 1);
+    self->longest_hold_us = MAX(self->longest_hold_us, waited_us);
+    self->waited_us += waited_us * (int64_t)frames.packets;
+    self->waits[record_wait_index(waited_us)] += frames.packets;
+    counter_add(&self->moved, frames.packets, frames.bytes);
+    timeline_add(&self->timeline, series, now, (uint32_t)frames.packets);
+}
+
+static void record_moved_one(SwitchoverRecord *self, const PacketRecord *frame,
+                             TimelineSeries series, int64_t now)
+{
+    record_moved(self, (Counter){1, frame->len},
+                 now - MIN(frame->queued_us, now), series, now);
 }
 
 void record_shipped(SwitchoverRecord *self, const PacketRecord *frame)
 {
-    record_moved(self, frame, TIMELINE_SHIPPED, g_get_real_time());
+    record_moved_one(self, frame, TIMELINE_SHIPPED, g_get_real_time());
 }
 
 void record_injected(SwitchoverRecord *self, const PacketRecord *frame)
 {
     int64_t now = g_get_real_time();
 
-    record_moved(self, frame, TIMELINE_INJECTED, now);
+    record_moved_one(self, frame, TIMELINE_INJECTED, now);
     if (frame->queued_us < self->resume_us) {
         counter_add(&self->held, 1, frame->len);
     }
     flows_arrived(&self->flows, flow_classify(frame->data, frame->len), now,
                   true);
+}
+
+void record_passed(SwitchoverRecord *self, const Packet *packets, unsigned n)
+{
+    int64_t now = g_get_real_time();
+    Counter frames = {0};
+
+    for (unsigned i = 0; i < n; i++) {
+        counter_add(&frames, 1, packets[i].len);
+        flows_arrived(&self->flows,
+                      flow_classify(packets[i].data, packets[i].len), now,
+                      true);
+    }
+    if (n > 0) {
+        record_moved(self, frames, 0, TIMELINE_INJECTED, now);
+    }
 }
 
 void record_live(SwitchoverRecord *self, const PacketBatch *batch, bool running,

@@ -88,6 +88,9 @@ void record_waiting(SwitchoverRecord *record, Counter waiting);
 void record_shipped(SwitchoverRecord *record, const PacketRecord *frame);
 void record_injected(SwitchoverRecord *record, const PacketRecord *frame);
 
+/* Destination: frames were injected as they came. */
+void record_passed(SwitchoverRecord *record, const Packet *packets, unsigned n);
+
 /* Destination: the network itself delivers frames to the TAP; @running: the
  * VM runs; @waiting: so many older ones wait to be injected. */
 void record_live(SwitchoverRecord *record, const PacketBatch *batch,

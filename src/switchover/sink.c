@@ -99,7 +99,7 @@ void sink_receive(Sink *self, const PacketBatch *batch)
         } else if (flood_has(self->flood, &batch->packets[i])) {
             counter_add(&self->account.duplicate, 1, batch->packets[i].len);
         } else {
-            injector_append(self->injector, &batch->packets[i]);
+            injector_offer(self->injector, &batch->packets[i]);
         }
     }
     sink_update_phase(self);
@@ -116,6 +116,16 @@ static void sink_injected(void *opaque, const PacketRecord *record)
 
     counter_add(&self->account.out_netdev, 1, record->len);
     record_injected(&self->record, record);
+}
+
+static void sink_passed(void *opaque, const Packet *packets, unsigned n)
+{
+    Sink *self = opaque;
+
+    for (unsigned i = 0; i < n; i++) {
+        counter_add(&self->account.out_netdev, 1, packets[i].len);
+    }
+    record_passed(&self->record, packets, n);
 }
 
 static void sink_refused(void *opaque, const PacketRecord *record,
@@ -152,6 +162,7 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
 
 static const InjectorHandlers sink_injector_handlers = {
     .injected = sink_injected,
+    .passed = sink_passed,
     .refused = sink_refused,
     .round_done = sink_round_done,
     .counted = sink_counted,

@@ -201,6 +201,7 @@ static void test_json(void)
     g_autofree SwitchoverRecord *record = g_new0(SwitchoverRecord, 1);
     PacketQueue queue;
     PacketCursor cursor;
+    Packet packets[2];
     json_auto_t *entry = NULL;
     json_t *waits;
 
@@ -210,6 +211,9 @@ static void test_json(void)
     cursor = packet_queue_head(&queue);
     record_resume(record, g_get_real_time() + 1);
     record_injected(record, packet_queue_at(&queue, &cursor));
+    packets[0] = packets[1] =
+        packet_record_view(packet_queue_at(&queue, &cursor));
+    record_passed(record, packets, 2); /* they did not wait */
     for (int i = 0; i < 3 * RECORD_PHASES; i++) {
         switchover_set_phase(record, "rd0",
                              i % 2 ? SWITCHOVER_HOLDING : SWITCHOVER_RELEASING);
@@ -217,7 +221,7 @@ static void test_json(void)
     entry = switchover_to_json(record, "rd0");
     waits = json_object_get(entry, "waits");
     g_assert_cmpint(json_integer_value(json_object_get(waits, "packets")), ==,
-                    1);
+                    3);
     g_assert_cmpuint(json_array_size(json_object_get(waits, "histogram")), ==,
                      1);
     g_assert_cmpint(json_integer_value(json_object_get(entry, "held-packets")),
