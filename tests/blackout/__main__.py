@@ -98,7 +98,8 @@ def _report(verdict: Verdict, arguments: argparse.Namespace) -> None:
           f"lost {line['lost']:<4} repeated {line['repeated']:<4} "
           f"reordered {line['reordered']:<4} carried {line['carried']:<6} "
           f"downtime {line['downtime_ms']:>5} ms  {line['method'] or '-'}  "
-          f"{','.join(line['faults']) or '-'}", flush=True)
+          f"{','.join(line['faults']) or '-'}" +
+          (f"  try {verdict.tries}" if verdict.tries > 1 else ""), flush=True)
     if not verdict.passed:
         for reason in verdict.reasons:
             print(f"     {reason}")
@@ -119,18 +120,19 @@ def main(argv: Optional[List[str]] = None) -> int:
     scenarios = [draw(seed, arguments.allow, arguments.want, arguments.long,
                       arguments.exactly)
                  for seed in seeds for _ in range(arguments.repeat)]
-    begin, failed, clean = time.monotonic(), 0, 0
+    begin, failed, clean, again = time.monotonic(), 0, 0, 0
     total = {"sent": 0, "lost": 0, "repeated": 0, "reordered": 0,
              "counted": 0, "merged": 0, "carried": 0}
     for verdict in run_all(scenarios, arguments.mode, arguments.jobs):
         _report(verdict, arguments)
         failed += not verdict.passed
         summary = verdict.summary()
+        again += verdict.tries - 1
         clean += summary["lost"] == summary["repeated"] == 0
         for name in total:
             total[name] += summary[name]
     print(f"{arguments.mode}: {len(scenarios)} blackouts, {failed} failed, "
-          f"{clean} without a loss or a repeat, " +
+          f"{clean} without a loss or a repeat, {again} tried again, " +
           ", ".join(f"{value} {name}" for name, value in total.items()) +
           f", {time.monotonic() - begin:.0f} s")
     return 1 if failed else 0

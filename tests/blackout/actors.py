@@ -7,6 +7,7 @@ import os
 import socket
 import struct
 import subprocess
+import time
 from pathlib import Path
 from typing import List, NamedTuple, Optional
 
@@ -41,6 +42,7 @@ class Actor:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX,
                                                  socket.SOCK_SEQPACKET)
         self._socket.settimeout(20)
+        self.slowest_answer = 0.0  # seconds, at the most
         with theirs:
             fds = [theirs.fileno(), *(fds or [])]
             self.process = subprocess.Popen(
@@ -49,8 +51,12 @@ class Actor:
 
     def call(self, *request: object) -> int:
         """Make a request; the number of its answer."""
+        begin = time.monotonic()
         self._socket.send(" ".join(map(str, request)).encode())
-        return self._answer()
+        number = self._answer()
+        self.slowest_answer = max(self.slowest_answer,
+                                  time.monotonic() - begin)
+        return number
 
     def _answer(self) -> int:
         answer = self._socket.recv(256).split()

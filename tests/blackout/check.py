@@ -17,6 +17,7 @@ from .stage import Stage
 SHOWN = 8  # examples in a report
 # Where frames may be lost, as long as they are counted.
 LOSSY = {"slow", "slow-stop", "busy-arm", "kill-source"}
+SLOW = {"slow", "slow-stop", "busy-arm"}
 
 
 @dataclasses.dataclass
@@ -33,6 +34,9 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
     merged: int = 0  # identical frames, counted as copies of each other
     method: str = ""
     examples: str = ""  # of lost frames
+    late_ms: float = 0.0  # something happened later than it was to
+    overloaded: bool = False  # so it fails for this
+    tries: int = 1
     stop_ns: int = 0
     resume_ns: int = 0
     seconds: float = 0.0
@@ -54,6 +58,7 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "repeated": self.repeated, "reordered": self.reordered,
                 "counted": self.counted, "carried": self.carried,
                 "merged": self.merged,
+                "late_ms": round(self.late_ms, 1), "tries": self.tries,
                 "method": self.method, "seconds": round(self.seconds, 2),
                 "reasons": self.reasons}
 
@@ -180,6 +185,20 @@ def _check_delivered(stage: Stage, verdict: Verdict, source: Counters
             f"the source counts {source['delivered']} delivered and "
             f"{source['reinjected']} reinjected, its guest got {got} "
             f"({verdict.repeated} repeats)")
+
+
+def slowest_delivery(stage: Stage, stop_ns: int) -> float:
+    """How long a frame took to the guest before it first stopped, at the
+    most, in seconds; 0 where the guest is to be slow."""
+    if stage.scenario.faults & SLOW:
+        return 0.0
+    sent = {key: time_ns for (time_ns, _, _), frame in
+            zip(log_records(stage.network.log), stage.frames)
+            for key in frame.keys() if not frame.flow.startswith("identical")}
+    return max((got.time_ns - sent[key] for got in stage.source.vmm.got()
+                if got.time_ns < stop_ns
+                for key in keys_of(got.vnet, got.data) if key in sent),
+               default=0) / 1e9
 
 
 def check(stage: Stage, verdict: Verdict, mode: str) -> None:

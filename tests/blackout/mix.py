@@ -205,7 +205,7 @@ class Mix:
 def prepare(scenario: Scenario, path: Path) -> List[Prepared]:
     """Write all frames of a blackout for the network to send."""
     mix = Mix(scenario)
-    count = scenario.rate * (scenario.duration_ms + 1000) // 1000 + 1
+    count = scenario.rate * (scenario.duration_ms + 3000) // 1000 + 1
     step = 1_000_000_000 * scenario.bursts // scenario.rate
     frames = [mix.frame(number) for number in range(count)]
     with open(path, "wb") as file:
