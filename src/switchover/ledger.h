@@ -75,8 +75,8 @@ typedef struct Ledger {
      * are kept for a while, since a stop goes back a little. */
     LedgerMark marks[LEDGER_MARKS_MAX];
     unsigned n_marks;
-    unsigned n_passed;          /* those that lie before @taken */
-    bool fits_known; /* the last mark's fits, by a sample before this one */
+    unsigned n_passed; /* those that lie before @taken */
+    bool fits_known;   /* the last mark's fits, by a sample before this one */
     uint64_t dropped_forgotten; /* of marks that are no longer kept */
     /* Used index: what tx_packets - used is when nothing is under way. */
     unsigned used_samples;

@@ -37,7 +37,7 @@ DIRTY_MB = 2
 BANDWIDTH_MB = 40
 BOOT_LIMIT_S = 40.0
 MIGRATION_LIMIT_S = 30.0
-RUN_LIMIT_S = 80
+RUN_LIMIT_S = 120
 # So long the guest stands still before a migration is cancelled.
 PAUSE_MS = 150
 # Super-frames are to come whole, so that each can be accounted for.
