@@ -12,25 +12,37 @@
  */
 #define USED_PACE_US 20000
 #define USED_QUIET_US 100000
+/* A full queue may hold less than its length: the kernel frees its slots 16 at
+ * a time (ptr_ring.h). */
+#define SLOTS_LATE_MAX 32
+/* What tells that the queue is empty: so many samples in a row that find it so,
+ * over so long a time. */
+#define REST_SAMPLES_MIN 5
+#define REST_US 5000
 /* As many samples find a queue that a running guest empties at its least. */
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
+/* What the VMM takes when it has said already that the machine stands still. */
+#define TAKEN_LATE_MAX 2
 
-void ledger_init(Ledger *ledger, uint64_t first)
+void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
 {
     *ledger = (Ledger){
         .meter.entered = first,
         .sampled = first,
         .accepted = first,
         .taken = first,
+        .capacity = capacity,
     };
 }
 
 void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
 {
     meter_enter(&ledger->meter, n);
-    if (longest > LEDGER_ONE_BUFFER && !ledger->frozen) {
+    if (longest > LEDGER_ONE_BUFFER && ledger->frozen) {
+        ledger->large_frozen = true;
+    } else if (longest > LEDGER_ONE_BUFFER) {
         ledger->large_end = ledger->meter.entered;
         ledger->used_samples = 0;
     }
@@ -46,6 +58,29 @@ static void ledger_forget_marks(Ledger *ledger, unsigned n)
     ledger->n_passed -= n;
     memmove(ledger->marks, ledger->marks + n,
             ledger->n_marks * sizeof(ledger->marks[0]));
+}
+
+/* Old marks are forgotten; or, while a stop may go back far, two of them become
+ * one. */
+static void ledger_make_room(Ledger *ledger)
+{
+    unsigned n = ledger->n_passed / 4;
+
+    if (ledger->certain) {
+        ledger_forget_marks(ledger, ledger->n_passed / 2);
+        return;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        LedgerMark *mark = &ledger->marks[i];
+
+        *mark = ledger->marks[2 * i];
+        mark->end = ledger->marks[2 * i + 1].end;
+        mark->dropped += ledger->marks[2 * i + 1].dropped;
+    }
+    ledger->n_marks -= n;
+    ledger->n_passed -= n;
+    memmove(ledger->marks + n, ledger->marks + 2 * n,
+            (ledger->n_marks - n) * sizeof(ledger->marks[0]));
 }
 
 /* Lets the last mark begin @n frames earlier: more of the frames that were
@@ -66,7 +101,7 @@ static void ledger_stretch(Ledger *ledger, uint64_t n)
 }
 
 /* @dropped of the frames since the last sample found the queue full. */
-static void ledger_mark(Ledger *ledger, uint64_t dropped)
+static void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
 {
     uint64_t end = ledger->meter.entered;
     LedgerMark mark = {
@@ -76,12 +111,16 @@ static void ledger_mark(Ledger *ledger, uint64_t dropped)
         .stands = ledger->stands,
     };
     LedgerMark *last;
+    bool took_late;
 
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
-        ledger_forget_marks(ledger, ledger->n_passed / 2);
+        ledger_make_room(ledger);
     }
     last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
-    if (ledger->n_marks > 0 && ledger->stands && last->stands) {
+    /* A VMM that takes a late one makes room, and there may be a second run. */
+    took_late = tx != ledger->mark_tx && tx - ledger->mark_tx <= TAKEN_LATE_MAX;
+    ledger->mark_tx = tx;
+    if (ledger->n_marks > 0 && ledger->stands && last->stands && !took_late) {
         last->end = end;
         last->dropped += dropped;
         last->fits = MIN(last->fits, end - last->first - last->dropped);
@@ -174,7 +213,7 @@ static uint16_t ledger_used_offset(const Ledger *ledger)
 
 bool ledger_is_exact(const Ledger *ledger)
 {
-    return ledger->used_samples >= USED_SAMPLES_MIN &&
+    return ledger->certain && ledger->used_samples >= USED_SAMPLES_MIN &&
            ledger->used_time_us - ledger->used_since_us >= USED_PACE_US;
 }
 
@@ -215,6 +254,35 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
     }
 }
 
+/*
+ * A queue that is empty in sample after sample, while none is dropped, is one
+ * that the guest empties. One that is full from before we began to look can
+ * seem empty too, but not without drops.
+ */
+static void ledger_note_rest(Ledger *ledger, int64_t time_us, uint64_t base,
+                             bool dropped)
+{
+    uint64_t shift = ledger->meter.base - base;
+
+    ledger->content_most = MAX(ledger->content_most + shift, ledger->content);
+    if (shift > 0 || dropped || meter_is_in_doubt(&ledger->meter)) {
+        ledger->rest_samples = 0;
+    } else if (ledger->content == 0) {
+        if (ledger->rest_samples++ == 0) {
+            ledger->rest_since_us = time_us;
+        }
+        ledger->certain |= ledger->rest_samples >= REST_SAMPLES_MIN &&
+                           time_us - ledger->rest_since_us >= REST_US;
+    }
+}
+
+uint64_t ledger_doubt(const Ledger *ledger)
+{
+    return ledger->certain || ledger->content_most > ledger->capacity
+               ? 0
+               : ledger->capacity - ledger->content_most;
+}
+
 static void ledger_note_least(Ledger *ledger)
 {
     if (ledger->content < ledger->content_least) {
@@ -229,6 +297,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     const LinkCounters *counters = &sample->counters;
     bool first = !ledger->started;
     uint64_t accepted, base;
+    bool dropped = !first && counters->tx_dropped > ledger->dropped_last;
 
     if (first) {
         ledger->started = true;
@@ -237,13 +306,20 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
     ledger_note_least(ledger);
+    ledger_note_rest(ledger, sample->time_us, first ? ledger->meter.base : base,
+                     dropped);
     if (!first && ledger->meter.base != base) {
         /* Frames that we took for ours were others': take that back. */
-        ledger_locate(ledger, ledger->accepted - MIN(ledger->meter.base - base,
-                                                     ledger->accepted));
+        uint64_t shift = ledger->meter.base - base;
+
+        ledger_locate(ledger, ledger->accepted - MIN(shift, ledger->accepted));
+        if (!ledger->certain) {
+            ledger->stop_accepted -= MIN(shift, ledger->stop_accepted);
+        }
     }
-    if (counters->tx_dropped > ledger->dropped_last) {
-        ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last);
+    if (dropped) {
+        ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last,
+                    counters->tx_packets);
         ledger->dropped_last = counters->tx_dropped;
     }
     ledger->sampled = ledger->meter.entered;
@@ -257,6 +333,32 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
         ledger_locate(ledger, accepted);
     }
     ledger_calibrate(ledger, sample);
+}
+
+/* The number of the frame at position @accepted of those that entered the
+ * queue; the least that it can be, or the most. */
+static uint64_t ledger_number(const Ledger *ledger, uint64_t accepted,
+                              bool most)
+{
+    uint64_t number = accepted + ledger->dropped_forgotten;
+
+    for (unsigned i = 0; i < ledger->n_marks; i++) {
+        const LedgerMark *mark = &ledger->marks[i];
+
+        if (most ? number <= mark->first : number + mark->dropped < mark->end) {
+            break;
+        }
+        number += mark->dropped;
+    }
+    return number;
+}
+
+uint64_t ledger_history(const Ledger *ledger)
+{
+    uint64_t back = LEDGER_HISTORY + ledger_doubt(ledger);
+
+    return ledger_number(ledger, ledger->accepted - MIN(back, ledger->accepted),
+                         false);
 }
 
 uint64_t ledger_dropped(const Ledger *ledger)
@@ -279,7 +381,8 @@ uint64_t ledger_pending(const Ledger *ledger)
 
 bool ledger_wants_sample(const Ledger *ledger, bool used_known)
 {
-    return ledger_pending(ledger) > 0 || meter_is_in_doubt(&ledger->meter) ||
+    return ledger_pending(ledger) > 0 || !ledger->certain ||
+           meter_is_in_doubt(&ledger->meter) ||
            (used_known && !ledger->frozen &&
             (ledger->used_samples < LEDGER_USED_WINDOW ||
              !ledger_is_exact(ledger) ||
@@ -291,7 +394,8 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 {
     uint16_t difference;
 
-    if (!sample->used_known || !ledger_is_exact(ledger)) {
+    if (!sample->used_known || !ledger_is_exact(ledger) ||
+        ledger->large_frozen) {
         return false;
     }
     difference = (uint16_t)(sample->counters.tx_packets - sample->used -
@@ -300,19 +404,69 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
     return difference <= LEDGER_HISTORY;
 }
 
-uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
+/* The queue was full before the stop, which has made room in it: then the
+ * frames that found it came from @first on. */
+static void ledger_split_mark(Ledger *ledger, uint64_t first)
+{
+    LedgerMark *mark = &ledger->marks[MAX(ledger->n_marks, 1) - 1], behind;
+
+    if (ledger->n_marks == 0 || ledger->n_marks == LEDGER_MARKS_MAX ||
+        !mark->was_full || first <= mark->first || first >= mark->end ||
+        first - mark->first >= mark->dropped) {
+        return;
+    }
+    behind = (LedgerMark){
+        .first = first,
+        .end = mark->end,
+        .dropped = mark->dropped - (first - mark->first),
+    };
+    mark->end = first;
+    mark->dropped = first - mark->first;
+    ledger->marks[ledger->n_marks++] = behind;
+}
+
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
     uint32_t back;
 
+    ledger_split_mark(ledger, first);
     ledger->frozen = ledger->stands = true;
+    ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
     if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
         back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
     }
+    ledger->stop_accepted = ledger->accepted;
+    ledger->stop_tx = sample->counters.tx_packets;
+    ledger->stop_full =
+        ledger->content + LEDGER_DESTROYED_MAX + SLOTS_LATE_MAX >=
+        ledger->capacity;
+    ledger->stop_back = back;
+    ledger->stop_fixed = fixed;
+    back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
     ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
     return ledger->taken;
+}
+
+uint32_t ledger_lost_most(const Ledger *ledger)
+{
+    uint64_t later = ledger->tx_last - ledger->stop_tx;
+
+    return ledger->stop_back +
+           (ledger->stop_fixed ? 0 : (uint32_t)MIN(later, TAKEN_LATE_MAX));
+}
+
+void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
+                 uint64_t *end)
+{
+    uint64_t doubt = ledger->stop_fixed ? 0 : ledger_doubt(ledger);
+    uint64_t begin = ledger->stop_accepted -
+                     MIN(ledger->stop_back + doubt, ledger->stop_accepted);
+
+    *first = ledger_number(ledger, begin, false);
+    *end = ledger_number(ledger, begin + n + doubt, true);
 }
 
 void ledger_new_index(Ledger *ledger)
@@ -337,7 +491,9 @@ void ledger_resume(Ledger *ledger, uint64_t first)
 
 bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)
 {
-    *destroyed = (uint32_t)MIN(ledger->content_least, UINT32_MAX);
+    *destroyed = ledger->stop_full
+                     ? (uint32_t)MIN(ledger->content_least, UINT32_MAX)
+                     : 0;
     return *destroyed == 0 ||
            (*destroyed <= LEDGER_DESTROYED_MAX &&
             ledger->content_least_samples >= LEAST_SAMPLES_MIN);
@@ -350,10 +506,15 @@ void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
     ledger_locate(ledger, ledger->accepted + destroyed);
 }
 
-void ledger_restart(Ledger *ledger)
+void ledger_restart(Ledger *ledger, uint32_t lost)
 {
-    ledger->frozen = false;
-    ledger_new_index(ledger);
+    if (!ledger_is_exact(ledger) || ledger->large_frozen) {
+        ledger_new_index(ledger);
+    }
+    for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {
+        ledger->used_offsets[i] = (uint16_t)(ledger->used_offsets[i] + lost);
+    }
+    ledger->frozen = ledger->large_frozen = false;
 }
 
 void ledger_forget_passed(Ledger *ledger)

@@ -87,8 +87,22 @@ typedef struct Ledger {
     int64_t moved_us;          /* when tx_packets last moved */
     uint64_t tx_last;
     uint64_t large_end; /* number behind the last frame of several buffers */
-    bool frozen;        /* the present offset is kept until ledger_restart() */
-    bool stands;        /* the VM stands still: nobody empties the queue */
+    /* Is the constant between counters and numbers known? While no row of
+     * samples found the queue empty, it may have held frames from before. */
+    bool certain;
+    uint32_t capacity;     /* what can be in the queue at the most */
+    uint64_t content_most; /* what seemed to be */
+    unsigned rest_samples; /* in a row that found it empty */
+    int64_t rest_since_us;
+    bool frozen;       /* the present offset is kept until ledger_restart() */
+    bool large_frozen; /* a frame of several buffers came since */
+    uint64_t stop_accepted; /* when the VM stopped */
+    uint64_t stop_tx;       /* tx_packets then */
+    uint32_t stop_back;     /* so many of these the guest may not have got */
+    bool stop_fixed;        /* that was given */
+    bool stop_full;         /* the queue was, or nearly so */
+    uint64_t mark_tx;       /* tx_packets when the last mark was made */
+    bool stands;            /* the VM stands still: nobody empties the queue */
     /* The fewest that the queue seemed to hold since the VM resumed, and how
      * many samples found it so. */
     uint64_t content_least;
@@ -100,16 +114,18 @@ typedef enum LedgerMethod {
     LEDGER_COUNTERS,   /* the counters alone, with an overlap */
 } LedgerMethod;
 
-/* The next frame captured has the number @first. */
-void ledger_init(Ledger *ledger, uint64_t first);
+/* The next frame captured has the number @first. The queue, and what the
+ * kernel holds beside it, take up to @capacity frames. */
+void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity);
 
 /* @n frames were captured, the longest of them @longest bytes. */
 void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
 
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
-/* True if another sample would tell more: frames are under way, or the used
- * index can be read (@used_known) and is not calibrated, or in doubt. */
+/* True if another sample would tell more: frames are under way, or it has to
+ * be seen that none are, or the used index can be read (@used_known) and is not
+ * calibrated, or in doubt. */
 bool ledger_wants_sample(const Ledger *ledger, bool used_known);
 
 static inline uint64_t ledger_entered(const Ledger *ledger)
@@ -117,18 +133,26 @@ static inline uint64_t ledger_entered(const Ledger *ledger)
     return ledger->meter.entered;
 }
 
+/* How many more frames may sit in the queue than ledger_pending() says, since
+ * it has not been seen empty: 0 in most cases. */
+uint64_t ledger_doubt(const Ledger *ledger);
+
+/* Number of the oldest frame that a stop may go back to. */
+uint64_t ledger_history(const Ledger *ledger);
+
 /* Frames that certainly or possibly sit in the queue. */
 uint64_t ledger_pending(const Ledger *ledger);
 
 /* Frames that the TAP dropped while the guest ran. */
 uint64_t ledger_dropped(const Ledger *ledger);
 
-/* The VM stands still, @sample was taken since: returns the number of the
+/* The VM stands still since about when frame @first came, @sample was taken
+ * since: returns the number of the
  * first frame that the guest did not get. @overlap is what is shipped again
  * if the used index does not tell, or UINT32_MAX for a good default; @fixed
  * uses it in any case. @taken is that number now; what found the queue full
  * behind it no longer counts as dropped before it. */
-uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
 /* Samples that span a moment agree on what the offset of the used index is
@@ -136,7 +160,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
 bool ledger_is_exact(const Ledger *ledger);
 
 /* How many frames the VMM has taken that the guest has not (yet) got; false
- * if that can't be told from @sample. */
+ * if that can't be told from @sample, or no longer. */
 bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
                       uint32_t *swallowed);
 
@@ -151,8 +175,20 @@ void ledger_resume(Ledger *ledger, uint64_t first);
 bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed);
 void ledger_destroyed(Ledger *ledger, uint32_t destroyed);
 
-/* The VM runs, and what it had swallowed is settled: calibrate anew. */
-void ledger_restart(Ledger *ledger);
+/* How many that can be where the used index does not tell; to be asked at the
+ * resume. */
+uint32_t ledger_lost_most(const Ledger *ledger);
+
+/* Frames [*@first, *@end) are those that the guest did not get of what the VMM
+ * took, and lost, around the stop: @n of them, the oldest first. A few more
+ * where it is not certain which of their neighbours found the queue full. */
+void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
+                 uint64_t *end);
+
+/* The VM runs, and what it had swallowed is settled: @lost of the frames that
+ * it took the guest never gets. What was known of the used index is known on,
+ * or, if it did not tell that, to be learned anew. */
+void ledger_restart(Ledger *ledger, uint32_t lost);
 
 /* The used index is another queue's from now on. */
 void ledger_new_index(Ledger *ledger);

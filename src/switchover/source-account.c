@@ -11,18 +11,35 @@ static PacketCursor *source_accounted(Source *self)
     return &self->accounted;
 }
 
+static Counter *source_given(Source *self, const PacketRecord *record)
+{
+    return record->mark & RECORD_SHIPPED ? &self->account.reinjected
+                                         : &self->account.delivered;
+}
+
+void source_count_given(Source *self, PacketRecord *record)
+{
+    if (!(record->mark & RECORD_GIVEN)) {
+        record->mark |= RECORD_GIVEN;
+        counter_add(source_given(self, record), 1, record->len);
+    }
+}
+
+void source_uncount_given(Source *self, PacketRecord *record)
+{
+    if (record->mark & RECORD_GIVEN) {
+        record->mark &= ~(uint32_t)RECORD_GIVEN;
+        counter_sub(source_given(self, record), 1, record->len);
+    }
+}
+
 /* One frame that the ledger has passed while the VM runs. */
 static void source_account_record(Source *self, PacketRecord *record)
 {
     if (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED | RECORD_COUNTED)) {
         return; /* accounted when it is injected */
     }
-    record->mark |= RECORD_GIVEN;
-    if (record->mark & RECORD_SHIPPED) {
-        counter_add(&self->account.reinjected, 1, record->len);
-    } else {
-        counter_add(&self->account.delivered, 1, record->len);
-    }
+    source_count_given(self, record);
 }
 
 /* Moves the frames dropped by the full TAP over from delivered. Which they
@@ -63,9 +80,8 @@ void source_advance(Source *self)
 
 void source_trim(Source *self)
 {
-    uint64_t keep = MIN(self->accounted.number, self->ledger.taken);
-
-    frame_writer_trim(self->writer, keep - MIN(keep, LEDGER_HISTORY));
+    frame_writer_trim(self->writer, MIN(self->accounted.number,
+                                        ledger_history(&self->ledger)));
 }
 
 /* What is still pending when nobody looks any more, the guest will take, but
@@ -82,6 +98,22 @@ void source_forget(Source *self)
     }
     source_account_dropped(self, dropped, 0);
     frame_writer_trim(self->writer, UINT64_MAX);
+}
+
+/* How many of @bytes were moved from delivered to dropped with @packets of
+ * their frames: about their share, and no more than either has. */
+static uint64_t source_dropped_bytes(const Source *self, uint64_t packets,
+                                     uint64_t bytes)
+{
+    Counter dropped = self->account.dropped[DROP_TAP_FULL];
+    uint64_t delivered = self->account.delivered.bytes;
+    uint64_t share =
+        packets > 0 ? dropped.bytes / MAX(dropped.packets, 1) * packets : 0;
+
+    if (packets > 0 && packets == dropped.packets) {
+        share = dropped.bytes;
+    }
+    return MAX(MIN(share, bytes), bytes - MIN(bytes, delivered));
 }
 
 /* Takes back the accounting of frames that the guest did not get after all,
@@ -108,7 +140,7 @@ void source_unaccount(Source *self, uint64_t number)
     }
     /* What the ledger no longer counts as dropped was not delivered either. */
     unfolded = MIN(self->folded - self->ledger.dropped_before, packets);
-    dropped_bytes = packets ? bytes / packets * unfolded : 0;
+    dropped_bytes = source_dropped_bytes(self, unfolded, bytes);
     counter_sub(&self->account.dropped[DROP_TAP_FULL], unfolded, dropped_bytes);
     counter_sub(&self->account.delivered, packets - unfolded,
                 bytes - dropped_bytes);
@@ -162,10 +194,9 @@ Account source_account(Source *self)
         source_show_dropped(self, &account);
     }
     if (self->injector) {
-        const PacketQueue *queue = injector_queue(self->injector);
+        Counter returning = source_returning(self);
 
-        source_sum(queue, packet_queue_head(queue), RECORD_SHIPPED,
-                   &account.pending);
+        counter_add(&account.pending, returning.packets, returning.bytes);
     }
     return account;
 }

@@ -125,14 +125,22 @@ const CaptureHandlers source_capture_handlers = {
 static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
 {
     Source *self = opaque;
+    bool given = record->mark & RECORD_GIVEN;
 
     switch (fate) {
     case FRAME_SENT:
+        if (given) {
+            /* It was on its way when the VM resumed here. */
+            source_uncount_given(self, record);
+        }
         if (!(record->mark & RECORD_SHIPPED)) {
             /* Else it was, at an earlier stop, and counts once. */
             counter_add(&self->account.outdev, 1, record->len);
         }
         record->mark |= RECORD_SHIPPED;
+        if (given) {
+            source_count_given(self, record);
+        }
         record_shipped(&self->record, record);
         break;
     case FRAME_UNSENDABLE:

@@ -24,6 +24,7 @@ enum {
     RECORD_COUNTED = 1 << 3,   /* no bytes, counted as dropped already */
     RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
     RECORD_GIVEN = 1 << 5,     /* counted as delivered or reinjected */
+    RECORD_INJECTED = 1 << 6,  /* by us, before the VM stopped again */
 };
 
 struct Source {
@@ -41,12 +42,18 @@ struct Source {
     uint64_t sample_us;
     bool on;
     Ledger ledger;
-    LedgerSample sample;  /* the last */
-    uint64_t stop_number; /* first frame shipped at the last stop */
-    uint64_t end_number;  /* first frame after the resume */
-    bool stop_tells;      /* the used index tells what was swallowed since */
+    LedgerSample sample;   /* the last */
+    int64_t stop_us;       /* CLOCK_REALTIME: when the VM stopped, */
+    int64_t stop_heard_us; /* and when the last sample after it was taken */
+    uint64_t stop_number;  /* first frame shipped at the last stop */
+    uint64_t end_number;   /* first frame after the resume */
     unsigned settling; /* samples left until swallowed frames count as lost */
-    uint32_t settle_least;  /* the fewest swallowed that a sample showed */
+    uint32_t settle_least; /* the fewest swallowed that a sample showed */
+    uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
+    /* If the VM ran again before we heard that it had stopped: the first frame
+     * since the stop, and since the resume. */
+    bool unheard;
+    uint64_t unheard_first, unheard_end;
     PacketCursor accounted; /* up to here frames are delivered or dropped */
     uint64_t folded;        /* ledger.dropped_before, accounted */
     uint64_t returned;      /* of these, given back by us: passed already */
@@ -81,16 +88,25 @@ void source_advance(Source *self);
 void source_trim(Source *self);
 /* Accounts all that is remembered, and forgets it. */
 void source_forget(Source *self);
+/* The guest gets, or got, @record; and takes that back. */
+void source_count_given(Source *self, PacketRecord *record);
+void source_uncount_given(Source *self, PacketRecord *record);
 /* Takes back the accounting of frames that the guest did not get after all,
  * from @number on. */
 void source_unaccount(Source *self, uint64_t number);
 
 /* source-return.c */
+/* The first frame that came no earlier than @time_us. */
+uint64_t source_first_since(const Source *self, int64_t time_us);
 /* The VM stopped again before it got back everything: takes that back; all
  * from the earlier stop on counts as undelivered. */
 void source_abandon_return(Source *self);
+/* Keeps in mind what an earlier stop may have lost, if that is not settled. */
+void source_carry_lost(Source *self);
 void source_resume(Source *self, int64_t time_us);
 /* One more sample was taken in the phase returning. */
 void source_settle(Source *self);
+/* What waits to be given back, and was not shipped. */
+Counter source_returning(const Source *self);
 
 #endif

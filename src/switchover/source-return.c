@@ -7,6 +7,8 @@
 
 /* Samples after a resume until what was swallowed counts as lost. */
 #define SETTLE_SAMPLES 30
+/* More of them, if the queue has not been seen empty since we began. */
+#define DOUBT_SAMPLES 200
 
 /* A copy in the injector names its original, in the room of the wire header
  * that it does not need. Originals stay while frames are given back. */
@@ -28,10 +30,7 @@ static void source_injected(void *opaque, const PacketRecord *record)
 {
     Source *self = opaque;
 
-    copy_get_original(record)->mark |= RECORD_GIVEN;
-    counter_add(record->mark & RECORD_SHIPPED ? &self->account.reinjected
-                                              : &self->account.delivered,
-                1, record->len);
+    source_count_given(self, copy_get_original(record));
 }
 
 static void source_refused(void *opaque, const PacketRecord *record,
@@ -40,7 +39,7 @@ static void source_refused(void *opaque, const PacketRecord *record,
     Source *self = opaque;
 
     (void)why;
-    if (!(record->mark & RECORD_SHIPPED)) {
+    if (!(copy_get_original(record)->mark & RECORD_SHIPPED)) {
         counter_add(&self->account.dropped[DROP_INJECT], 1, record->len);
     }
 }
@@ -83,17 +82,19 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
             Packet packet = packet_record_view(record);
 
             record->mark |= (uint32_t)mark;
-            copy = injector_append(self->injector, &packet);
-            copy->mark = record->mark;
-            copy_set_original(copy, record);
+            if (record->mark & RECORD_INJECTED) {
+                source_count_given(self, record);
+            } else {
+                copy = injector_append(self->injector, &packet);
+                copy_set_original(copy, record);
+            }
         }
         packet_cursor_advance(&cursor);
     }
     injector_run(self->injector);
 }
 
-/* The first frame that came no earlier than @time_us. */
-static uint64_t source_first_since(const Source *self, int64_t time_us)
+uint64_t source_first_since(const Source *self, int64_t time_us)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
     const PacketRecord *record;
@@ -114,7 +115,10 @@ void source_resume(Source *self, int64_t time_us)
     }
     capture_pause(self->capture, false);
     source_take_sample(self);
-    ledger_resume(&self->ledger, source_first_since(self, time_us));
+    self->unheard = time_us <= self->stop_heard_us;
+    self->unheard_first = source_first_since(self, self->stop_us);
+    self->unheard_end = source_first_since(self, time_us);
+    ledger_resume(&self->ledger, self->unheard_end);
     frame_writer_stop(self->writer);
     self->end_number = source_queue(self)->next;
     record_resume(&self->record, time_us);
@@ -132,11 +136,10 @@ void source_resume(Source *self, int64_t time_us)
                       ledger_was_dropped, RECORD_RETURNED);
     }
     self->catching_up = true;
-    self->settling = SETTLE_SAMPLES;
+    self->settling = SETTLE_SAMPLES + DOUBT_SAMPLES;
     /* The VMM may have taken another frame after the word of the stop. */
-    if (!self->stop_tells ||
-        !ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
-        self->settle_least = 0;
+    if (!ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
+        self->settle_least = ledger_lost_most(&self->ledger);
     }
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
@@ -160,13 +163,49 @@ static void source_catch_up(Source *self)
     }
 }
 
-/* The number behind @n frames from @first on that entered the queue. */
-static uint64_t source_skip(const Source *self, uint64_t first, uint64_t n)
+static void source_note_lost(Source *self, uint64_t first, uint64_t end)
 {
-    while (n > 0 && first < self->end_number) {
-        n -= !ledger_was_dropped(&self->ledger, first++);
+    self->lost_first =
+        self->lost_end > 0 ? MIN(self->lost_first, first) : first;
+    self->lost_end = MAX(self->lost_end, end);
+}
+
+void source_carry_lost(Source *self)
+{
+    uint32_t destroyed;
+    uint64_t first, end;
+
+    if (self->settling == 0) {
+        return;
     }
-    return first;
+    ledger_find_destroyed(&self->ledger, &destroyed);
+    ledger_lost(&self->ledger,
+                MIN(destroyed, LEDGER_DESTROYED_MAX) + self->settle_least,
+                &first, &end);
+    if (self->unheard) {
+        /* What was taken since tells little of what was taken then. */
+        first = self->unheard_first -
+                MIN(self->unheard_first, self->settle_least + 2);
+        end = self->unheard_end;
+    } else {
+        first = MAX(first, self->stop_number);
+    }
+    source_note_lost(self, first, end);
+}
+
+Counter source_returning(const Source *self)
+{
+    PacketCursor cursor = packet_queue_head(injector_queue(self->injector));
+    const PacketRecord *copy;
+    Counter sum = {0};
+
+    while ((copy = packet_queue_at(injector_queue(self->injector), &cursor))) {
+        if (!(copy_get_original(copy)->mark & RECORD_SHIPPED)) {
+            counter_add(&sum, 1, copy->len);
+        }
+        packet_cursor_advance(&cursor);
+    }
+    return sum;
 }
 
 /* The oldest frames that the guest did not get at the stop, the stop has
@@ -176,33 +215,32 @@ static uint64_t source_skip(const Source *self, uint64_t first, uint64_t n)
 static bool source_settle_lost(Source *self)
 {
     uint32_t swallowed, destroyed;
-    bool told;
+    bool told, doubt;
 
     if (self->settling == 0) {
         return true;
     }
-    self->settling--;
-    if (!ledger_swallowed(&self->ledger, &self->sample, &swallowed)) {
-        self->settle_least = 0;
-    } else if (self->sample.used_stable) {
+    if (self->sample.used_stable &&
+        ledger_swallowed(&self->ledger, &self->sample, &swallowed)) {
         self->settle_least = MIN(self->settle_least, swallowed);
     }
     told = ledger_find_destroyed(&self->ledger, &destroyed);
-    if (!told) {
-        self->settling = MAX(self->settling, 1);
-    }
-    if ((self->settle_least > 0 || destroyed > 0) && self->settling > 0) {
+    doubt = ledger_doubt(&self->ledger) > 0;
+    if (!told || (doubt && self->settling > 1) ||
+        ((self->settle_least > 0 || destroyed > 0) &&
+         self->settling > DOUBT_SAMPLES)) {
+        self->settling = MAX(self->settling - 1, 1);
         return false;
     }
+    source_carry_lost(self);
     ledger_destroyed(&self->ledger, destroyed);
     if (self->injector) {
-        source_return(self, self->stop_number,
-                      source_skip(self, self->stop_number,
-                                  destroyed + self->settle_least),
-                      ledger_was_queued, RECORD_SWALLOWED);
+        source_return(self, self->lost_first, self->lost_end, ledger_was_queued,
+                      RECORD_SWALLOWED);
     }
+    self->lost_first = self->lost_end = 0;
     self->settling = 0;
-    ledger_restart(&self->ledger);
+    ledger_restart(&self->ledger, self->settle_least);
     return true;
 }
 
@@ -221,6 +259,20 @@ void source_settle(Source *self)
     }
 }
 
+static void source_abandon(Source *self, PacketRecord *record, uint64_t number)
+{
+    bool given = record->mark & RECORD_GIVEN;
+
+    source_uncount_given(self, record);
+    if (given && (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED))) {
+        record->mark |= RECORD_INJECTED; /* it is in the TAP's queue, or was */
+    } else if (record->mark & RECORD_SWALLOWED) {
+        source_note_lost(self, number, number + 1);
+    }
+    record->mark &=
+        RECORD_SHIPPED | RECORD_COUNTED | RECORD_NO_ROOM | RECORD_INJECTED;
+}
+
 void source_abandon_return(Source *self)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
@@ -232,15 +284,8 @@ void source_abandon_return(Source *self)
         injector_clear(self->injector);
     }
     while ((record = packet_queue_at(source_queue(self), &cursor))) {
-        if (cursor.number >= self->stop_number &&
-            (record->mark & RECORD_GIVEN)) {
-            counter_sub(record->mark & RECORD_SHIPPED
-                            ? &self->account.reinjected
-                            : &self->account.delivered,
-                        1, record->len);
-        }
         if (cursor.number >= self->stop_number) {
-            record->mark &= RECORD_SHIPPED | RECORD_COUNTED | RECORD_NO_ROOM;
+            source_abandon(self, record, cursor.number);
         }
         packet_cursor_advance(&cursor);
     }

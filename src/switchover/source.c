@@ -79,7 +79,8 @@ static void source_tick(void *opaque)
 /* What is known of the guest begins with the next frame. */
 static void source_reset_ledger(Source *self)
 {
-    ledger_init(&self->ledger, source_queue(self)->next);
+    ledger_init(&self->ledger, source_queue(self)->next,
+                tap_queue_length(self->config.tap) + LEDGER_DESTROYED_MAX);
     self->folded = self->returned = 0;
 }
 
@@ -147,12 +148,13 @@ static void source_disarm_if_idle(Source *self)
 
 /* Stopped: shipping */
 
-static uint32_t source_overlap(const Source *self)
+/* True if it is given what is shipped again, and how much. */
+static bool source_overlap(const Source *self, uint32_t *overlap)
 {
-    if (self->config.overlap != PROP_AUTO) {
-        return self->config.overlap;
-    }
-    return self->vm == vm_daemon() ? 0 : UINT32_MAX;
+    *overlap = self->config.overlap != PROP_AUTO ? self->config.overlap
+               : self->vm == vm_daemon()         ? 0
+                                                 : UINT32_MAX;
+    return *overlap != UINT32_MAX;
 }
 
 static void source_stop(Source *self, int64_t time_us)
@@ -160,7 +162,8 @@ static void source_stop(Source *self, int64_t time_us)
     bool again = self->record.phase == SWITCHOVER_RETURNING;
     LedgerMethod method;
     uint64_t number;
-    uint32_t swallowed;
+    uint32_t overlap;
+    bool fixed;
 
     source_arm(self);
     if (!self->capture) {
@@ -171,10 +174,13 @@ static void source_stop(Source *self, int64_t time_us)
     }
     source_take_sample(self);
     source_advance(self);
-    self->stop_tells =
-        !again && ledger_swallowed(&self->ledger, &self->sample, &swallowed);
-    number = ledger_stop(&self->ledger, &self->sample, source_overlap(self),
-                         self->config.overlap != PROP_AUTO, &method);
+    source_carry_lost(self);
+    self->stop_us = time_us;
+    self->stop_heard_us = g_get_real_time();
+    fixed = source_overlap(self, &overlap);
+    number =
+        ledger_stop(&self->ledger, &self->sample,
+                    source_first_since(self, time_us), overlap, fixed, &method);
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;

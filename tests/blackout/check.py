@@ -155,7 +155,8 @@ def _check_books(stage: Stage, verdict: Verdict) -> None:
     may_lose = stage.scenario.faults & LOSSY
     # Where a full queue makes it uncertain which frames were dropped, those
     # that come twice stand for others that did not come.
-    unsure = verdict.repeated if stage.scenario.has("slow-stop") else 0
+    unsure = verdict.repeated if stage.scenario.faults & {
+        "slow-stop", "busy-arm"} else 0
     if not 0 <= verdict.lost - verdict.counted <= unsure and \
             not stage.scenario.has("kill-source"):
         verdict.reasons.append(
@@ -222,7 +223,10 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     verdict.examples = _some([book.name(number) for number in lost])
     if lost and not scenario.faults & LOSSY:
         verdict.reasons.append(f"{len(lost)} lost: {verdict.examples}")
-    if verdict.repeated > repeats_allowed(scenario.faults):
+    stops = sum(attempt.outcome != "cancelled-before"
+                for attempt in scenario.attempts)
+    if verdict.repeated > stops * repeats_allowed(
+            scenario.faults, scenario.txqueuelen[0]):
         verdict.reasons.append(
             f"{verdict.repeated} repeated: "
             f"{_some([book.name(n) for n in repeats])}")

@@ -60,12 +60,15 @@ def check_moves(pair: Switchover, first: int) -> None:
         list(range(first, pair.source.next))
 
 
-def check_stays(pair: Switchover, stops: int = 1) -> None:
-    """The source's guest got every frame once, after so many stops."""
+def check_stays(pair: Switchover, stops: int = 1, repeats: int = 0) -> None:
+    """The source's guest got every frame once, but for so many that may have
+    come twice, after so many stops."""
     pair.source.vmm.wait_count(pair.source.next)
     pair.source.wait_phase("armed", stops + 1)
     pair.source.daemon.wait_counters(pending=0, queued=0)
-    assert sorted(pair.source.vmm.numbers()) == list(range(pair.source.next))
+    numbers = pair.source.vmm.numbers()
+    assert set(numbers) == set(range(pair.source.next))
+    assert len(numbers) <= pair.source.next + repeats
 
 
 # The daemon's own run state
@@ -131,7 +134,7 @@ def test_words_cancel(site: Site, words: Dict[str, str]) -> None:
     pair.source.run(30)
     stop(pair, queued=10, late=3 * QUEUE)
     pair.resume_source()
-    check_stays(pair)
+    check_stays(pair, repeats=10)
 
 
 @pytest.mark.parametrize("gone", ["gone", "vm.shutdown", "vmm.shutdown",

@@ -162,7 +162,7 @@ static void world_init(World *world, Ledger *ledger)
         .counters = {.tx_packets = 1000, .tx_dropped = 7},
         .used = 0xfffa, /* it wraps soon */
     };
-    ledger_init(ledger, 0);
+    ledger_init(ledger, 0, trial.capacity);
     world_sample(world, ledger, false);
     for (unsigned i = 0; i < WARM_UP; i++) {
         world_send(world);
@@ -301,7 +301,8 @@ static void try_stop(const World *before, const Ledger *running)
 
     trial.stops++;
     check_balance(&world, &ledger);
-    first = ledger_stop(&ledger, &sample, UINT32_MAX, false, &method);
+    first =
+        ledger_stop(&ledger, &sample, UINT64_MAX, UINT32_MAX, false, &method);
     CHECK(method, ==, LEDGER_USED_INDEX);
     CHECK(first, <=, missing);
     /* Exact, but for frames that were dropped: each can hide one. */

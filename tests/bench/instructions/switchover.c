@@ -67,7 +67,7 @@ void loop_ledger(void)
     Books *self = g_new0(Books, 1);
 
     loop_make_batch(&self->batch);
-    ledger_init(&self->ledger, 0);
+    ledger_init(&self->ledger, 0, 1000);
     loop_count(books_ledger, self);
     g_assert_cmpuint(ledger_entered(&self->ledger), ==, LOOP_FRAMES);
     g_free(self);
