@@ -41,6 +41,7 @@ typedef struct Redirector {
     uint32_t overlap;
     uint32_t keep_tap_ms;
     bool dedup;
+    bool raise_queue;
     uint64_t hold_size;
     uint64_t send_queue_size;
     char *on_full; /* NULL: block with capture=undelivered, else drop-newest */
@@ -377,6 +378,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
         .name = self->filter.object.id,
         .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
         .dedup = self->dedup,
+        .raise_queue = self->raise_queue,
         .hold_size = self->hold_size,
         .room = redirector_sink_room,
         .opaque = self,
@@ -622,6 +624,13 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with out_netdev: a frame that the network delivers to this "
             "interface by itself is not injected a second time"},
+    {.name = "raise-queue",
+     PROP_FIELD_BOOL(Redirector, raise_queue),
+     .flags = PROP_FIXED,
+     .def = "on",
+     .since = "0.1",
+     .doc = "with out_netdev: while more frames are held than go into the "
+            "interface's queue at once, make that longer (txqueuelen)"},
     {.name = "hold-size",
      PROP_FIELD_SIZE(Redirector, hold_size),
      .flags = PROP_FIXED,

@@ -2,15 +2,22 @@
 #include "netdev/injector.h"
 
 #include "base/loop.h"
+#include "netdev/raise.h"
 
 /* So few are sent without counting the live frames first. */
 #define SMALL_BURST 64
-/* How long it is good to know how much room there was. */
+/* How long it is good to know how much room there was: the live frames of that
+ * time find some in their share. */
 #define ROOM_US 200
 /* When to ask an owner again that had no room. */
 #define OWNER_RETRY_US 1000
 /* How long the live frames are counted on behind the last of a backlog. */
 #define LIVE_LINGER_US 1000000
+/* A raised queue is put back when nothing came between two looks; one that was
+ * taken over, where it is not known what it holds, after many of them. */
+#define SILENCE_US 20000
+#define BUSY_US 200000 /* until the next try */
+#define SILENT_LOOKS_ADOPTED 50
 /* Frames a round, so that a backlog does not starve the rest. */
 #define ROUND_MAX 4096
 
@@ -22,13 +29,17 @@ struct Injector {
     Capture *live; /* counts what the network delivers, while we inject */
     PacketQueue queue;
     PacketBatch offered; /* since the last injector_run() */
-    uint64_t room;       /* for what is offered, known at @room_us */
+    uint64_t room;       /* known at @room_us, less what went in since */
     int64_t room_us;
     bool passing; /* some of what was offered went in since the last tick */
     bool open;
     bool running; /* injector_run() is under way */
     Pace pace;
     InjectCounts counts; /* of inject_counts(), known to the pace */
+    Raise raise;
+    uint64_t raised_accepted; /* .counts.accepted when it was raised */
+    unsigned silent_looks;    /* in a row, for putting it back */
+    uint64_t entered;         /* .pace.meter's at the last of them */
     LoopTimer timer;
     TapListener listener;
 };
@@ -73,6 +84,75 @@ static void injector_stop_live(Injector *self)
     }
 }
 
+/* The raised queue */
+
+static void injector_changed_queue(Injector *self, uint64_t lost)
+{
+    meter_reset(&self->pace.meter); /* what was lost is no queue's content */
+    self->room = 0;
+    if (self->handlers->raised) {
+        self->handlers->raised(self->opaque, lost);
+    }
+}
+
+/* The guest does not run, and what waits for it is more than can go in as a
+ * whole. */
+static void injector_raise(Injector *self)
+{
+    uint64_t lost;
+
+    if (self->live && self->handlers->may_raise &&
+        self->handlers->may_raise(self->opaque) &&
+        raise_up(&self->raise, &lost)) {
+        self->raised_accepted = self->counts.accepted;
+        injector_changed_queue(self, lost);
+    }
+}
+
+/* Does the queue hold no more than its usual length has room for, and has
+ * nothing come for a while? */
+static bool injector_is_silent(Injector *self)
+{
+    LinkCounters counters;
+    uint64_t content;
+
+    if (!tap_has_reader(self->tap) ||
+        (!self->raise.adopted &&
+         self->counts.accepted == self->raised_accepted && !self->open)) {
+        return true; /* it holds what it would hold anyway */
+    }
+    if (!self->live || !tap_read_counters(self->tap, &counters)) {
+        return false;
+    }
+    capture_drain(self->live);
+    content = meter_sample(&self->pace.meter, &counters);
+    if (content > 0 ||
+        (self->silent_looks > 0 && self->entered != self->pace.meter.entered)) {
+        self->silent_looks = 0;
+    } else {
+        self->silent_looks++;
+    }
+    self->entered = self->pace.meter.entered;
+    return self->silent_looks >
+           (self->raise.adopted ? SILENT_LOOKS_ADOPTED : 1);
+}
+
+/* True if there is nothing to put back any more. */
+static bool injector_put_back(Injector *self)
+{
+    uint64_t lost;
+
+    if (!raise_is_up(&self->raise)) {
+        return true;
+    }
+    if (!injector_is_silent(self)) {
+        return false;
+    }
+    raise_down(&self->raise, &lost);
+    injector_changed_queue(self, lost);
+    return true;
+}
+
 static void injector_tick(void *opaque)
 {
     Injector *self = opaque;
@@ -82,17 +162,39 @@ static void injector_tick(void *opaque)
     } else if (self->passing) {
         self->passing = false;
         loop_timer_set(&self->timer, LIVE_LINGER_US);
-    } else {
+    } else if (injector_put_back(self)) {
         injector_stop_live(self);
+    } else {
+        loop_timer_set(&self->timer,
+                       self->silent_looks > 0 ? SILENCE_US : BUSY_US);
     }
+}
+
+/* It was raised by another daemon. */
+static void injector_adopt_raise(Injector *self)
+{
+    if (raise_is_up(&self->raise)) {
+        injector_start_live(self);
+        loop_timer_set(&self->timer, SILENCE_US);
+    }
+}
+
+void injector_allow_raise(Injector *self)
+{
+    raise_allow(&self->raise);
+    injector_adopt_raise(self);
 }
 
 static void injector_tap_changed(void *opaque, bool renewed)
 {
     Injector *self = opaque;
 
+    if (renewed || !tap_has_reader(self->tap)) {
+        meter_reset(&self->pace.meter); /* what the queue held is gone */
+    }
     if (renewed) {
-        meter_reset(&self->pace.meter);
+        raise_renew(&self->raise);
+        injector_adopt_raise(self);
     }
     injector_run(self);
 }
@@ -112,6 +214,7 @@ Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
     self->opaque = opaque;
     self->inject = inject;
     pace_init(&self->pace);
+    raise_init(&self->raise, tap);
     packet_queue_init(&self->queue);
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, injector_tick, self);
@@ -127,6 +230,10 @@ void injector_free(Injector *self)
         return;
     }
     tap_unlisten(self->tap, &self->listener);
+    for (unsigned i = 0; i < 3 && !injector_put_back(self); i++) {
+        g_usleep(SILENCE_US);
+    }
+    raise_leave(&self->raise);
     loop_timer_close(&self->timer);
     injector_stop_live(self);
     tap_remove_inject(self->tap, self->inject);
@@ -164,14 +271,13 @@ void injector_offer(Injector *self, const Packet *packet)
 /* How many frames may go into the TAP now. A few are sent without a capture
  * of the live frames: then the TAP's content may be more than it seems, and
  * the kernel says so. */
-static uint64_t injector_room(Injector *self)
+static uint64_t injector_look(Injector *self)
 {
+    uint64_t waiting = packet_queue_count(&self->queue) + self->offered.n;
+    PaceQueue queue = {tap_queue_length(self->tap), raise_extra(&self->raise)};
     LinkCounters counters;
 
-    if (self->handlers->room) {
-        return self->handlers->room(self->opaque);
-    }
-    if (packet_queue_count(&self->queue) > SMALL_BURST) {
+    if (waiting > SMALL_BURST) {
         injector_start_live(self);
     }
     if (!tap_read_counters(self->tap, &counters)) {
@@ -180,7 +286,22 @@ static uint64_t injector_room(Injector *self)
     if (self->live) {
         capture_drain(self->live);
     }
-    return pace_room(&self->pace, &counters, tap_queue_length(self->tap));
+    return pace_room(&self->pace, &counters, queue, waiting);
+}
+
+/* The same, for @need frames, from the last look while that tells. */
+static uint64_t injector_room(Injector *self, uint64_t need)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (self->handlers->room) {
+        return self->handlers->room(self->opaque);
+    }
+    if (self->room < need || now - self->room_us > ROOM_US) {
+        self->room = injector_look(self);
+        self->room_us = now;
+    }
+    return self->room;
 }
 
 /* Tells the pace, and the owner, what the TAP counts of our doing. */
@@ -251,7 +372,6 @@ static bool injector_batch(Injector *self, uint64_t *room)
 static void injector_pass(Injector *self)
 {
     const Packet *packets = self->offered.packets;
-    int64_t now = g_get_monotonic_time();
     unsigned n = 0, done = 0;
 
     g_assert(self->handlers->passed);
@@ -259,10 +379,7 @@ static void injector_pass(Injector *self)
     if (self->offered.n == SMALL_BURST) {
         injector_start_live(self);
     }
-    if (self->room < self->offered.n || now - self->room_us > ROOM_US) {
-        self->room = injector_room(self);
-        self->room_us = now;
-    }
+    injector_room(self, self->offered.n);
     while (n < self->offered.n && injector_cost(&packets[n]) <= self->room) {
         self->room -= injector_cost(&packets[n++]);
     }
@@ -277,6 +394,23 @@ static void injector_pass(Injector *self)
     injector_keep(self, done);
 }
 
+/* Frames wait for a guest that does not run. */
+static void injector_hold(Injector *self)
+{
+    uint64_t waiting = packet_queue_count(&self->queue);
+    uint64_t whole = tap_queue_length(self->tap) / 2;
+
+    if (self->open || self->handlers->room || !tap_is_up(self->tap)) {
+        return;
+    }
+    if (waiting > MIN(SMALL_BURST, whole)) {
+        injector_start_live(self); /* not when every microsecond counts */
+    }
+    if (waiting > whole) {
+        injector_raise(self);
+    }
+}
+
 void injector_run(Injector *self)
 {
     uint64_t budget = ROUND_MAX, room, before;
@@ -287,10 +421,7 @@ void injector_run(Injector *self)
         injector_pass(self);
     }
     injector_keep(self, 0);
-    if (!self->open && !self->handlers->room &&
-        packet_queue_count(&self->queue) > SMALL_BURST) {
-        injector_start_live(self); /* not when every microsecond counts */
-    }
+    injector_hold(self);
     if (self->live && !self->timer.armed) {
         loop_timer_set(&self->timer, LIVE_LINGER_US);
     }
@@ -299,17 +430,17 @@ void injector_run(Injector *self)
         return;
     }
     self->running = true;
-    self->room = 0; /* is used up here */
-    room = injector_room(self);
+    room = injector_room(self, 1);
     while (going && room > 0 && budget > 0 &&
            packet_queue_count(&self->queue) > 0) {
         before = self->queue.head.number;
         going = injector_batch(self, &room);
         budget -= MIN(budget, self->queue.head.number - before);
-        if (room == 0) {
-            room = injector_room(self);
+        if (room == 0 && self->handlers->room) {
+            room = self->handlers->room(self->opaque);
         }
     }
+    self->room = going ? room : 0;
     if (packet_queue_count(&self->queue) > 0) {
         loop_timer_set(&self->timer, budget == 0 ? 1
                                      : self->handlers->room
@@ -327,8 +458,6 @@ void injector_set_gate(Injector *self, bool open)
     self->open = open;
     if (open) {
         injector_run(self);
-    } else {
-        loop_timer_cancel(&self->timer);
     }
 }
 
@@ -340,4 +469,7 @@ const PacketQueue *injector_queue(const Injector *self)
 void injector_clear(Injector *self)
 {
     packet_queue_clear(&self->queue);
+    if (raise_is_up(&self->raise)) {
+        loop_timer_set(&self->timer, SILENCE_US);
+    }
 }

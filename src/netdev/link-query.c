@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/link-internal.h"
 
+#include "base/error.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -180,4 +182,50 @@ bool link_query_all(void (*func)(void *opaque, const LinkNews *news),
 
     nlh->nlmsg_flags = NLM_F_DUMP;
     return query_ask(nlh, query_got_one, &all);
+}
+
+/* The queue */
+
+static int query_got_queue(const struct nlmsghdr *nlh, void *opaque)
+{
+    LinkQueue *queue = opaque;
+    struct nlattr *attr;
+
+    mnl_attr_for_each (attr, nlh, sizeof(struct ifinfomsg)) {
+        if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
+            queue->length = mnl_attr_get_u32(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_IFALIAS) {
+            g_strlcpy(queue->alias, mnl_attr_get_str(attr), IFALIASZ);
+        }
+    }
+    return MNL_CB_OK;
+}
+
+static struct nlmsghdr *query_about(char *buffer, int ifindex)
+{
+    struct nlmsghdr *nlh = query_link_request(buffer);
+
+    ((struct ifinfomsg *)mnl_nlmsg_get_payload(nlh))->ifi_index = ifindex;
+    return nlh;
+}
+
+bool link_read_queue(int ifindex, LinkQueue *queue)
+{
+    char buffer[256];
+
+    *queue = (LinkQueue){0};
+    return query_ask(query_about(buffer, ifindex), query_got_queue, queue);
+}
+
+bool link_set_queue(int ifindex, const LinkQueue *queue, GError **errp)
+{
+    char buffer[1024];
+    struct nlmsghdr *nlh = query_about(buffer, ifindex);
+
+    nlh->nlmsg_type = RTM_NEWLINK;
+    nlh->nlmsg_flags = NLM_F_ACK;
+    mnl_attr_put_u32(nlh, IFLA_TXQLEN, queue->length);
+    mnl_attr_put(nlh, IFLA_IFALIAS, strlen(queue->alias), queue->alias);
+    return query_ask(nlh, NULL, NULL) ||
+           tf_error_set_errno(errp, errno, "can not set txqueuelen");
 }

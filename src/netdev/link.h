@@ -25,6 +25,25 @@ typedef struct LinkCounters {
 /* Costs one system call pair, some 10 us. False if it is gone. */
 bool link_read_counters(int ifindex, LinkCounters *counters);
 
+/* An interface's queue toward its other end, and the note that goes with the
+ * interface (ip link ... alias). */
+typedef struct LinkQueue {
+    uint32_t length; /* txqueuelen, packets */
+    char alias[IFALIASZ];
+} LinkQueue;
+
+/* False if it is gone. */
+bool link_read_queue(int ifindex, LinkQueue *queue);
+
+/*
+ * Sets both. It takes a fraction of a millisecond, in which the kernel drops
+ * what is sent into an interface that is up: a change of txqueuelen takes its
+ * queue discipline away for a moment (net/sched/sch_generic.c,
+ * dev_qdisc_change_tx_queue_len()). What a TAP's queue holds stays, as far as
+ * it fits.
+ */
+bool link_set_queue(int ifindex, const LinkQueue *queue, GError **errp);
+
 typedef struct LinkState {
     int ifindex;         /* 0: there is none of that name */
     bool up;             /* IFF_UP: it takes frames */

@@ -51,6 +51,26 @@ uint32_t tap_queue_length(const Tap *self)
     return MAX(self->link.state.txqueuelen, 1);
 }
 
+bool tap_has_reader(const Tap *self)
+{
+    return self->link.state.ifindex > 0 && self->link.state.carrier;
+}
+
+bool tap_read_queue(const Tap *self, LinkQueue *queue)
+{
+    return self->link.state.ifindex > 0 &&
+           link_read_queue(self->link.state.ifindex, queue);
+}
+
+bool tap_set_queue(Tap *self, const LinkQueue *queue, GError **errp)
+{
+    if (!link_set_queue(self->link.state.ifindex, queue, errp)) {
+        return false;
+    }
+    self->link.state.txqueuelen = queue->length; /* before the news comes */
+    return true;
+}
+
 Capture *tap_add_capture(Tap *self, unsigned directions,
                          const CaptureHandlers *handlers, void *opaque,
                          GError **errp)

@@ -32,6 +32,13 @@ bool tap_read_counters(const Tap *tap, LinkCounters *counters);
 /* Packets that its queue holds (txqueuelen), never 0. */
 uint32_t tap_queue_length(const Tap *tap);
 
+/* Somebody has the other end open: what its queue holds is not lost. */
+bool tap_has_reader(const Tap *tap);
+
+/* See link.h: what the host sends meanwhile may be lost. */
+bool tap_read_queue(const Tap *tap, LinkQueue *queue);
+bool tap_set_queue(Tap *tap, const LinkQueue *queue, GError **errp);
+
 /* A capture that follows the interface; freed by tap_remove_capture(). */
 Capture *tap_add_capture(Tap *tap, unsigned directions,
                          const CaptureHandlers *handlers, void *opaque,

@@ -80,6 +80,10 @@ void flood_look(Flood *self)
         return;
     }
     loop_timer_cancel(&self->looker);
+    capture_drain(self->capture);
+    if (self->running && self->fresh == 0) {
+        return; /* the counters have nothing to tell */
+    }
     do {
         since = flood_read(self);
         capture_drain(self->capture);

@@ -240,7 +240,7 @@ void record_live(SwitchoverRecord *self, const PacketBatch *batch, bool running,
         flows_arrived(&self->flows, flow_classify(packet->data, packet->len),
                       MAX(time_us, self->resume_us), running);
     }
-    if (running && waiting > 0) {
+    if (waiting > 0) {
         self->overtaking += batch->n;
     }
 }

@@ -160,12 +160,31 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
     witness_refused(self->witness, refused);
 }
 
+/* While it is raised, the kernel drops what the network sends. That does no
+ * harm as long as it is what reaches the old host as well. */
+static bool sink_may_raise(void *opaque)
+{
+    const Sink *self = opaque;
+
+    return self->vm->known && !self->vm->running &&
+           !witness_sees_unicast(self->witness);
+}
+
+static void sink_raised(void *opaque, uint64_t lost)
+{
+    const Sink *self = opaque;
+
+    flood_injected(self->flood, 0, lost);
+}
+
 static const InjectorHandlers sink_injector_handlers = {
     .injected = sink_injected,
     .passed = sink_passed,
     .refused = sink_refused,
     .round_done = sink_round_done,
     .counted = sink_counted,
+    .may_raise = sink_may_raise,
+    .raised = sink_raised,
 };
 
 static void sink_discard(Sink *self)
@@ -237,6 +256,9 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     self->witness =
         witness_new(config->tap, &self->record, sink_queue(self), self->flood);
     self->stood = self->vm->known && !self->vm->running;
+    if (config->raise_queue) {
+        injector_allow_raise(self->injector);
+    }
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
     return self;
@@ -247,9 +269,9 @@ void sink_free(Sink *self)
     if (self) {
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
+        injector_free(self->injector);
         witness_free(self->witness);
         flood_free(self->flood);
-        injector_free(self->injector);
         g_free(self);
     }
 }

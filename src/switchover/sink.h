@@ -15,6 +15,7 @@ typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
     bool dedup;         /* leave out what the network delivers by itself */
+    bool raise_queue;   /* make the TAP's queue longer for a large backlog */
     uint64_t hold_size; /* bytes */
     /* There is room again after sink_is_full(). */
     void (*room)(void *opaque);

@@ -48,9 +48,11 @@ static void source_refused(void *opaque, const PacketRecord *record,
 static uint64_t source_injector_room(void *opaque)
 {
     Source *self = opaque;
+    PaceQueue queue = {tap_queue_length(self->config.tap), 0};
 
     source_take_sample(self);
-    return pace_share(self->ledger.content, tap_queue_length(self->config.tap));
+    return pace_share(self->ledger.content, queue,
+                      packet_queue_count(injector_queue(self->injector)));
 }
 
 static void source_injector_counted(void *opaque, uint64_t accepted,

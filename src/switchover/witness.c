@@ -5,6 +5,9 @@
 
 /* So long it looks on when nothing is held any more. */
 #define LINGER_US 1000000
+/* A network that has learned where the VM is sends it something in that time,
+ * if there is anything to lose. */
+#define UNICAST_US 100000
 
 struct Witness {
     Tap *tap;
@@ -13,6 +16,7 @@ struct Witness {
     Flood *flood;     /* or NULL */
     Capture *capture; /* without it */
     bool looking;
+    int64_t unicast_us; /* when it saw some while the VM stood (monotonic) */
     LoopTimer timer;
     bool measuring;       /* since the VM runs, until it stops to look */
     uint64_t drops_start; /* the TAP's, and ours, at the resume */
@@ -24,10 +28,16 @@ static void witness_see(void *opaque, const PacketBatch *batch)
     Witness *self = opaque;
     const Vm *vm = tap_netdev(self->tap)->vm;
 
-    if (self->looking) {
-        record_live(self->record, batch, vm->known && vm->running,
-                    packet_queue_count(self->queue));
+    if (!self->looking) {
+        return;
     }
+    for (unsigned i = 0; i < batch->n && !vm->running; i++) {
+        if (!(batch->packets[i].data[0] & 1)) {
+            self->unicast_us = g_get_monotonic_time();
+        }
+    }
+    record_live(self->record, batch, vm->known && vm->running,
+                packet_queue_count(self->queue));
 }
 
 static void witness_packets(void *opaque, Direction direction,
@@ -94,6 +104,17 @@ static void witness_start(Witness *self)
                                         &witness_handlers, self, NULL);
     }
     self->looking = true;
+}
+
+bool witness_sees_unicast(Witness *self)
+{
+    if (self->capture) {
+        capture_drain(self->capture);
+    } else {
+        flood_look(self->flood);
+    }
+    return self->unicast_us > 0 &&
+           g_get_monotonic_time() - self->unicast_us < UNICAST_US;
 }
 
 void witness_update(Witness *self)

@@ -24,6 +24,10 @@ void witness_free(Witness *witness);
 /* Looks as the record's phase says. */
 void witness_update(Witness *witness);
 
+/* Does the network send the VM frames of its own (unicast) while it stands
+ * still? */
+bool witness_sees_unicast(Witness *witness);
+
 /* The VM runs from now on: what its TAP turns away is lost. */
 void witness_resume(Witness *witness);
 

@@ -9,6 +9,7 @@
 
 typedef struct Tap {
     uint32_t length;
+    uint32_t extra; /* of its length */
     uint64_t content;
     LinkCounters counters;
 } Tap;
@@ -46,7 +47,8 @@ static unsigned release(Tap *tap, uint64_t backlog, uint64_t speed,
             g_assert_true(tap_send(tap));
         }
         meter_enter(&pace.meter, live);
-        room = pace_room(&pace, &tap->counters, tap->length);
+        room = pace_room(&pace, &tap->counters,
+                         (PaceQueue){tap->length, tap->extra}, backlog);
         g_assert_cmpuint(room, <=, tap->length);
         for (; room > 0 && backlog > 0; room--, backlog--) {
             g_assert_true(tap_send(tap));
@@ -79,49 +81,97 @@ static void test_no_overflow(void)
 static void test_live_frames(void)
 {
     Tap slow = {.length = 1000}, fast = {.length = 1000};
+    Tap raised = {.length = 3000, .extra = 2000};
 
     release(&slow, 100000, 100, 60);
-    release(&fast, 100000, 1000, 700);
+    release(&fast, 100000, 1000, 450);
+    release(&raised, 100000, 2000, 990);
+}
+
+/* What waits goes in at once if it fits into half of the queue, and into all
+ * that was made for it. */
+static void test_whole(void)
+{
+    static const struct {
+        PaceQueue queue;
+        uint64_t content, waiting, room;
+    } cases[] = {
+        {{1000, 0}, 0, 500, 500},
+        {{1000, 0}, 0, 501, 250},
+        {{1000, 0}, 100, 400, 400},
+        {{1000, 0}, 100, 401, 150},
+        {{1000, 0}, 500, 1, 0},
+        {{10, 0}, 0, 5, 5},
+        {{10, 0}, 0, 6, 2},
+        {{1, 0}, 0, 1, 1},
+        {{1, 0}, 1, 1, 0},
+        {{3000, 2000}, 0, 1999, 2000},
+        {{3000, 2000}, 0, 90000, 2000},
+        {{3000, 2000}, 1500, 1, 500},
+        {{3000, 2000}, 2500, 1, 0},
+    };
+
+    for (unsigned i = 0; i < G_N_ELEMENTS(cases); i++) {
+        g_assert_cmpuint(
+            pace_share(cases[i].content, cases[i].queue, cases[i].waiting), ==,
+            cases[i].room);
+    }
 }
 
 /* Frames that lay in the queue before we began show once they are taken. */
 static void test_learns_base(void)
 {
     Tap tap = {.length = 100, .content = 40};
+    PaceQueue queue = {100, 0};
     Pace pace;
 
     pace_init(&pace);
-    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 25);
+    g_assert_cmpuint(pace_room(&pace, &tap.counters, queue, 900), ==, 25);
     tap_take(&tap, 40);
     for (unsigned i = 0; i < METER_EXCESS_SAMPLES; i++) {
-        g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 25);
+        g_assert_cmpuint(pace_room(&pace, &tap.counters, queue, 900), ==, 25);
     }
     for (unsigned i = 0; i < 15; i++) {
         tap_send(&tap);
     }
     meter_enter(&pace.meter, 15);
-    g_assert_cmpuint(pace_room(&pace, &tap.counters, 100), ==, 10);
+    g_assert_cmpuint(pace_room(&pace, &tap.counters, queue, 900), ==, 10);
 }
 
+static uint64_t retry_after(Pace *pace, LinkCounters *counters, uint64_t taken)
+{
+    counters->tx_packets += taken;
+    pace_room(pace, counters, (PaceQueue){1000, 0}, 900);
+    return pace_retry_us(pace);
+}
+
+/* Seldom while the guest takes nothing, soon again when it does, and sooner
+ * while it takes most of what is ours between two looks. */
 static void test_retry(void)
 {
     LinkCounters counters = {0};
-    uint64_t first;
+    uint64_t first, last;
     Pace pace;
 
     pace_init(&pace);
-    counters.tx_packets = 1;
-    pace_room(&pace, &counters, 10);
-    first = pace_retry_us(&pace);
+    first = retry_after(&pace, &counters, 100);
+    last = first;
     for (unsigned i = 0; i < 20; i++) {
-        uint64_t before = pace_retry_us(&pace);
-
-        pace_room(&pace, &counters, 10);
-        g_assert_cmpuint(pace_retry_us(&pace), >=, before);
+        g_assert_cmpuint(retry_after(&pace, &counters, 0), >=, last);
+        last = pace_retry_us(&pace);
     }
-    g_assert_cmpuint(pace_retry_us(&pace), <=, 10000);
-    counters.tx_packets++;
-    pace_room(&pace, &counters, 10);
+    g_assert_cmpuint(last, >, first);
+    g_assert_cmpuint(last, <=, 10000);
+    g_assert_cmpuint(retry_after(&pace, &counters, 100), ==, first);
+    for (unsigned i = 0; i < 20; i++) {
+        last = retry_after(&pace, &counters, 200);
+        g_assert_cmpuint(last, >, 0);
+    }
+    g_assert_cmpuint(last, <, first / 4);
+    g_assert_cmpuint(retry_after(&pace, &counters, 100), ==, last);
+    for (unsigned i = 0; i < 20; i++) {
+        retry_after(&pace, &counters, 1);
+    }
     g_assert_cmpuint(pace_retry_us(&pace), ==, first);
 }
 
@@ -130,6 +180,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/pace/no-overflow", test_no_overflow);
     g_test_add_func("/pace/live-frames", test_live_frames);
+    g_test_add_func("/pace/whole", test_whole);
     g_test_add_func("/pace/learns-base", test_learns_base);
     g_test_add_func("/pace/retry", test_retry);
     return g_test_run();

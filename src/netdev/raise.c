@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "netdev/raise.h"
+
+#include "base/log.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOTE "tapferry: txqueuelen was %u"
+
+static void raise_note(char *alias, uint32_t usual)
+{
+    g_snprintf(alias, IFALIASZ, NOTE, usual);
+}
+
+static bool raise_is_note(const char *alias, uint32_t usual)
+{
+    char note[IFALIASZ];
+
+    raise_note(note, usual);
+    return strcmp(alias, note) == 0;
+}
+
+static void raise_adopt(Raise *self)
+{
+    LinkQueue queue;
+    unsigned usual;
+
+    if (self->allowed && tap_read_queue(self->tap, &queue) &&
+        sscanf(queue.alias, NOTE, &usual) == 1 && usual > 0 &&
+        raise_is_note(queue.alias, usual) && queue.length > usual &&
+        queue.length - usual == RAISE_BY) {
+        self->usual = usual;
+        self->adopted = true;
+        log_info("tap",
+                 "%s: txqueuelen was raised by another daemon, from %u to %u",
+                 tap_ifname(self->tap), usual, queue.length);
+    }
+}
+
+void raise_init(Raise *self, Tap *tap)
+{
+    *self = (Raise){.tap = tap};
+}
+
+void raise_allow(Raise *self)
+{
+    self->allowed = true;
+    raise_adopt(self);
+}
+
+uint32_t raise_extra(const Raise *self)
+{
+    return raise_is_up(self) &&
+                   tap_queue_length(self->tap) == self->usual + RAISE_BY
+               ? RAISE_BY
+               : 0;
+}
+
+/* Sets the queue. Returns how many frames the TAP has dropped meanwhile. */
+static bool raise_set(Raise *self, const LinkQueue *queue, uint64_t *lost,
+                      GError **errp)
+{
+    LinkCounters before = {0}, after = {0};
+    bool ok;
+
+    tap_read_counters(self->tap, &before);
+    ok = tap_set_queue(self->tap, queue, errp);
+    tap_read_counters(self->tap, &after);
+    *lost = after.tx_dropped - MIN(before.tx_dropped, after.tx_dropped);
+    return ok;
+}
+
+bool raise_up(Raise *self, uint64_t *lost)
+{
+    g_autoptr(GError) error = NULL;
+    uint32_t usual;
+    LinkQueue queue;
+
+    if (!self->allowed || self->failed || raise_is_up(self) ||
+        !tap_read_queue(self->tap, &queue) || queue.length == 0 ||
+        queue.length >= RAISE_BY) {
+        return false;
+    }
+    usual = queue.length;
+    queue.length += RAISE_BY;
+    if (queue.alias[0] == '\0') {
+        raise_note(queue.alias, usual);
+    }
+    if (!raise_set(self, &queue, lost, &error)) {
+        self->failed = true;
+        log_warning("tap",
+                    "%s: %s; frames are injected at the pace of a queue of %u",
+                    tap_ifname(self->tap), error->message, usual);
+        return false;
+    }
+    self->usual = usual;
+    self->adopted = false;
+    log_info("tap", "%s: txqueuelen is raised from %u to %u",
+             tap_ifname(self->tap), usual, queue.length);
+    return true;
+}
+
+void raise_down(Raise *self, uint64_t *lost)
+{
+    g_autoptr(GError) error = NULL;
+    uint32_t usual = self->usual;
+    LinkQueue queue;
+    bool ours;
+
+    *lost = 0;
+    self->usual = 0;
+    if (usual == 0 || !tap_read_queue(self->tap, &queue)) {
+        return;
+    }
+    ours = queue.length == usual + RAISE_BY;
+    if (ours) {
+        queue.length = usual;
+    }
+    if (raise_is_note(queue.alias, usual)) {
+        queue.alias[0] = '\0';
+    }
+    if (!raise_set(self, &queue, lost, &error)) {
+        log_warning("tap", "%s: %s to %u again", tap_ifname(self->tap),
+                    error->message, usual);
+    } else if (ours) {
+        log_info("tap", "%s: txqueuelen is %u again", tap_ifname(self->tap),
+                 usual);
+    } else {
+        log_info("tap",
+                 "%s: somebody else has set txqueuelen to %u; so it stays",
+                 tap_ifname(self->tap), queue.length);
+    }
+    if (*lost > 0) {
+        log_warning("tap",
+                    "%s: the change of txqueuelen cost %" G_GUINT64_FORMAT
+                    " frames of the network's",
+                    tap_ifname(self->tap), *lost);
+    }
+}
+
+void raise_leave(Raise *self)
+{
+    if (raise_is_up(self)) {
+        log_warning("tap",
+                    "%s: txqueuelen stays %u: to change it now would cost "
+                    "frames; 'ip link set %s txqueuelen %u alias \"\"' puts it "
+                    "back",
+                    tap_ifname(self->tap), self->usual + RAISE_BY,
+                    tap_ifname(self->tap), self->usual);
+        self->usual = 0;
+    }
+}
+
+void raise_renew(Raise *self)
+{
+    self->usual = 0;
+    self->failed = false;
+    raise_adopt(self);
+}

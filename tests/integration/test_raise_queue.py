@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""For a backlog that does not go into the TAP's queue as a whole the queue
+is made longer, and put back in every ending."""
+
+import threading
+import time
+from typing import Callable, Dict
+
+import pytest
+
+from lib.frames import GUEST_MAC, numbered, numbered_range
+from lib.site import Site
+from lib.switchover import TAP, Destination
+from lib.waiting import wait_until
+from lib.wire import Peer
+
+LIVE = 1000000  # numbers of frames that the network delivers
+USUAL = 1000
+RAISED = USUAL + 16384
+NOTE = f"tapferry: txqueuelen was {USUAL}"
+BACKLOG = 3000
+
+
+def length(end: Destination) -> int:
+    """The TAP's txqueuelen."""
+    value: int = end.host.link(TAP)["txqlen"]
+    return value
+
+
+def alias(end: Destination) -> str:
+    """What the TAP's alias says."""
+    value: str = end.host.link(TAP).get("ifalias", "")
+    return value
+
+
+def wait_length(end: Destination, expected: int) -> None:
+    """Wait until the queue has this length."""
+    wait_until(lambda: length(end) == expected,
+               lambda: f"txqueuelen {expected}; it is {length(end)}")
+
+
+def start(site: Site, properties: str = "", txqueuelen: int = USUAL
+          ) -> Destination:
+    """A destination whose VM has yet to come."""
+    end = Destination(site, txqueuelen=txqueuelen)
+    end.serve()
+    listen(end, properties)
+    return end
+
+
+def listen(end: Destination, properties: str = "") -> None:
+    """Start its daemon, or another one."""
+    end.start(f"socket,path={end.site.path('wire')},server=on,wait=off",
+              properties)
+
+
+def hold(end: Destination, count: int = BACKLOG) -> Peer:
+    """Have it hold so many frames."""
+    peer = end.site.peer("wire")
+    peer.send(numbered_range(0, count))
+    end.daemon.wait_counters(held=count)
+    return peer
+
+
+def run_without_reading(end: Destination) -> None:
+    """The machine runs, and its guest is busy with something else."""
+    end.vmm.set_status("running")
+    end.vmm.emit("RESUME")
+
+
+def send_live(end: Destination, count: int) -> None:
+    """The network delivers so many frames."""
+    end.host.sender(TAP).send(numbered_range(LIVE, LIVE + count))
+
+
+def check_order(end: Destination, count: int, live: int = 0) -> None:
+    """The guest gets what was held, and then what the network sent."""
+    end.vmm.wait_count(count + live)
+    assert end.vmm.numbers() == [*range(count), *range(LIVE, LIVE + live)]
+
+
+@pytest.mark.parametrize("usual", [1000, 50, 10])
+def test_live_frames_land_behind(site: Site, usual: int) -> None:
+    """The whole backlog goes in at once, before the guest takes any of it;
+    what the network delivers from then on comes behind it, and finds as much
+    room as ever."""
+    end = start(site, txqueuelen=usual)
+    hold(end)
+    wait_length(end, usual + 16384)
+    assert alias(end) == f"tapferry: txqueuelen was {usual}"
+    before = end.tx_dropped()
+    run_without_reading(end)
+    end.daemon.wait_counters(held=0, out_netdev=BACKLOG)
+    send_live(end, usual)
+    end.vmm.read()
+    check_order(end, BACKLOG, usual)
+    assert end.tx_dropped() == before
+    wait_length(end, usual)
+    assert alias(end) == ""
+
+
+def test_small_backlog(site: Site) -> None:
+    """What fits into half of the queue goes in at once without that."""
+    end = start(site)
+    hold(end, USUAL // 2)
+    run_without_reading(end)
+    end.daemon.wait_counters(held=0)
+    send_live(end, USUAL // 2)
+    end.vmm.read()
+    check_order(end, USUAL // 2, USUAL // 2)
+    assert "txqueuelen" not in end.daemon.log
+    assert length(end) == USUAL
+
+
+def test_switched_off(site: Site) -> None:
+    """Without it the backlog is paced."""
+    end = start(site, "raise-queue=off")
+    hold(end)
+    assert length(end) == USUAL
+    run_without_reading(end)
+    end.daemon.wait_counters(out_netdev=USUAL // 4)
+    send_live(end, USUAL // 4)
+    end.vmm.read()
+    end.vmm.wait_count(BACKLOG + USUAL // 4)
+    numbers = end.vmm.numbers()
+    assert [n for n in numbers if n < LIVE] == list(range(BACKLOG))
+    assert "txqueuelen" not in end.daemon.log
+
+
+def test_long_enough(site: Site) -> None:
+    """A queue that is long already stays as it is."""
+    end = start(site, txqueuelen=20000)
+    hold(end, 12000)
+    end.resume()
+    check_order(end, 12000)
+    assert length(end) == 20000
+    assert "txqueuelen" not in end.daemon.log
+
+
+def test_without_the_right(site: Site) -> None:
+    """Who may not change it says so once, and paces."""
+    end = Destination(site)
+    end.serve()
+    end.daemon = site.daemon(
+        end.host, "destination", *end.netdev(), "-chardev",
+        f"socket,id=in0,path={site.path('wire')},server=on,wait=off",
+        "-object", "filter-redirector,id=rd0,netdev=n0,indev=in0,"
+        "out_netdev=n0",
+        inside=["setpriv", "--bounding-set", "-net_admin", "--inh-caps",
+                "-net_admin"])
+    end.daemon.wait_log("the VM is")
+    hold(end)
+    assert length(end) == USUAL
+    end.resume()
+    check_order(end, BACKLOG)
+    assert end.daemon.log.count("can not set txqueuelen") == 1
+
+
+def terminate(end: Destination) -> None:
+    """SIGTERM."""
+    end.daemon.stop()
+
+
+def delete(end: Destination) -> None:
+    """The redirector goes away."""
+    end.daemon.execute("object-del", id="rd0")
+
+
+def shut_down(end: Destination) -> None:
+    """The machine never runs."""
+    end.vmm.emit("SHUTDOWN", {"guest": True, "reason": "guest-shutdown"})
+
+
+def close(end: Destination) -> None:
+    """The VMM is gone."""
+    end.vmm.close_tap()
+    end.daemon.execute("object-del", id="rd0")
+
+
+ENDINGS: Dict[str, Callable[[Destination], None]] = {
+    "terminated": terminate, "deleted": delete, "shut-down": shut_down,
+    "closed": close}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("broadcasts", [0, 5])
+def test_ended_while_it_holds(site: Site, ending: str, broadcasts: int
+                              ) -> None:
+    """It ends before the machine runs here, and there may be frames in the
+    TAP's queue that reach every host."""
+    end = start(site)
+    hold(end)
+    wait_length(end, RAISED)
+    end.host.sender(TAP).send([b"\xff" * 6 + frame[6:] for frame in
+                               numbered_range(0, broadcasts)])
+    ENDINGS[ending](end)
+    wait_length(end, USUAL)
+    assert alias(end) == ""
+
+
+@pytest.mark.parametrize("ending", ["terminated", "deleted", "closed"])
+def test_ended_after_the_release(site: Site, ending: str) -> None:
+    """It ends when everything is over, before it is put back by itself."""
+    end = start(site)
+    hold(end)
+    end.resume()
+    check_order(end, BACKLOG)
+    ENDINGS[ending](end)
+    wait_length(end, USUAL)
+    assert alias(end) == ""
+
+
+def test_guest_that_never_reads(site: Site) -> None:
+    """Frames lie in the longer queue: putting it back would lose them, so
+    it stays, and the daemon says how to put it back."""
+    end = start(site)
+    hold(end)
+    run_without_reading(end)
+    end.daemon.wait_counters(held=0)
+    end.daemon.stop()
+    assert length(end) == RAISED
+    assert f"'ip link set {TAP} txqueuelen {USUAL} alias" in end.daemon.log
+    end.vmm.read()
+    check_order(end, BACKLOG)
+
+
+def test_busy_network(site: Site) -> None:
+    """While frames come all the time nothing is changed: that would lose
+    some.  It is put back when there is silence."""
+    end = start(site)
+    hold(end)
+    before = end.tx_dropped()
+    end.resume()
+    sender = end.host.sender(TAP)
+    over = threading.Event()
+    sent = [0]
+
+    def send() -> None:
+        while not over.wait(0.0005):
+            sender.send([numbered(LIVE + sent[0])])
+            sent[0] += 1
+
+    live = threading.Thread(target=send)
+    live.start()
+    time.sleep(1.5)
+    busy = length(end)
+    over.set()
+    live.join()
+    wait_length(end, USUAL)
+    assert busy == RAISED
+    end.vmm.wait_count(BACKLOG + sent[0])
+    assert [n for n in end.vmm.numbers() if n >= LIVE] == \
+        list(range(LIVE, LIVE + sent[0]))
+    assert end.tx_dropped() == before
+
+
+def test_network_that_has_learned(site: Site) -> None:
+    """While the network sends the machine frames of its own, which are lost
+    in a change, nothing is changed."""
+    end = start(site)
+    sender = end.host.sender(TAP)
+    over = threading.Event()
+
+    def send() -> None:
+        while not over.wait(0.002):
+            sender.send([GUEST_MAC + bytes(60)])
+
+    live = threading.Thread(target=send)
+    live.start()
+    peer = site.peer("wire")
+    peer.send(numbered_range(0, 2))
+    end.daemon.wait_counters(held=2)
+    time.sleep(0.1)
+    peer.send(numbered_range(2, BACKLOG))
+    end.daemon.wait_counters(held=BACKLOG)
+    over.set()
+    live.join()
+    assert length(end) == USUAL
+    end.resume()
+    end.daemon.wait_counters(held=0, out_netdev=BACKLOG)
+
+
+def test_somebody_elses_value(site: Site) -> None:
+    """A length that is set meanwhile by somebody else stays."""
+    end = start(site)
+    hold(end)
+    wait_length(end, RAISED)
+    end.host.ip(f"link set {TAP} txqueuelen 7000")
+    end.resume()
+    check_order(end, BACKLOG)
+    end.daemon.wait_log("somebody else has set txqueuelen to 7000")
+    assert length(end) == 7000
+    assert alias(end) == ""
+
+
+def test_somebody_elses_alias(site: Site) -> None:
+    """An alias that the interface has is left alone."""
+    end = start(site)
+    end.host.ip(f"link set {TAP} alias 'of the tenant'")
+    hold(end)
+    wait_length(end, RAISED)
+    assert alias(end) == "of the tenant"
+    end.resume()
+    check_order(end, BACKLOG)
+    wait_length(end, USUAL)
+    assert alias(end) == "of the tenant"
+
+
+@pytest.mark.parametrize("released", [False, True])
+def test_killed(site: Site, released: bool) -> None:
+    """The next daemon takes over from one that was killed, and does not take
+    the longer queue for the usual one."""
+    end = start(site)
+    hold(end)
+    wait_length(end, RAISED)
+    if released:
+        end.resume()
+        check_order(end, BACKLOG)
+    end.daemon.kill()
+    assert length(end) == RAISED
+    assert alias(end) == NOTE
+    listen(end)
+    end.daemon.wait_log("txqueuelen was raised by another daemon")
+    if not released:
+        peer = site.peer("wire")
+        peer.send(numbered_range(0, BACKLOG))
+        end.daemon.wait_counters(held=BACKLOG)
+        end.resume()
+        check_order(end, BACKLOG)
+    wait_length(end, USUAL)
+    assert alias(end) == ""
+
+
+def test_made_anew(site: Site) -> None:
+    """Another interface of that name has a length of its own."""
+    end = start(site)
+    hold(end)
+    wait_length(end, RAISED)
+    end.vmm.close_tap()
+    end.host.ip(f"link del {TAP}")
+    end.daemon.wait_log("the interface is gone")
+    end.host.drop_senders()
+    end.host.add_tap(TAP, 700)
+    end.vmm.open(TAP)
+    end.host.set_up(TAP)
+    end.resume()
+    check_order(end, BACKLOG)
+    wait_length(end, 700)
