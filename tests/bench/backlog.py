@@ -18,7 +18,7 @@ from .settings import Settings, say
 
 SIZE = 64
 GUEST_RATE = 1000000
-FRAMES_A_SECOND = 2000000  # of SECONDS: half a second means a million
+FRAMES, FRAMES_BRIEF = 1000000, 100000
 TAP = "t0"
 _QUEUE = 1000
 
@@ -80,7 +80,7 @@ class Backlog:
 
     def __init__(self, settings: Settings) -> None:
         self._rounds = settings.rounds
-        self._frames = int(FRAMES_A_SECOND * settings.seconds)
+        self._frames = FRAMES_BRIEF if settings.brief else FRAMES
         self._seconds: Dict[str, List[float]] = {name: [] for name in PEERS}
 
     def run(self) -> None:
@@ -100,8 +100,8 @@ class Backlog:
 
     def json(self) -> Json:
         """All of it."""
-        return {"frames": self._frames, "seconds": {
-            name: Spread.of(seconds).json()
+        return {str(self._frames): {
+            name: {"seconds": Spread.of(seconds).json(), "rounds": seconds}
             for name, seconds in self._seconds.items()}}
 
     def problems(self) -> List[str]:

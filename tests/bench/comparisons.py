@@ -51,6 +51,9 @@ _FILTERS: Peers = {
     "buffer, mirror": tapferry.Buffer,
     "8 mirrors": tapferry.EightMirrors,
 }
+# Of all those who appear in a comparison or another section, the others.
+THEIRS = {*_REFERENCES, *_QEMU, "nft fwd", "socat", "tcpdump, tcpreplay",
+          "tcpdump", "sendmmsg alone", "without"}
 _FILES: Peers = {"dump": Dump, "tcpdump": Tcpdump}
 
 

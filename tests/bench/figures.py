@@ -2,6 +2,7 @@
 """Medians with their spread, ratios, and how figures are written."""
 
 import dataclasses
+import math
 import statistics
 from typing import Any, Dict, List, Sequence
 
@@ -34,8 +35,10 @@ def short(value: float, digits: int = 3) -> str:
     """A number with so many significant digits, without an exponent."""
     if value == 0:
         return "0"
-    text = f"{value:.{digits}g}"
-    return f"{float(text):g}" if "e" not in text else f"{float(text):.0f}"
+    before = math.floor(math.log10(abs(value))) + 1
+    rounded = round(value, digits - before)
+    text = f"{rounded:,.{max(digits - before, 0)}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Spread:

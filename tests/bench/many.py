@@ -137,7 +137,7 @@ class Many:
 
     def __init__(self, settings: Settings) -> None:
         self._idle_s = IDLE_OF_SECONDS * settings.seconds
-        self._counts = COUNTS if settings.rounds > 1 else COUNTS[:2]
+        self._counts = COUNTS[:2] if settings.brief else COUNTS
         self._figures: Dict[int, Dict[str, float]] = {}
 
     def run(self) -> None:

@@ -14,6 +14,12 @@ class Settings:
     seconds: float = 0.5
     full: bool = False
 
+    @property
+    def brief(self) -> bool:
+        """One round is a look at whether all of it works: the long things
+        are made short."""
+        return self.rounds == 1
+
     @classmethod
     def from_environment(cls) -> "Settings":
         """What was asked for."""

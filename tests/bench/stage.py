@@ -22,7 +22,6 @@ from lib.site import Site
 from .programs import Started, own
 
 CABLES = (("a0", "a1"), ("b0", "b1"))
-COUNTER_NAMES = ("rx_bytes", "rx", "rx_errors", "rx_dropped")
 
 
 class Stage:

@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import sys
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any, Dict
 
 import pytest
 
+from bench.backlog import FRAMES_BRIEF, PEERS
 from bench.comparisons import COMPARISONS
+from bench.figures import ratio, short
+from bench.goals import goals_text
 from bench.instructions.run import compare
 from bench.latency import LINKS, RATES
 from bench.traffic import KINDS, ROADS
@@ -31,6 +35,7 @@ def run(section: str, directory: Path) -> Dict[str, Any]:
     assert done.returncode == 0, done.stdout
     stored: Dict[str, Any] = json.loads(
         (directory / "bench.json").read_text(encoding="utf-8"))
+    ElementTree.parse(directory / "bench.svg")
     found: Dict[str, Any] = stored[section]
     return found
 
@@ -77,8 +82,9 @@ def test_latency(tmp_path: Path) -> None:
 def test_backlog(tmp_path: Path) -> None:
     """Every frame of it reaches the guest."""
     found = run("backlog", tmp_path)
-    assert found["frames"] == 400000
-    assert set(found["seconds"]) == {"tapferry", "sendmmsg alone"}
+    peers = found[str(FRAMES_BRIEF)]
+    assert set(peers) == set(PEERS)
+    assert all(peer["seconds"]["low"] > 0 for peer in peers.values())
 
 
 def test_many(tmp_path: Path) -> None:
@@ -106,3 +112,21 @@ def test_traffic(guest: None, tmp_path: Path) -> None:
     for cases in found.values():
         assert {"without", "mirror", "capturing"} <= set(cases)
         assert all(case["rate"]["low"] > 0 for case in cases.values())
+
+
+def test_figures() -> None:
+    """Numbers as people read them, and ratios of medians."""
+    assert [short(value) for value in (0, 0.01234, 0.996, 1.5, 99.96,
+                                       1234.5, 1e6)] == \
+        ["0", "0.0123", "0.996", "1.5", "100", "1,230", "1,000,000"]
+    spread = ratio([2.0, 6.0, 4.0], [1.0, 2.0, 4.0])
+    assert (spread.median, spread.low, spread.high) == (2.0, 1.0, 3.0)
+
+
+def test_goals() -> None:
+    """What was not measured is left out; a bound is a bound."""
+    stored = {"many": {"1": {"rss_mib": 9.0}, "1000": {"rss_mib": 200.0}},
+              "backlog": {"100000": {}}}
+    assert [line.split()[-1] for line in
+            goals_text(stored).splitlines()[1:]] == ["yes", "no"]
+    assert not goals_text({})

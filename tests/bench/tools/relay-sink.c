@@ -105,10 +105,10 @@ static void sink_run(Sink *self, Stream *stream)
 int main(int argc, char **argv)
 {
     static Sink sink = {.fd = -1};
+    static Stream stream;
     struct sigaction action = {.sa_handler = sink_signal};
     bool vnet = argc > 4 && strcmp(argv[4], "vnet") == 0;
     int on = 1;
-    Stream stream;
 
     sink.batch = argc > 3 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
     if (sink.batch < 1 || sink.batch > BATCH) {

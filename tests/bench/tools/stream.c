@@ -16,7 +16,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 
-#define BUFFER_SIZE (256u * 1024)
 #define RETRY_NS 5000000
 
 typedef union StreamAddress {
@@ -121,11 +120,9 @@ void stream_write(int fd, const void *data, size_t len)
 
 void stream_init(Stream *stream, int fd, bool vnet)
 {
-    *stream = (Stream){.fd = fd, .vnet = vnet};
-    stream->buffer = malloc(BUFFER_SIZE);
-    if (!stream->buffer) {
-        frame_die("malloc");
-    }
+    stream->fd = fd;
+    stream->vnet = vnet;
+    stream->start = stream->end = 0;
 }
 
 bool stream_fill(Stream *stream)
@@ -137,7 +134,7 @@ bool stream_fill(Stream *stream)
     stream->end -= stream->start;
     stream->start = 0;
     n = read(stream->fd, stream->buffer + stream->end,
-             BUFFER_SIZE - stream->end);
+             STREAM_BUFFER - stream->end);
     if (n > 0) {
         stream->end += (size_t)n;
     }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define STREAM_HEADER_MAX 8
+#define STREAM_BUFFER (256 * 1024)
 
 /* The first connection that comes to @address. */
 int stream_accept(const char *address);
@@ -24,8 +25,8 @@ void stream_write(int fd, const void *data, size_t len);
 typedef struct Stream {
     int fd;
     bool vnet;
-    uint8_t *buffer;
-    size_t start, end;
+    size_t start, end; /* of what is in the buffer */
+    uint8_t buffer[STREAM_BUFFER];
 } Stream;
 
 void stream_init(Stream *stream, int fd, bool vnet);
