@@ -120,6 +120,8 @@ bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
             news->ifname = mnl_attr_get_str(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
             news->state.txqueuelen = mnl_attr_get_u32(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_NUM_TX_QUEUES) {
+            news->state.tx_queues = mnl_attr_get_u32(attr);
         }
     }
     return news->ifname != NULL;

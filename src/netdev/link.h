@@ -49,6 +49,7 @@ typedef struct LinkState {
     bool up;             /* IFF_UP: it takes frames */
     bool carrier;        /* IFF_LOWER_UP: somebody has the other end open */
     uint32_t txqueuelen; /* packets */
+    uint32_t tx_queues;  /* that it can have */
 } LinkState;
 
 typedef struct LinkWatch {

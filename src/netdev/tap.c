@@ -71,6 +71,11 @@ bool tap_set_queue(Tap *self, const LinkQueue *queue, GError **errp)
     return true;
 }
 
+bool tap_is_multi_queue(const Tap *self)
+{
+    return self->link.state.tx_queues > 1;
+}
+
 Capture *tap_add_capture(Tap *self, unsigned directions,
                          const CaptureHandlers *handlers, void *opaque,
                          GError **errp)

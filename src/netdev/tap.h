@@ -29,7 +29,7 @@ bool tap_is_up(const Tap *tap);
 /* False while there is no interface. */
 bool tap_read_counters(const Tap *tap, LinkCounters *counters);
 
-/* Packets that its queue holds (txqueuelen), never 0. */
+/* Packets that its queue holds, or each of them (txqueuelen), never 0. */
 uint32_t tap_queue_length(const Tap *tap);
 
 /* Somebody has the other end open: what its queue holds is not lost. */
@@ -38,6 +38,9 @@ bool tap_has_reader(const Tap *tap);
 /* See link.h: what the host sends meanwhile may be lost. */
 bool tap_read_queue(const Tap *tap, LinkQueue *queue);
 bool tap_set_queue(Tap *tap, const LinkQueue *queue, GError **errp);
+
+/* It can have several queues; nothing tells how many it has. */
+bool tap_is_multi_queue(const Tap *tap);
 
 /* A capture that follows the interface; freed by tap_remove_capture(). */
 Capture *tap_add_capture(Tap *tap, unsigned directions,

@@ -23,6 +23,8 @@
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
+/* The same for several queues together. */
+#define OVERLAP_MULTI 64
 /* What the VMM takes when it has said already that the machine stands still. */
 #define TAKEN_LATE_MAX 2
 
@@ -35,6 +37,13 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
         .taken = first,
         .capacity = capacity,
     };
+}
+
+void ledger_set_multi(Ledger *ledger)
+{
+    ledger->multi = true;
+    ledger->capacity = UINT32_MAX / 4; /* as many queues as there may be */
+    ledger->rest = ledger->rest_before = ledger->accepted;
 }
 
 void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
@@ -332,6 +341,11 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     if ((int64_t)(accepted - ledger->accepted) > 0) {
         ledger_locate(ledger, accepted);
     }
+    if (ledger->content == 0 && ledger->certain && !ledger->stands &&
+        !meter_is_in_doubt(&ledger->meter)) {
+        ledger->rest_before = ledger->rest;
+        ledger->rest = ledger->accepted;
+    }
     ledger_calibrate(ledger, sample);
 }
 
@@ -357,6 +371,9 @@ uint64_t ledger_history(const Ledger *ledger)
 {
     uint64_t back = LEDGER_HISTORY + ledger_doubt(ledger);
 
+    if (ledger->multi) {
+        back += ledger->accepted - ledger->rest_before;
+    }
     return ledger_number(ledger, ledger->accepted - MIN(back, ledger->accepted),
                          false);
 }
@@ -428,21 +445,28 @@ static void ledger_split_mark(Ledger *ledger, uint64_t first)
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
-    uint32_t back;
+    uint32_t back, queue;
 
     ledger_split_mark(ledger, first);
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
-    if (fixed || !ledger_swallowed(ledger, sample, &back)) {
+    if (ledger->multi) {
+        *method = LEDGER_COUNTERS;
+        back = overlap == UINT32_MAX ? OVERLAP_MULTI : overlap;
+        back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
+                              UINT32_MAX / 4);
+    } else if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
         back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
     }
     ledger->stop_accepted = ledger->accepted;
     ledger->stop_tx = sample->counters.tx_packets;
+    ledger->stop_entered = ledger->meter.entered;
+    queue = ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
     ledger->stop_full =
-        ledger->content + LEDGER_DESTROYED_MAX + SLOTS_LATE_MAX >=
-        ledger->capacity;
+        ledger->multi ||
+        ledger->content + MIN(SLOTS_LATE_MAX, queue / 2) > queue;
     ledger->stop_back = back;
     ledger->stop_fixed = fixed;
     back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
@@ -452,7 +476,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
 
 uint32_t ledger_lost_most(const Ledger *ledger)
 {
-    uint64_t later = ledger->tx_last - ledger->stop_tx;
+    uint64_t later = ledger->resume_tx - ledger->stop_tx;
 
     return ledger->stop_back +
            (ledger->stop_fixed ? 0 : (uint32_t)MIN(later, TAKEN_LATE_MAX));
@@ -466,7 +490,9 @@ void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
                      MIN(ledger->stop_back + doubt, ledger->stop_accepted);
 
     *first = ledger_number(ledger, begin, false);
-    *end = ledger_number(ledger, begin + n + doubt, true);
+    *end = !ledger->multi ? ledger_number(ledger, begin + n + doubt, true)
+           : ledger->resume_tx == ledger->stop_tx ? ledger->stop_entered
+                                                  : ledger->resume_entered;
 }
 
 void ledger_new_index(Ledger *ledger)
@@ -485,6 +511,8 @@ void ledger_resume(Ledger *ledger, uint64_t first)
 
         last->fits = MIN(last->fits, first - MIN(first, behind));
     }
+    ledger->resume_tx = ledger->tx_last;
+    ledger->resume_entered = ledger->meter.entered;
     ledger->stands = false;
     ledger->content_least = UINT64_MAX;
 }
@@ -495,7 +523,7 @@ bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)
                      ? (uint32_t)MIN(ledger->content_least, UINT32_MAX)
                      : 0;
     return *destroyed == 0 ||
-           (*destroyed <= LEDGER_DESTROYED_MAX &&
+           ((*destroyed <= LEDGER_DESTROYED_MAX || ledger->multi) &&
             ledger->content_least_samples >= LEAST_SAMPLES_MIN);
 }
 
@@ -529,16 +557,28 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)
     ledger->dropped_last += refused;
 }
 
-bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
+static const LedgerMark *ledger_find_mark(const Ledger *ledger, uint64_t number)
 {
     for (unsigned i = 0; i < ledger->n_marks; i++) {
         const LedgerMark *mark = &ledger->marks[i];
 
         if (number >= mark->first && number < mark->end) {
-            uint64_t begin = mark_begin(mark);
-
-            return number >= begin && number < begin + mark->dropped;
+            return mark;
         }
     }
-    return false;
+    return NULL;
+}
+
+bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number)
+{
+    return ledger_find_mark(ledger, number) != NULL;
+}
+
+bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
+{
+    const LedgerMark *mark = ledger_find_mark(ledger, number);
+    uint64_t begin = mark ? mark_begin(mark) : 0;
+
+    return mark && (ledger->multi ||
+                    (number >= begin && number < begin + mark->dropped));
 }

@@ -94,6 +94,12 @@ typedef struct Ledger {
     uint64_t content_most; /* what seemed to be */
     unsigned rest_samples; /* in a row that found it empty */
     int64_t rest_since_us;
+    /* The TAP has several queues: each is first in, first out, but nothing
+     * tells which frame is in which. What was seen to be nowhere under way,
+     * the VMM has taken. */
+    bool multi;
+    uint64_t rest;        /* accepted when the last sample found that */
+    uint64_t rest_before; /* the one before: that one holds for certain */
     bool frozen;       /* the present offset is kept until ledger_restart() */
     bool large_frozen; /* a frame of several buffers came since */
     uint64_t stop_accepted; /* when the VM stopped */
@@ -101,8 +107,10 @@ typedef struct Ledger {
     uint32_t stop_back;     /* so many of these the guest may not have got */
     bool stop_fixed;        /* that was given */
     bool stop_full;         /* the queue was, or nearly so */
-    uint64_t mark_tx;       /* tx_packets when the last mark was made */
-    bool stands;            /* the VM stands still: nobody empties the queue */
+    uint64_t stop_entered;  /* frames, when the VM stopped */
+    uint64_t resume_tx, resume_entered;
+    uint64_t mark_tx; /* tx_packets when the last mark was made */
+    bool stands;      /* the VM stands still: nobody empties the queue */
     /* The fewest that the queue seemed to hold since the VM resumed, and how
      * many samples found it so. */
     uint64_t content_least;
@@ -117,6 +125,10 @@ typedef enum LedgerMethod {
 /* The next frame captured has the number @first. The queue, and what the
  * kernel holds beside it, take up to @capacity frames. */
 void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity);
+
+/* From now on, what is told is that of a TAP with several queues: rather too
+ * much was not delivered than too little. */
+void ledger_set_multi(Ledger *ledger);
 
 /* @n frames were captured, the longest of them @longest bytes. */
 void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
@@ -200,9 +212,12 @@ void ledger_forget_passed(Ledger *ledger);
  * full, each of which it has counted as dropped. */
 void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);
 
-/* Was frame @number dropped by the full queue? Exact for a queue that nobody
+/* Was frame @number dropped by the full queue, or may one of several queues
+ * have dropped it? Exact for a queue that nobody
  * empties (a stopped VM), and where no two frames came between samples. */
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
+/* It came between two samples of which the second counted such frames. */
+bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number);
 static inline bool ledger_was_queued(const Ledger *ledger, uint64_t number)
 {
     return !ledger_was_dropped(ledger, number);

@@ -135,7 +135,9 @@ void source_resume(Source *self, int64_t time_us)
     } else {
         injector_set_gate(self->injector, true);
         source_return(self, self->stop_number, self->end_number,
-                      ledger_was_dropped, RECORD_RETURNED);
+                      self->unheard ? ledger_may_be_dropped
+                                    : ledger_was_dropped,
+                      RECORD_RETURNED);
     }
     self->catching_up = true;
     self->settling = SETTLE_SAMPLES + DOUBT_SAMPLES;
@@ -257,6 +259,11 @@ void source_settle(Source *self)
         (!self->injector ||
          packet_queue_count(injector_queue(self->injector)) == 0)) {
         ledger_forget_passed(&self->ledger);
+        if (self->returned > self->ledger.dropped_before - self->folded) {
+            /* Given back for fear that they were dropped. */
+            self->folded = self->ledger.dropped_before;
+            self->returned = 0;
+        }
         source_phase(self, SWITCHOVER_ARMED);
     }
 }

@@ -30,7 +30,9 @@ bool source_take_sample(Source *self)
         return false;
     }
     sample->time_us = g_get_monotonic_time();
-    sample->used_known = vm_nic_used(self->nic, &sample->used);
+    /* Of several queues, that would be the first one's. */
+    sample->used_known = !tap_is_multi_queue(self->config.tap) &&
+                         vm_nic_used(self->nic, &sample->used);
     if (!tap_read_counters(self->config.tap, &sample->counters)) {
         return false;
     }
@@ -81,6 +83,9 @@ static void source_reset_ledger(Source *self)
 {
     ledger_init(&self->ledger, source_queue(self)->next,
                 tap_queue_length(self->config.tap) + LEDGER_DESTROYED_MAX);
+    if (tap_is_multi_queue(self->config.tap)) {
+        ledger_set_multi(&self->ledger);
+    }
     self->folded = self->returned = 0;
 }
 
