@@ -42,7 +42,7 @@ FAULTS: Dict[str, Fault] = {
                       "to look, and never empties its queue", 0.1, 63 + 20,
                       ("auto-arm",), queue=True),
     "reset": Fault("the guest is reset before the migration", 0.1, 10),
-    "multi-queue": Fault("2 to 8 queues", 0.3),
+    "multi-queue": Fault("2 to 8 queues", 0.3, 200, queue=True),
     "exit-early": Fault("the old VMM ends before the network has learned",
                         0.3),
     "incoming-swallow": Fault("the new VMM loses the first frame that it "
@@ -90,7 +90,7 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               *((name, "exit-early") for name in ABORTED)}
 
 NOT_YET: FrozenSet[str] = frozenset({
-    "multi-queue", "incoming-swallow", "flood", "stale", "order", "link-cut",
+    "incoming-swallow", "flood", "stale", "order", "link-cut",
     "kill-destination", "kill-source"})
 
 NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset()
