@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the ledger share: ledger.c (numbers, samples, the used
+ * index), ledger-marks.c (which frames found the queue full), ledger-stop.c
+ * (from a stop until it is settled).
+ */
+#ifndef TF_SWITCHOVER_LEDGER_INTERNAL_H
+#define TF_SWITCHOVER_LEDGER_INTERNAL_H
+
+#include "switchover/ledger.h"
+
+/* What the VMM takes when it has said already that the machine stands still. */
+#define LEDGER_TAKEN_LATE_MAX 2
+
+/* @dropped of the frames since the last sample found the queue full; tx_packets
+ * is @tx now. */
+void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx);
+
+/* Finds the frame at position @accepted of those that entered the queue: sets
+ * @taken and what belongs to it. Within a mark the dropped frames count as its
+ * last ones, so the number is rather too low than too high. */
+void ledger_locate(Ledger *ledger, uint64_t accepted);
+
+/* The number of the frame at position @accepted of those that entered the
+ * queue; the least that it can be, or the most. */
+uint64_t ledger_number(const Ledger *ledger, uint64_t accepted, bool most);
+
+/* The queue was full before the stop, which has made room in it: then the
+ * frames that found it came from @first on. */
+void ledger_split_mark(Ledger *ledger, uint64_t first);
+
+/* The VM resumed when frame @first came, and no sample was taken since the
+ * queue was full but the one after it: then the dropped ones are the last
+ * before. */
+void ledger_bound_run(Ledger *ledger, uint64_t first);
+
+#endif

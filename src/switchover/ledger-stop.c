@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The ledger: from a stop until what it has lost is settled. */
+#include "switchover/ledger-internal.h"
+
+/* A full queue may hold less than its length: the kernel frees its slots 16 at
+ * a time (ptr_ring.h). */
+#define SLOTS_LATE_MAX 32
+/* As many samples find a queue that a running guest empties at its least. */
+#define LEAST_SAMPLES_MIN 10
+/* What is shipped again when only the counters are known (1-4 measured). */
+#define OVERLAP_DEFAULT 8
+/* The same for several queues together. */
+#define OVERLAP_MULTI 64
+
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
+                     uint32_t overlap, bool fixed, LedgerMethod *method)
+{
+    uint32_t back, queue;
+
+    ledger_split_mark(ledger, first);
+    ledger->frozen = ledger->stands = true;
+    ledger->large_frozen = false;
+    *method = LEDGER_USED_INDEX;
+    if (ledger->multi) {
+        *method = LEDGER_COUNTERS;
+        back = overlap == UINT32_MAX ? OVERLAP_MULTI : overlap;
+        back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
+                              UINT32_MAX / 4);
+    } else if (fixed || !ledger_swallowed(ledger, sample, &back)) {
+        *method = LEDGER_COUNTERS;
+        back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
+    }
+    ledger->stop_accepted = ledger->accepted;
+    ledger->stop_tx = sample->counters.tx_packets;
+    ledger->stop_entered = ledger->meter.entered;
+    queue = ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
+    ledger->stop_full =
+        ledger->multi ||
+        ledger->content + MIN(SLOTS_LATE_MAX, queue / 2) > queue;
+    ledger->stop_back = back;
+    ledger->stop_fixed = fixed;
+    back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
+    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    return ledger->taken;
+}
+
+uint32_t ledger_lost_most(const Ledger *ledger)
+{
+    uint64_t later = ledger->resume_tx - ledger->stop_tx;
+
+    return ledger->stop_back +
+           (ledger->stop_fixed ? 0
+                               : (uint32_t)MIN(later, LEDGER_TAKEN_LATE_MAX));
+}
+
+void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
+                 uint64_t *end)
+{
+    uint64_t doubt = ledger->stop_fixed ? 0 : ledger_doubt(ledger);
+    uint64_t begin = ledger->stop_accepted -
+                     MIN(ledger->stop_back + doubt, ledger->stop_accepted);
+
+    *first = ledger_number(ledger, begin, false);
+    *end = !ledger->multi ? ledger_number(ledger, begin + n + doubt, true)
+           : ledger->resume_tx == ledger->stop_tx ? ledger->stop_entered
+                                                  : ledger->resume_entered;
+}
+
+void ledger_resume(Ledger *ledger, uint64_t first)
+{
+    ledger_bound_run(ledger, first);
+    ledger->resume_tx = ledger->tx_last;
+    ledger->resume_entered = ledger->meter.entered;
+    ledger->stands = false;
+    ledger->content_least = UINT64_MAX;
+}
+
+bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)
+{
+    *destroyed = ledger->stop_full
+                     ? (uint32_t)MIN(ledger->content_least, UINT32_MAX)
+                     : 0;
+    return *destroyed == 0 ||
+           ((*destroyed <= LEDGER_DESTROYED_MAX || ledger->multi) &&
+            ledger->content_least_samples >= LEAST_SAMPLES_MIN);
+}
+
+void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
+{
+    meter_destroyed(&ledger->meter, destroyed);
+    ledger->content -= MIN(destroyed, ledger->content);
+    ledger_locate(ledger, ledger->accepted + destroyed);
+}
+
+void ledger_restart(Ledger *ledger, uint32_t lost)
+{
+    if (!ledger_is_exact(ledger) || ledger->large_frozen) {
+        ledger_new_index(ledger);
+    }
+    for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {
+        ledger->used_offsets[i] = (uint16_t)(ledger->used_offsets[i] + lost);
+    }
+    ledger->used_offset_last = (uint16_t)(ledger->used_offset_last + lost);
+    ledger->frozen = ledger->large_frozen = false;
+}
