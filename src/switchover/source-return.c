@@ -80,7 +80,7 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
         if (cursor.number >= first && record->len > 0 &&
-            (!wanted || wanted(&self->ledger, cursor.number))) {
+            wanted(&self->ledger, cursor.number)) {
             Packet packet = packet_record_view(record);
 
             record->mark |= (uint32_t)mark;
@@ -176,16 +176,15 @@ static void source_note_lost(Source *self, uint64_t first, uint64_t end)
 
 void source_carry_lost(Source *self)
 {
-    uint32_t destroyed;
+    uint32_t destroyed, n;
     uint64_t first, end;
 
-    if (self->settling == 0) {
+    ledger_find_destroyed(&self->ledger, &destroyed);
+    n = MIN(destroyed, LEDGER_DESTROYED_MAX) + self->settle_least;
+    if (self->settling == 0 || n == 0) {
         return;
     }
-    ledger_find_destroyed(&self->ledger, &destroyed);
-    ledger_lost(&self->ledger,
-                MIN(destroyed, LEDGER_DESTROYED_MAX) + self->settle_least,
-                &first, &end);
+    ledger_lost(&self->ledger, n, &first, &end);
     if (self->unheard) {
         /* What was taken since tells little of what was taken then. */
         first = self->unheard_first -
