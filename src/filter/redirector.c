@@ -629,8 +629,8 @@ static const Property redirector_props[] = {
      .flags = PROP_FIXED,
      .def = "on",
      .since = "0.1",
-     .doc = "with out_netdev: while more frames are held than go into the "
-            "interface's queue at once, make that longer (txqueuelen)"},
+     .doc = "with out_netdev: while a VM is on its way, make the interface's "
+            "queue longer (txqueuelen), so that a backlog goes in at once"},
     {.name = "hold-size",
      PROP_FIELD_SIZE(Redirector, hold_size),
      .flags = PROP_FIXED,

@@ -37,6 +37,7 @@ struct Injector {
     Pace pace;
     InjectCounts counts; /* of inject_counts(), known to the pace */
     Raise raise;
+    bool raise_wanted;
     uint64_t raised_accepted; /* .counts.accepted when it was raised */
     unsigned silent_looks;    /* in a row, for putting it back */
     uint64_t entered;         /* .pace.meter's at the last of them */
@@ -95,17 +96,28 @@ static void injector_changed_queue(Injector *self, uint64_t lost)
     }
 }
 
-/* The guest does not run, and what waits for it is more than can go in as a
- * whole. */
-static void injector_raise(Injector *self)
+bool injector_raise(Injector *self)
 {
     uint64_t lost;
 
-    if (self->live && self->handlers->may_raise &&
-        self->handlers->may_raise(self->opaque) &&
-        raise_up(&self->raise, &lost)) {
-        self->raised_accepted = self->counts.accepted;
-        injector_changed_queue(self, lost);
+    if (!raise_is_up(&self->raise) && !self->raise.failed) {
+        injector_start_live(self);
+        if (self->live && raise_up(&self->raise, &lost)) {
+            self->raised_accepted = self->counts.accepted;
+            injector_changed_queue(self, lost);
+        } else {
+            injector_stop_live(self);
+        }
+    }
+    self->raise_wanted = raise_is_up(&self->raise);
+    return self->raise_wanted || self->raise.failed;
+}
+
+void injector_lower(Injector *self)
+{
+    self->raise_wanted = false;
+    if (raise_is_up(&self->raise) && !self->timer.armed) {
+        loop_timer_set(&self->timer, SILENCE_US);
     }
 }
 
@@ -162,6 +174,8 @@ static void injector_tick(void *opaque)
     } else if (self->passing) {
         self->passing = false;
         loop_timer_set(&self->timer, LIVE_LINGER_US);
+    } else if (self->raise_wanted && raise_is_up(&self->raise)) {
+        return; /* injector_lower() */
     } else if (injector_put_back(self)) {
         injector_stop_live(self);
     } else {
@@ -394,23 +408,6 @@ static void injector_pass(Injector *self)
     injector_keep(self, done);
 }
 
-/* Frames wait for a guest that does not run. */
-static void injector_hold(Injector *self)
-{
-    uint64_t waiting = packet_queue_count(&self->queue);
-    uint64_t whole = tap_queue_length(self->tap) / 2;
-
-    if (self->open || self->handlers->room || !tap_is_up(self->tap)) {
-        return;
-    }
-    if (waiting > MIN(SMALL_BURST, whole)) {
-        injector_start_live(self); /* not when every microsecond counts */
-    }
-    if (waiting > whole) {
-        injector_raise(self);
-    }
-}
-
 void injector_run(Injector *self)
 {
     uint64_t budget = ROUND_MAX, room, before;
@@ -421,7 +418,10 @@ void injector_run(Injector *self)
         injector_pass(self);
     }
     injector_keep(self, 0);
-    injector_hold(self);
+    if (!self->open && !self->handlers->room &&
+        packet_queue_count(&self->queue) > SMALL_BURST) {
+        injector_start_live(self); /* not when every microsecond counts */
+    }
     if (self->live && !self->timer.armed) {
         loop_timer_set(&self->timer, LIVE_LINGER_US);
     }
@@ -469,7 +469,4 @@ const PacketQueue *injector_queue(const Injector *self)
 void injector_clear(Injector *self)
 {
     packet_queue_clear(&self->queue);
-    if (raise_is_up(&self->raise)) {
-        loop_timer_set(&self->timer, SILENCE_US);
-    }
 }

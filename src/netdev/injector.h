@@ -33,11 +33,8 @@ typedef struct InjectorHandlers {
     uint64_t (*room)(void *opaque);
     /* The TAP has counted that many frames of ours; NULL: of no interest. */
     void (*counted)(void *opaque, uint64_t accepted, uint64_t refused);
-    /* The guest does not run: does the network send it nothing but what
-     * reaches all hosts, so that the TAP's queue may be raised? NULL: never. */
-    bool (*may_raise)(void *opaque);
-    /* It was raised or put back, which the TAP counts as so many dropped frames
-     * that nobody has seen; NULL: of no interest. */
+    /* The TAP's queue was raised or put back, which the TAP counts as so many
+     * dropped frames that nobody has seen; NULL: of no interest. */
     void (*raised)(void *opaque, uint64_t lost);
 } InjectorHandlers;
 
@@ -45,9 +42,12 @@ Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
                        GError **errp);
 void injector_free(Injector *injector);
 
-/* While more frames are held than can go in as a whole, the TAP's queue is made
- * longer (raise.h), where may_raise() agrees. To be called once, at most. */
+/* The TAP's queue may be raised (raise.h), or has been by another daemon. */
 void injector_allow_raise(Injector *injector);
+/* Raises it for what may come to be held; false: try again later. */
+bool injector_raise(Injector *injector);
+/* It is put back when nothing waits and the network is silent. */
+void injector_lower(Injector *injector);
 
 /* Appends a copy and returns its record; injector_run() sends what may be
  * sent. */

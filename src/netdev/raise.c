@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define NOTE "tapferry: txqueuelen was %u"
+/* A host on which it takes longer to read the length is too busy to change it:
+ * the kernel would drop what comes for as long. */
+#define READ_MAX_US 500
 
 static void raise_note(char *alias, uint32_t usual)
 {
@@ -19,6 +22,15 @@ static bool raise_is_note(const char *alias, uint32_t usual)
 
     raise_note(note, usual);
     return strcmp(alias, note) == 0;
+}
+
+/* Reads the queue; false if it can't be, or not at the moment. */
+static bool raise_read(const Raise *self, LinkQueue *queue)
+{
+    int64_t start = g_get_monotonic_time();
+
+    return tap_read_queue(self->tap, queue) &&
+           g_get_monotonic_time() - start < READ_MAX_US;
 }
 
 static void raise_adopt(Raise *self)
@@ -78,8 +90,11 @@ bool raise_up(Raise *self, uint64_t *lost)
     LinkQueue queue;
 
     if (!self->allowed || self->failed || raise_is_up(self) ||
-        !tap_read_queue(self->tap, &queue) || queue.length == 0 ||
-        queue.length >= RAISE_BY) {
+        !raise_read(self, &queue)) {
+        return false;
+    }
+    if (queue.length == 0 || queue.length >= RAISE_BY) {
+        self->failed = true; /* there is no need */
         return false;
     }
     usual = queue.length;

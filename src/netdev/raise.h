@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A TAP's queue (txqueuelen), made longer for as long as a backlog needs the
+ * A TAP's queue (txqueuelen), made longer for as long as a backlog may need the
  * room: the backlog goes in at once, and what the network delivers meanwhile
  * lands behind it and finds the room that it always has.
  *
  * The kernel drops what is sent into the TAP while the length changes (see
- * link.h). So the length is raised just once, while the guest does not run,
- * and put back when nothing comes; both moments are the owner's choice.
+ * link.h), which takes long on a busy host. So the owner raises it before
+ * anything can be lost, and puts it back when nothing comes.
  *
  * The interface's alias tells the usual length meanwhile, unless it has one
  * already: a daemon that finds such a note takes over from one that was
@@ -30,7 +30,7 @@
 typedef struct Raise {
     Tap *tap;
     bool allowed;
-    bool failed;    /* it was not possible: said once */
+    bool failed;    /* it can't be, or need not */
     bool adopted;   /* by another daemon, so what the queue holds is unknown */
     uint32_t usual; /* length; 0: it is not raised by us */
 } Raise;

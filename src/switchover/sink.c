@@ -10,6 +10,10 @@
 /* So long after the last frame from the link the network is looked at, once a
  * VM runs that somebody else runs. */
 #define FLOOD_LINGER_US 60000000
+/* So long the network is looked at before the TAP's queue is raised, and until
+ * the next try. */
+#define RAISE_LOOK_US 100000
+#define RAISE_RETRY_US 1000000
 
 struct Sink {
     SinkConfig config;
@@ -22,6 +26,8 @@ struct Sink {
     bool on, when_stopped; /* sink_set_on() */
     bool full;             /* the owner was told to wait */
     bool stood;            /* the VM did, so that it may come to life here */
+    bool ran;              /* it did, here */
+    LoopTimer raiser;      /* set while the TAP's queue is to be raised */
     Account account;
     SwitchoverRecord record;
 };
@@ -160,16 +166,6 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
     witness_refused(self->witness, refused);
 }
 
-/* While it is raised, the kernel drops what the network sends. That does no
- * harm as long as it is what reaches the old host as well. */
-static bool sink_may_raise(void *opaque)
-{
-    const Sink *self = opaque;
-
-    return self->vm->known && !self->vm->running &&
-           !witness_sees_unicast(self->witness);
-}
-
 static void sink_raised(void *opaque, uint64_t lost)
 {
     const Sink *self = opaque;
@@ -183,7 +179,6 @@ static const InjectorHandlers sink_injector_handlers = {
     .refused = sink_refused,
     .round_done = sink_round_done,
     .counted = sink_counted,
-    .may_raise = sink_may_raise,
     .raised = sink_raised,
 };
 
@@ -205,10 +200,47 @@ static void sink_discard(Sink *self)
     sink_round_done(self);
 }
 
+/* The TAP's queue */
+
+/* Is a VM on its way here, so that frames may have to wait for it? */
+static bool sink_expects_vm(const Sink *self)
+{
+    return self->config.raise_queue && self->vm->known && !self->vm->running &&
+           !self->ran && self->vm->state != VM_STATE_GONE &&
+           self->vm->migration != VM_MIGRATION_NONE;
+}
+
+/* The kernel drops what the network sends while it changes the queue. That does
+ * no harm before the VM stops where it is, as long as it is nothing that is
+ * meant for the VM alone. */
+static void sink_raise(void *opaque)
+{
+    Sink *self = opaque;
+
+    if (sink_expects_vm(self) && packet_queue_count(sink_queue(self)) == 0 &&
+        (witness_sees_unicast(self->witness) ||
+         !injector_raise(self->injector))) {
+        loop_timer_set(&self->raiser, RAISE_RETRY_US);
+    }
+}
+
+static void sink_plan_raise(Sink *self)
+{
+    self->ran =
+        self->vm->running || (self->ran && self->vm->state != VM_STATE_GONE);
+    if (sink_expects_vm(self)) {
+        loop_timer_set(&self->raiser, RAISE_LOOK_US);
+    } else {
+        loop_timer_cancel(&self->raiser);
+        injector_lower(self->injector);
+    }
+}
+
 static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
     Sink *self = opaque;
 
+    sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
         sink_discard(self);
     } else if (event == VM_EVENT_RUN_STATE) {
@@ -256,8 +288,11 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     self->witness =
         witness_new(config->tap, &self->record, sink_queue(self), self->flood);
     self->stood = self->vm->known && !self->vm->running;
+    self->raiser = LOOP_TIMER_INIT;
+    loop_timer_open(&self->raiser, sink_raise, self);
     if (config->raise_queue) {
         injector_allow_raise(self->injector);
+        sink_plan_raise(self);
     }
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
@@ -269,6 +304,7 @@ void sink_free(Sink *self)
     if (self) {
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
+        loop_timer_close(&self->raiser);
         injector_free(self->injector);
         witness_free(self->witness);
         flood_free(self->flood);

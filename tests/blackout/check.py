@@ -4,6 +4,7 @@ did the guest get exactly one?  And do the daemons' books say the same?"""
 
 import collections
 import dataclasses
+import time
 from typing import Any, Deque, Dict, List, Tuple
 
 from lib.daemon import Counters
@@ -15,6 +16,8 @@ from .scenario import Scenario
 from .stage import Stage
 
 SHOWN = 8  # examples in a report
+# From a frame's arrival at a daemon to its injection.
+ORDER_SLACK_NS = 5000000
 # Where frames may be lost, as long as they are counted.
 LOSSY = {"slow", "slow-stop", "busy-arm", "kill-source"}
 SLOW = {"slow", "slow-stop", "busy-arm"}
@@ -63,6 +66,20 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "reasons": self.reasons}
 
 
+def _all_in_ns(stage: Stage) -> float:
+    """When the last frame that the destination's daemon had came to it, or
+    the last of the backlog was injected (as time.monotonic_ns())."""
+    if not stage.destination.daemon:
+        return 0
+    offset_ns = time.time_ns() - time.monotonic_ns()
+    times = [time_us for entry in
+             stage.destination.daemon.execute("query-switchover")
+             for time_us in [entry.get("arrived-last-us", 0)] + [
+                 phase["start-us"] for phase in entry["phases"]
+                 if phase["phase"] == "passing"]]
+    return max(times, default=0) * 1000 - offset_ns + ORDER_SLACK_NS
+
+
 class _Book:
     """Frames that are expected, and those that came."""
 
@@ -73,12 +90,13 @@ class _Book:
         self.sent = log_records(stage.network.log)
         self._expected: Dict[Key, Deque[int]] = \
             collections.defaultdict(collections.deque)
-        self._last: Dict[str, Tuple[int, bool]] = {}
+        self._last: Dict[Tuple[str, int], int] = {}
         self._numbers: Dict[Key, int] = {}
         self._repeats: Dict[int, Dict[Key, int]] = {}
         self.aliens: List[str] = []
-        self.carried_late: List[str] = []
-        self.late: List[str] = []
+        self.late = 0
+        self.wrong: List[str] = []
+        self._until_ns = _all_in_ns(stage)
         for number, (_, mask, failed) in enumerate(self.sent):
             if mask & ~failed:
                 verdict.sent += 1
@@ -109,18 +127,22 @@ class _Book:
                 self._in_order(numbers.popleft(), at_destination)
 
     def _in_order(self, number: int, at_destination: bool) -> None:
-        flow = self._frames[number].flow
+        """A frame that is carried may come behind a live one of its flow
+        only if that came before the daemon had it and could inject it."""
+        flow, way = self._frames[number].flow, self.sent[number][1]
+        last, live = (self._last.get((flow, each), -1)
+                      for each in (way, DESTINATION))
         # Of a tagged frame that a packet socket sends, the kernel takes the
         # length for a part of the flow when it chooses a queue.
-        carried = at_destination and self.sent[number][1] == SOURCE and \
-            not (self._queues > 1 and "-8100" in flow)
-        last, last_carried = self._last.get(flow, (-1, False))
-        if number < last:
-            self.late.append(f"{self.name(number)} after {last}")
-            if carried and last_carried:
-                self.carried_late.append(self.late[-1])
-        else:
-            self._last[flow] = number, carried
+        one_queue = self._queues == 1 or "-8100" not in flow
+        if number < max(last, live):
+            self.late += 1
+            if at_destination and one_queue and (
+                    number < last and way in (SOURCE, DESTINATION) or
+                    way == SOURCE and self.sent[live][0] > self._until_ns):
+                self.wrong.append(f"{self.name(number)} after "
+                                  f"{self.name(max(last, live))}")
+        self._last[flow, way] = max(last, number)
 
     def repeats(self) -> List[int]:
         """Frames that came again, as often as they did."""
@@ -220,7 +242,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
         lost = [number for number in lost if number not in merged]
         verdict.merged = len(merged)
     verdict.lost, verdict.repeated = len(lost), len(repeats)
-    verdict.reordered = len(book.late)
+    verdict.reordered = book.late
     if mode != "tapferry":
         return
     scenario = stage.scenario
@@ -237,9 +259,9 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     if book.aliens:
         verdict.reasons.append(
             f"{len(book.aliens)} never sent: {_some(book.aliens)}")
-    late = book.late if scenario.has("order") else book.carried_late
-    if late:
-        verdict.reasons.append(f"{len(late)} out of order: {_some(late)}")
+    if book.wrong:
+        verdict.reasons.append(
+            f"{len(book.wrong)} out of order: {_some(book.wrong)}")
     if len(book.sent) == len(stage.frames):
         verdict.reasons.append("the network ran out of frames")
     if stage.source.daemon and stage.destination.daemon:

@@ -67,8 +67,6 @@ FAULTS: Dict[str, Fault] = {
     "early": Fault("the network has learned before the VM resumes", 0.15),
     "flood": Fault("unicast frames reach both hosts for a while", 0.3),
     "stale": Fault("broadcasts reach both hosts all the time", 0.3),
-    "order": Fault("frames of a flow may not overtake each other, late "
-                   "ones and live ones included", 0.5),
     # The daemons
     "link-cut": Fault("the link breaks, with frames under way", 0.2),
     "link-stall": Fault("the link stands still for a while", 0.2),
@@ -90,7 +88,7 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               *((name, "exit-early") for name in ABORTED)}
 
 NOT_YET: FrozenSet[str] = frozenset({
-    "incoming-swallow", "flood", "stale", "order", "link-cut",
+    "incoming-swallow", "flood", "stale", "link-cut",
     "kill-destination", "kill-source"})
 
 NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset()

@@ -106,6 +106,7 @@ class Timeline:
             source.call("rate", self._scenario.guest_rate)
             self._sleep(0.02)
         source.migration("setup", "active")
+        self._stage.destination.vmm.migration("active")
         if self._scenario.faults & {"slow", "slow-stop"}:
             self._wait_armed()
             source.call("rate", self._scenario.guest_rate)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""For a backlog that does not go into the TAP's queue as a whole the queue
-is made longer, and put back in every ending."""
+"""While a machine is on its way here, its TAP's queue is made longer, so that
+a backlog goes in as a whole; it is put back in every ending."""
 
 import threading
 import time
@@ -41,10 +41,18 @@ def wait_length(end: Destination, expected: int) -> None:
 
 def start(site: Site, properties: str = "", txqueuelen: int = USUAL
           ) -> Destination:
-    """A destination whose VM has yet to come."""
+    """A destination to which a machine begins to migrate."""
     end = Destination(site, txqueuelen=txqueuelen)
     end.serve()
     listen(end, properties)
+    end.vmm.migration("active")
+    return end
+
+
+def start_raised(site: Site, usual: int = USUAL) -> Destination:
+    """Likewise, with a queue that is raised."""
+    end = start(site, txqueuelen=usual)
+    wait_length(end, usual + 16384)
     return end
 
 
@@ -84,9 +92,8 @@ def test_live_frames_land_behind(site: Site, usual: int) -> None:
     """The whole backlog goes in at once, before the guest takes any of it;
     what the network delivers from then on comes behind it, and finds as much
     room as ever."""
-    end = start(site, txqueuelen=usual)
+    end = start_raised(site, usual)
     hold(end)
-    wait_length(end, usual + 16384)
     assert alias(end) == f"tapferry: txqueuelen was {usual}"
     before = end.tx_dropped()
     run_without_reading(end)
@@ -101,15 +108,29 @@ def test_live_frames_land_behind(site: Site, usual: int) -> None:
 
 def test_small_backlog(site: Site) -> None:
     """What fits into half of the queue goes in at once without that."""
-    end = start(site)
+    end = start(site, "raise-queue=off")
     hold(end, USUAL // 2)
     run_without_reading(end)
     end.daemon.wait_counters(held=0)
     send_live(end, USUAL // 2)
     end.vmm.read()
     check_order(end, USUAL // 2, USUAL // 2)
-    assert "txqueuelen" not in end.daemon.log
     assert length(end) == USUAL
+
+
+def test_not_before_the_migration(site: Site) -> None:
+    """It is not raised while the VMM just waits, nor once frames are held:
+    frames could be lost by then."""
+    end = Destination(site)
+    end.serve()
+    listen(end)
+    hold(end)
+    end.vmm.migration("active")
+    time.sleep(0.5)
+    assert length(end) == USUAL
+    end.resume()
+    check_order(end, BACKLOG)
+    assert "txqueuelen" not in end.daemon.log
 
 
 def test_switched_off(site: Site) -> None:
@@ -130,6 +151,7 @@ def test_switched_off(site: Site) -> None:
 def test_long_enough(site: Site) -> None:
     """A queue that is long already stays as it is."""
     end = start(site, txqueuelen=20000)
+    time.sleep(0.3)
     hold(end, 12000)
     end.resume()
     check_order(end, 12000)
@@ -149,6 +171,8 @@ def test_without_the_right(site: Site) -> None:
         inside=["setpriv", "--bounding-set", "-net_admin", "--inh-caps",
                 "-net_admin"])
     end.daemon.wait_log("the VM is")
+    end.vmm.migration("active")
+    end.daemon.wait_log("can not set txqueuelen")
     hold(end)
     assert length(end) == USUAL
     end.resume()
@@ -177,22 +201,27 @@ def close(end: Destination) -> None:
     end.daemon.execute("object-del", id="rd0")
 
 
+def resume(end: Destination) -> None:
+    """The machine runs here."""
+    end.resume()
+
+
 ENDINGS: Dict[str, Callable[[Destination], None]] = {
     "terminated": terminate, "deleted": delete, "shut-down": shut_down,
-    "closed": close}
+    "closed": close, "resumed": resume}
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-@pytest.mark.parametrize("broadcasts", [0, 5])
-def test_ended_while_it_holds(site: Site, ending: str, broadcasts: int
-                              ) -> None:
-    """It ends before the machine runs here, and there may be frames in the
-    TAP's queue that reach every host."""
-    end = start(site)
-    hold(end)
-    wait_length(end, RAISED)
+@pytest.mark.parametrize("held, broadcasts", [(0, 0), (0, 5), (BACKLOG, 5)])
+def test_ended_before_it_runs(site: Site, ending: str, held: int,
+                              broadcasts: int) -> None:
+    """It ends before the machine runs here, or as soon as it does, and there
+    may be frames in the TAP's queue that reach every host."""
+    end = start_raised(site)
     end.host.sender(TAP).send([b"\xff" * 6 + frame[6:] for frame in
                                numbered_range(0, broadcasts)])
+    if held:
+        hold(end, held)
     ENDINGS[ending](end)
     wait_length(end, USUAL)
     assert alias(end) == ""
@@ -201,7 +230,7 @@ def test_ended_while_it_holds(site: Site, ending: str, broadcasts: int
 @pytest.mark.parametrize("ending", ["terminated", "deleted", "closed"])
 def test_ended_after_the_release(site: Site, ending: str) -> None:
     """It ends when everything is over, before it is put back by itself."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
     end.resume()
     check_order(end, BACKLOG)
@@ -213,7 +242,7 @@ def test_ended_after_the_release(site: Site, ending: str) -> None:
 def test_guest_that_never_reads(site: Site) -> None:
     """Frames lie in the longer queue: putting it back would lose them, so
     it stays, and the daemon says how to put it back."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
     run_without_reading(end)
     end.daemon.wait_counters(held=0)
@@ -227,7 +256,7 @@ def test_guest_that_never_reads(site: Site) -> None:
 def test_busy_network(site: Site) -> None:
     """While frames come all the time nothing is changed: that would lose
     some.  It is put back when there is silence."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
     before = end.tx_dropped()
     end.resume()
@@ -257,7 +286,9 @@ def test_busy_network(site: Site) -> None:
 def test_network_that_has_learned(site: Site) -> None:
     """While the network sends the machine frames of its own, which are lost
     in a change, nothing is changed."""
-    end = start(site)
+    end = Destination(site)
+    end.serve()
+    listen(end)
     sender = end.host.sender(TAP)
     over = threading.Event()
 
@@ -267,24 +298,19 @@ def test_network_that_has_learned(site: Site) -> None:
 
     live = threading.Thread(target=send)
     live.start()
-    peer = site.peer("wire")
-    peer.send(numbered_range(0, 2))
-    end.daemon.wait_counters(held=2)
-    time.sleep(0.1)
-    peer.send(numbered_range(2, BACKLOG))
-    end.daemon.wait_counters(held=BACKLOG)
+    end.vmm.migration("active")
+    time.sleep(1.5)
+    busy = length(end)
     over.set()
     live.join()
-    assert length(end) == USUAL
-    end.resume()
-    end.daemon.wait_counters(held=0, out_netdev=BACKLOG)
+    assert busy == USUAL
+    wait_length(end, RAISED)
 
 
 def test_somebody_elses_value(site: Site) -> None:
     """A length that is set meanwhile by somebody else stays."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
-    wait_length(end, RAISED)
     end.host.ip(f"link set {TAP} txqueuelen 7000")
     end.resume()
     check_order(end, BACKLOG)
@@ -295,10 +321,13 @@ def test_somebody_elses_value(site: Site) -> None:
 
 def test_somebody_elses_alias(site: Site) -> None:
     """An alias that the interface has is left alone."""
-    end = start(site)
+    end = Destination(site)
+    end.serve()
     end.host.ip(f"link set {TAP} alias 'of the tenant'")
-    hold(end)
+    listen(end)
+    end.vmm.migration("active")
     wait_length(end, RAISED)
+    hold(end)
     assert alias(end) == "of the tenant"
     end.resume()
     check_order(end, BACKLOG)
@@ -310,9 +339,8 @@ def test_somebody_elses_alias(site: Site) -> None:
 def test_killed(site: Site, released: bool) -> None:
     """The next daemon takes over from one that was killed, and does not take
     the longer queue for the usual one."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
-    wait_length(end, RAISED)
     if released:
         end.resume()
         check_order(end, BACKLOG)
@@ -333,9 +361,8 @@ def test_killed(site: Site, released: bool) -> None:
 
 def test_made_anew(site: Site) -> None:
     """Another interface of that name has a length of its own."""
-    end = start(site)
+    end = start_raised(site)
     hold(end)
-    wait_length(end, RAISED)
     end.vmm.close_tap()
     end.host.ip(f"link del {TAP}")
     end.daemon.wait_log("the interface is gone")
