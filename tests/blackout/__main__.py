@@ -39,7 +39,7 @@ def _fault_set(text: str) -> List[str]:
         return sorted(KNOWN)
     if text == "exact":
         return sorted(name for name in ENABLED - LOSSY
-                      if not FAULTS[name].repeats)
+                      if not FAULTS[name].repeats and not FAULTS[name].queue)
     for name in names:
         if name not in KNOWN:
             raise argparse.ArgumentTypeError(f"no fault '{name}'")

@@ -169,21 +169,51 @@ def _some(names: List[str]) -> str:
     return "; ".join(names[:SHOWN]) + more
 
 
+def _dropped_by_both(stage: Stage) -> Dict[str, int]:
+    return {f"{end.name} {name}": value for end in stage.ends if end.daemon
+            for name, value in _dropped(end.counters()).items()}
+
+
+def _most_repeats(scenario: Scenario) -> int:
+    """So many frames may come twice in all."""
+    stops = sum(attempt.outcome != "cancelled-before"
+                for attempt in scenario.attempts)
+    return stops * repeats_allowed(scenario.faults,
+                                   scenario.txqueuelen[0] * scenario.queues)
+
+
+def _hidden(scenario: Scenario) -> int:
+    """So many repeats may not be seen, since an identical frame that came
+    twice stands for another that did not come."""
+    return _most_repeats(scenario) if scenario.has("identical") else 0
+
+
+def _set_merged_apart(stage: Stage, verdict: Verdict, book: _Book,
+                      lost: List[int]) -> List[int]:
+    """Of the lost frames those that are not identical ones, which the
+    destination counts as each other's copies."""
+    if not stage.destination.daemon:
+        return lost
+    excess = len(lost) - sum(_dropped_by_both(stage).values())
+    most = min(stage.destination.counters()["duplicate"], max(0, excess))
+    merged = [each for each in lost if book.is_identical(each)][:most]
+    verdict.merged = len(merged)
+    return [each for each in lost if each not in merged]
+
+
 def _check_books(stage: Stage, verdict: Verdict) -> None:
     """What the daemons have counted."""
+    dropped = _dropped_by_both(stage)
     source, target = stage.source.counters(), stage.destination.counters()
-    dropped = {f"source {name}": value
-               for name, value in _dropped(source).items()}
-    dropped |= {f"destination {name}": value
-                for name, value in _dropped(target).items()}
     verdict.counted = sum(dropped.values())
     verdict.carried = target["out_netdev"]
+    hidden = _hidden(stage.scenario)
     may_lose = stage.scenario.faults & LOSSY
     # Where a full queue makes it uncertain which frames were dropped, those
     # that come twice stand for others that did not come.
     unsure = verdict.repeated if stage.scenario.faults & {
         "slow-stop", "busy-arm", "multi-queue"} else 0
-    if not 0 <= verdict.lost - verdict.counted <= unsure and \
+    if not -hidden <= verdict.lost - verdict.counted <= unsure and \
             not stage.scenario.has("kill-source"):
         verdict.reasons.append(
             f"{verdict.lost} lost, but counted as dropped: {dropped or 0} "
@@ -204,9 +234,7 @@ def _check_delivered(stage: Stage, verdict: Verdict, source: Counters
     shipped again all the same."""
     got = stage.source.vmm.count()
     counted = source["delivered"] + source["reinjected"]
-    # An identical frame that came twice may stand for one that was merged.
-    hidden = stage.destination.counters()["duplicate"] \
-        if stage.scenario.has("identical") else 0
+    hidden = _hidden(stage.scenario) + verdict.merged
     if not counted <= got <= counted + verdict.repeated + hidden:
         verdict.reasons.append(
             f"the source counts {source['delivered']} delivered and "
@@ -236,11 +264,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
             book.take(got, end is stage.destination)
     lost = book.lost()
     repeats = book.repeats()
-    if stage.destination.daemon:
-        merged = [number for number in lost if book.is_identical(number)
-                  ][:stage.destination.counters()["duplicate"]]
-        lost = [number for number in lost if number not in merged]
-        verdict.merged = len(merged)
+    lost = _set_merged_apart(stage, verdict, book, lost)
     verdict.lost, verdict.repeated = len(lost), len(repeats)
     verdict.reordered = book.late
     if mode != "tapferry":
@@ -249,10 +273,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     verdict.examples = _some([book.name(number) for number in lost])
     if lost and not scenario.faults & LOSSY:
         verdict.reasons.append(f"{len(lost)} lost: {verdict.examples}")
-    stops = sum(attempt.outcome != "cancelled-before"
-                for attempt in scenario.attempts)
-    if verdict.repeated > stops * repeats_allowed(
-            scenario.faults, scenario.txqueuelen[0] * scenario.queues):
+    if verdict.repeated > _most_repeats(scenario):
         verdict.reasons.append(
             f"{verdict.repeated} repeated: "
             f"{_some([book.name(n) for n in repeats])}")

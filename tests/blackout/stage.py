@@ -2,6 +2,7 @@
 """The stage of a blackout: two hosts with a TAP and a VMM each, the network
 that sends to them, and two daemons with the link between them."""
 
+import os
 from pathlib import Path
 from typing import Dict, List, Optional
 
@@ -18,6 +19,8 @@ from .scenario import Scenario
 TAP = "tap0"
 PORT = 7700
 ADDRESSES = "10.99.0.1", "10.99.0.2"
+# Of the daemons; a little less than those of VMM and network.
+PRIORITY = -8
 LINK_FAULTS = {"link-cut", "link-stall"}
 
 
@@ -120,9 +123,11 @@ class Stage:
     def _start(self, end: End, *options: str) -> Daemon:
         # LeakSanitizer, if there is one, would trace, and the sandbox
         # forbids it.
-        return self.site.daemon(
+        daemon = self.site.daemon(
             end.host, end.name, "-sandbox", "on", *options,
             inside=["/usr/bin/env", "ASAN_OPTIONS=detect_leaks=0"])
+        os.setpriority(os.PRIO_PROCESS, daemon.pid, PRIORITY)
+        return daemon
 
     def _start_source(self) -> Daemon:
         arm = "auto" if self.scenario.has("auto-arm") else "always"
