@@ -94,9 +94,10 @@ def _block(name: str, samples: Dict[str, List[Sample]]) -> str:
 
 
 def _cpu_text(samples: Sequence[Sample]) -> str:
-    return ", ".join(
-        f"{name} {Spread.of([each.cpu_us[name] for each in samples]).median:.2f}"
-        for name in sorted(samples[0].cpu_us, reverse=True)) or "-"
+    medians = {name: Spread.of([each.cpu_us[name] for each in samples]).median
+               for name in sorted(samples[0].cpu_us, reverse=True)}
+    return ", ".join(f"{name} {median:.2f}"
+                     for name, median in medians.items()) or "-"
 
 
 def _of(samples: Sequence[Sample], field: str) -> List[float]:
