@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-from lab.errors import Unavailable
+from lab.errors import LabError, Unavailable
 from lib.daemon import Daemon
 from lib.hosts import Host, connect
 from lib.site import Site
@@ -21,6 +21,7 @@ from .programs import Started, needed, own
 from .settings import Settings, say
 
 WITHOUT = "without"
+ARMED = "armed, no migration"
 _SERVER_S = 60.0
 SMALL_PAYLOAD = 22  # bytes: a frame of 64
 UNITS = {"TCP": ("Gbit/s", 1e9), "UDP, 64 B": ("k/s", 1e3)}
@@ -81,7 +82,8 @@ class Road:
 
     @contextlib.contextmanager
     def daemon(self, name: str) -> Iterator[None]:
-        """With this daemon, or without one."""
+        """With this daemon, or without one.  All but one that is armed must
+        have seen the traffic."""
         if name == WITHOUT:
             yield
             return
@@ -97,6 +99,10 @@ class Road:
                     *self.options[name]]) as daemon:
                 daemon.wait_connected("l0")
                 yield
+                counters = daemon.counters("f0")
+        seen = counters["packets-tx"] + counters.get("in_netdev", 0)
+        if (seen > 0) == (name == ARMED):
+            raise LabError(f"{name}: {seen} frames seen")
 
     def before(self, name: str) -> List[str]:
         """Objects that a daemon's netdev needs."""
@@ -134,7 +140,7 @@ class Machine(Road):
         self.ifname, self.target = TAP, ADDRESS
         self.options = {
             "mirror": self.options["mirror"],
-            "armed, no migration": ["-object", f"{_REDIRECTOR},arm=auto"],
+            ARMED: ["-object", f"{_REDIRECTOR},arm=auto"],
             "capturing": self.options["capturing"],
         }
 
