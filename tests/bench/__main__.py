@@ -21,7 +21,7 @@ from .path import Throughput
 from .picture import draw
 from .profile import Profile
 from .settings import Settings
-from .store import machine
+from .store import about, machine
 from .traffic import Traffic
 
 SECTIONS: List[Any] = [Throughput, Latency, Backlog, Many, Traffic]
@@ -56,8 +56,7 @@ def main() -> int:
         print(f"\n{section.text()}\n", flush=True)
         stored[name] = section.json()
         problems += section.problems()
-    stored["machine"]["load_after"] = os.getloadavg()[0]
-    print(f"{goals_text(stored)}\n")
+    print(*about(stored["machine"]), "", goals_text(stored), "", sep="\n")
     _write(stored)
     for problem in problems:
         print(f"bench: {problem}", file=sys.stderr)

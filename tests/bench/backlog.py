@@ -14,7 +14,7 @@ from lib.site import Site
 
 from .figures import Json, Spread, table
 from .programs import Started, own
-from .settings import Settings, say
+from .settings import Settings, noted, say
 
 SIZE = 64
 GUEST_RATE = 1000000
@@ -81,16 +81,19 @@ class Backlog:
     def __init__(self, settings: Settings) -> None:
         self._rounds = settings.rounds
         self._frames = FRAMES_BRIEF if settings.brief else FRAMES
-        self._seconds: Dict[str, List[float]] = {name: [] for name in PEERS}
+        self._seconds: Dict[str, List[float]] = {}
+        self._problems: List[str] = []
 
     def run(self) -> None:
         """Measure."""
         for _ in range(self._rounds):
             for name, peer in PEERS.items():
-                with contextlib.redirect_stdout(io.StringIO()), \
+                with noted(self._problems, f"backlog, {name}"), \
+                        contextlib.redirect_stdout(io.StringIO()), \
                         Site() as site:
-                    self._seconds[name].append(peer(site, self._frames))
-                say(f"backlog, {name}: {self._seconds[name][-1]:.2f} s")
+                    seconds = peer(site, self._frames)
+                    say(f"backlog, {name}: {seconds:.2f} s")
+                    self._seconds.setdefault(name, []).append(seconds)
 
     def text(self) -> str:
         """The table."""
@@ -105,5 +108,5 @@ class Backlog:
             for name, seconds in self._seconds.items()}}
 
     def problems(self) -> List[str]:
-        """A frame that is missing ends the run, so there are none."""
-        return []
+        """Where a frame is missing."""
+        return self._problems

@@ -21,7 +21,7 @@ from .peers.qemu import QemuHub
 from .peers.reference import Reference
 from .peers.tapferry import Tapferry
 from .programs import Started, own
-from .settings import Settings, say
+from .settings import Settings, noted, say
 from .stage import Stage
 
 RATES = (1000, 50000, 200000)
@@ -61,6 +61,7 @@ class Latency:
         self._settings = settings
         self._samples: Dict[Tuple[int, str], List[Dict[str, Any]]] = {}
         self._missing: Dict[str, str] = {}
+        self._problems: List[str] = []
 
     def run(self) -> None:
         """Measure."""
@@ -70,7 +71,8 @@ class Latency:
             for _ in range(self._settings.rounds):
                 for case in cases:
                     if case.name not in self._missing:
-                        self._one(stage, case)
+                        with noted(self._problems, f"latency, {case}"):
+                            self._one(stage, case)
 
     def _one(self, stage: Stage, case: _Case) -> None:
         maker = LINKS[case.link][case.name]
@@ -104,7 +106,8 @@ class Latency:
 
     def problems(self) -> List[str]:
         """Who delivered nothing, or more than was sent."""
-        return [f"latency, {rate}/s, {name}: {sample}"
+        return self._problems + [
+            f"latency, {rate}/s, {name}: {sample}"
                 for (rate, name), samples in self._samples.items()
                 for sample in samples
                 if not 0 < sample["received"] <= sample["sent"]]

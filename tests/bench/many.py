@@ -22,7 +22,7 @@ from lib.waiting import wait_until
 
 from .cpu import cpu_ns, resident_mib
 from .figures import Json, short, table
-from .settings import Settings, say
+from .settings import Settings, noted, say
 
 COUNTS = (1, 10, 100, 1000)
 IDLE_OF_SECONDS = 4  # times SECONDS
@@ -139,15 +139,17 @@ class Many:
         self._idle_s = IDLE_OF_SECONDS * settings.seconds
         self._counts = COUNTS[:2] if settings.brief else COUNTS
         self._figures: Dict[int, Dict[str, float]] = {}
+        self._problems: List[str] = []
 
     def run(self) -> None:
         """Measure."""
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         for count in self._counts:
-            with contextlib.redirect_stdout(io.StringIO()), Site() as site:
+            with noted(self._problems, f"{count} TAPs"), \
+                    contextlib.redirect_stdout(io.StringIO()), Site() as site:
                 self._figures[count] = _measure(site, count, self._idle_s)
-            say(f"{count} TAPs: {self._figures[count]}")
+                say(f"{count} TAPs: {self._figures[count]}")
 
     def text(self) -> str:
         """The table."""
@@ -164,5 +166,5 @@ class Many:
                 for count, figures in self._figures.items()}
 
     def problems(self) -> List[str]:
-        """A daemon that does not start ends the run, so there are none."""
-        return []
+        """Where a daemon did not start or did not answer."""
+        return self._problems

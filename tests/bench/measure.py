@@ -5,11 +5,13 @@ import dataclasses
 import time
 from typing import Dict, Optional, Tuple
 
+from lib.waiting import wait_until
+
 from .cpu import cpu_ns
 from .peers.peer import Peer
 
 WARM_UP_S = 0.15
-TAIL_S = 0.05
+LONGEST_S = 60.0
 
 
 @dataclasses.dataclass
@@ -36,14 +38,14 @@ def measure(peer: Peer, seconds: float) -> Sample:
     """Flood a peer that has not started yet."""
     with peer:
         before = peer.delivered()
-        flood = peer.stage.flood(peer.entrance, peer.load.size,
-                                 WARM_UP_S + seconds + TAIL_S)
+        flood = peer.stage.flood(peer.entrance, peer.load.size, LONGEST_S)
         with flood:
+            wait_until(lambda: peer.delivered() > before, "the first frame")
             time.sleep(WARM_UP_S)
             begin = _read(peer)
             time.sleep(seconds)
             end = _read(peer)
-            result = flood.result()
+            result = flood.stop()
         peer.settle(result["sent"])
         delivered = peer.delivered() - before
         account = peer.finish()

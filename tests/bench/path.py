@@ -11,7 +11,7 @@ from lab.errors import Unavailable
 from .comparisons import COMPARISONS, Comparison
 from .figures import Json, Spread, ratio, table
 from .measure import Sample, measure
-from .settings import Settings, say
+from .settings import Settings, noted, say
 from .stage import Stage
 
 class Throughput:
@@ -23,6 +23,7 @@ class Throughput:
         self._settings = settings
         self._samples: Dict[str, Dict[str, List[Sample]]] = {}
         self._missing: Dict[str, str] = {}
+        self._problems: List[str] = []
 
     def run(self) -> None:
         """Measure.  The order turns with the rounds, so that nobody always
@@ -40,16 +41,19 @@ class Throughput:
         for name in names[turn:] + names[:turn]:
             if name in self._missing:
                 continue
-            try:
-                sample = measure(
-                    comparison.peers[name](stage, comparison.load),
-                    self._settings.seconds)
-            except Unavailable as why:
-                self._missing[name] = str(why)
-                continue
-            say(f"{comparison.name}, {name}: {sample.pps:,.0f}/s")
-            self._samples.setdefault(comparison.name, {}).setdefault(
-                name, []).append(sample)
+            with noted(self._problems, f"{comparison.name}, {name}"):
+                self._one(stage, comparison, name)
+
+    def _one(self, stage: Stage, comparison: Comparison, name: str) -> None:
+        try:
+            sample = measure(comparison.peers[name](stage, comparison.load),
+                             self._settings.seconds)
+        except Unavailable as why:
+            self._missing[name] = str(why)
+            return
+        say(f"{comparison.name}, {name}: {sample.pps:,.0f}/s")
+        self._samples.setdefault(comparison.name, {}).setdefault(
+            name, []).append(sample)
 
     def text(self) -> str:
         """The tables."""
@@ -67,7 +71,8 @@ class Throughput:
 
     def problems(self) -> List[str]:
         """Where frames are missing in somebody's account, or none came."""
-        return [f"{name}, {peer}: {sample}"
+        return self._problems + [
+            f"{name}, {peer}: {sample}"
                 for name, peers in self._samples.items()
                 for peer, samples in peers.items() for sample in samples
                 if sample.unaccounted or not sample.delivered]
@@ -94,9 +99,10 @@ def _block(name: str, samples: Dict[str, List[Sample]]) -> str:
 
 
 def _cpu_text(samples: Sequence[Sample]) -> str:
-    return ", ".join(
-        f"{name} {Spread.of([each.cpu_us[name] for each in samples]).median:.2f}"
-        for name in sorted(samples[0].cpu_us, reverse=True)) or "-"
+    medians = {name: Spread.of([each.cpu_us[name] for each in samples]).median
+               for name in sorted(samples[0].cpu_us, reverse=True)}
+    return ", ".join(f"{name} {median:.2f}"
+                     for name, median in medians.items()) or "-"
 
 
 def _of(samples: Sequence[Sample], field: str) -> List[float]:

@@ -8,6 +8,7 @@ from typing import List, Sequence
 
 from .comparisons import THEIRS
 from .figures import Json, short
+from .store import about
 
 _WIDTH, _ROW, _LABEL, _VALUE, _GAP = 760, 22, 210, 110, 18
 _BAR = _WIDTH - _LABEL - _VALUE
@@ -112,17 +113,11 @@ def _curves(many: Json) -> List[Panel]:
 
 def draw(stored: Json) -> str:
     """The picture as SVG."""
-    machine = stored["machine"]
     lines: List[str] = []
     top = 66.0
     for panel in _panels(stored):
         lines += _panel(panel, top)
         top += (len(panel.bars) + 1) * _ROW + _GAP
-    about = (
-        f"{machine['processors']} x {machine['model']}, Linux "
-        f"{machine['kernel']}, {machine['qemu']}",
-        f"{machine['time']}, load before {machine['load_before']:.1f} and "
-        f"after {machine['load_after']:.1f}, {machine['commit'][:12]}")
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH + 24}" '
         f'height="{top:.0f}" viewBox="-12 0 {_WIDTH + 24} {top:.0f}">',
@@ -132,5 +127,5 @@ def draw(stored: Json) -> str:
         f"of {stored['rounds']} rounds, and their range</text>",
         *(f'<text class="small" x="0" y="{35 + 16 * number}">'
           f"{html.escape(line)}</text>"
-          for number, line in enumerate(about)),
+          for number, line in enumerate(about(stored["machine"]))),
         *lines, "</svg>", ""])

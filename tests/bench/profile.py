@@ -17,7 +17,7 @@ from .programs import needed
 from .settings import Settings, say
 from .stage import Stage
 
-SIZES = (64, 1500)
+SIZES = (64, 1500, 60000)
 SHOWN = 15
 _LINE = re.compile(r"\s*([\d.]+)%\s+(\S+)\s+\[.\]\s+(\S+)")
 Symbols = List[Tuple[float, str, str]]  # percent, where, what

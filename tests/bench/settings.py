@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """How much is measured, from the environment."""
 
+import contextlib
 import dataclasses
 import os
 import sys
+from typing import Iterator, List
+
+from lab.errors import LabError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,17 @@ class Settings:
         return cls(int(os.environ.get("ROUNDS") or cls.rounds),
                    float(os.environ.get("SECONDS") or cls.seconds),
                    os.environ.get("FULL", "") not in ("", "0"))
+
+
+@contextlib.contextmanager
+def noted(problems: List[str], what: str) -> Iterator[None]:
+    """A measurement that fails is a problem, and no reason to lose those
+    that did not."""
+    try:
+        yield
+    except (LabError, AssertionError) as why:
+        problems.append(f"{what}: {why}")
+        say(problems[-1])
 
 
 def say(text: str) -> None:

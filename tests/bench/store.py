@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from pathlib import Path
+from typing import List
 
 from lab.paths import TOP, Paths
 
@@ -40,3 +41,14 @@ def machine() -> Json:
         "commit": _output("git", "rev-parse", "HEAD") +
                   (" and changes" if changed else ""),
     }
+
+
+def about(stored: Json) -> List[str]:
+    """Two lines for who reads a run's figures."""
+    busy = stored["load_before"] > (stored["processors"] or 1) / 2
+    return [
+        f"{stored['processors']} x {stored['model']}, Linux "
+        f"{stored['kernel']}, {stored['qemu']}",
+        f"{stored['time']}, {stored['commit'][:12]}, load before "
+        f"it {stored['load_before']:.1f}"
+        f"{': others were at work on this machine' if busy else ''}"]

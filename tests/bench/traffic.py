@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import Callable, Dict, Iterator, List, Optional, Tuple
 
-from lab.errors import Unavailable
+from lab.errors import LabError, Unavailable
 from lib.daemon import Daemon
 from lib.hosts import Host, connect
 from lib.site import Site
@@ -18,9 +18,10 @@ from lib.waiting import wait_until
 from .figures import Json, Spread, ratio, table
 from .guest import ADDRESS, TAP, Guest
 from .programs import Started, needed, own
-from .settings import Settings, say
+from .settings import Settings, noted, say
 
 WITHOUT = "without"
+ARMED = "armed, no migration"
 _SERVER_S = 60.0
 SMALL_PAYLOAD = 22  # bytes: a frame of 64
 UNITS = {"TCP": ("Gbit/s", 1e9), "UDP, 64 B": ("k/s", 1e3)}
@@ -81,7 +82,8 @@ class Road:
 
     @contextlib.contextmanager
     def daemon(self, name: str) -> Iterator[None]:
-        """With this daemon, or without one."""
+        """With this daemon, or without one.  All but one that is armed must
+        have seen the traffic."""
         if name == WITHOUT:
             yield
             return
@@ -97,6 +99,10 @@ class Road:
                     *self.options[name]]) as daemon:
                 daemon.wait_connected("l0")
                 yield
+                counters = daemon.counters("f0")
+        seen = counters["packets-tx"] + counters.get("in_netdev", 0)
+        if (seen > 0) == (name == ARMED):
+            raise LabError(f"{name}: {seen} frames seen")
 
     def before(self, name: str) -> List[str]:
         """Objects that a daemon's netdev needs."""
@@ -134,7 +140,7 @@ class Machine(Road):
         self.ifname, self.target = TAP, ADDRESS
         self.options = {
             "mirror": self.options["mirror"],
-            "armed, no migration": ["-object", f"{_REDIRECTOR},arm=auto"],
+            ARMED: ["-object", f"{_REDIRECTOR},arm=auto"],
             "capturing": self.options["capturing"],
         }
 
@@ -159,6 +165,7 @@ class Traffic:
         self._settings = settings
         self._rates: Dict[Key, Dict[str, List[float]]] = {}
         self._missing: Dict[str, str] = {}
+        self._problems: List[str] = []
 
     def run(self) -> None:
         """Measure."""
@@ -176,12 +183,12 @@ class Traffic:
         cases = [WITHOUT, *road.options]
         turn = number % len(cases)
         for case in cases[turn:] + cases[:turn]:
-            with road.daemon(case):
+            with noted(self._problems, f"{name}, {case}"), road.daemon(case):
                 for kind in KINDS:
                     rate = road.iperf3(kind, 2 * self._settings.seconds)
                     say(f"{name}, {kind}, {case}: {rate:,.0f}/s")
-                    self._rates.setdefault((name, kind), {
-                        each: [] for each in cases})[case].append(rate)
+                    self._rates.setdefault((name, kind), {}).setdefault(
+                        case, []).append(rate)
 
     def text(self) -> str:
         """The table."""
@@ -189,8 +196,8 @@ class Traffic:
         for (road, kind), cases in self._rates.items():
             unit, scale = UNITS[kind]
             for case, rates in cases.items():
-                relative = "" if case == WITHOUT else ratio(
-                    rates, cases[WITHOUT]).text(digits=2)
+                relative = "" if case == WITHOUT else _relative(
+                    rates, cases).text(digits=2)
                 rows.append((f"{road}, {kind}, {case}",
                              Spread.of(rates).text(scale), unit, relative))
         text = table(("a VM's own traffic", "rate", "", "of without"), rows)
@@ -201,12 +208,18 @@ class Traffic:
         """All of it."""
         return {f"{road}, {kind}": {
             case: {"rate": Spread.of(rates).json(), "rounds": rates,
-                   "of_without": ratio(rates, cases[WITHOUT]).json()}
+                   "of_without": _relative(rates, cases).json()}
             for case, rates in cases.items()}
             for (road, kind), cases in self._rates.items()}
 
     def problems(self) -> List[str]:
         """Where nothing arrived."""
-        return [f"{road}, {kind}, {case}: nothing arrived"
+        return self._problems + [
+            f"{road}, {kind}, {case}: nothing arrived"
                 for (road, kind), cases in self._rates.items()
                 for case, rates in cases.items() if min(rates) <= 0]
+
+
+def _relative(rates: List[float], cases: Dict[str, List[float]]) -> Spread:
+    """To what it is without a daemon."""
+    return ratio(rates, cases.get(WITHOUT, rates))

@@ -7,13 +7,14 @@
  * 64 frames a sendmmsg, without a RATE (0). With one (frames/s), what is due
  * each half millisecond. COUNT ends it as well. retry: past the queueing
  * discipline, so that a full TAP refuses the frame, and again until it takes
- * it. Prints JSON: frames that the kernel took, those that it refused,
- * seconds.
+ * it. Ends on SIGTERM, too, and prints JSON: frames that the kernel took, those
+ * that it refused, seconds.
  */
 #include "frame.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,14 @@
 
 #define TICK_NS 500000
 #define RETRY_NS 20000
+
+static volatile sig_atomic_t ended;
+
+static void flood_end(int number)
+{
+    (void)number;
+    ended = 1;
+}
 
 typedef struct Flood {
     int fd;
@@ -75,7 +84,7 @@ static void flood_run(Flood *self, double seconds, double rate, uint64_t count)
     uint64_t begin = frame_now();
     uint64_t end = begin + (uint64_t)(seconds * 1e9);
 
-    while (self->sent < count && frame_now() < end) {
+    while (!ended && self->sent < count && frame_now() < end) {
         if (rate > 0) {
             flood_pace(self, rate, begin);
         } else {
@@ -94,6 +103,7 @@ int main(int argc, char **argv)
     static uint8_t frame[FRAME_MAX];
     static Flood flood;
     struct virtio_net_hdr vnet;
+    struct sigaction action = {.sa_handler = flood_end};
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     bool offloaded = size > TSO_FROM;
     int on = 1;
@@ -105,6 +115,7 @@ int main(int argc, char **argv)
               stderr);
         return 1;
     }
+    sigaction(SIGTERM, &action, NULL);
     flood.fd = frame_socket(argv[1], 0, offloaded);
     flood.retry = argc > 6 && strcmp(argv[6], "retry") == 0;
     if (flood.retry) {

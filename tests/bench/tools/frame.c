@@ -24,29 +24,14 @@ void frame_die(const char *what)
     exit(1);
 }
 
-/* Bytes of a checksum that the sender leaves to be completed. */
-static uint16_t frame_pseudo_sum(const struct iphdr *ip, size_t len)
+/* The sum of 16-bit words, from @sum on, folded. */
+static uint32_t frame_sum(uint32_t sum, const uint8_t *bytes, size_t len)
 {
-    uint32_t sum = IPPROTO_TCP + (uint32_t)len;
-    uint32_t saddr = ntohl(ip->saddr), daddr = ntohl(ip->daddr);
-
-    sum += (saddr >> 16) + (saddr & 0xffff) + (daddr >> 16) + (daddr & 0xffff);
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return htons((uint16_t)sum);
-}
-
-static uint16_t frame_ip_sum(const struct iphdr *ip)
-{
-    const uint8_t *bytes = (const uint8_t *)ip;
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < sizeof(*ip); i += 2) {
+    for (size_t i = 0; i + 1 < len; i += 2) {
         sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
     }
     sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return htons((uint16_t)~sum);
+    return (sum & 0xffff) + (sum >> 16);
 }
 
 static void frame_make_tcp(uint8_t *frame, size_t size,
@@ -69,11 +54,16 @@ static void frame_make_tcp(uint8_t *frame, size_t size,
         .ack = 1,
         .window = htons(65535),
     };
+    uint8_t *at = frame + ETH_HLEN;
 
-    ip.check = frame_ip_sum(&ip);
-    tcp.check = frame_pseudo_sum(&ip, size - ETH_HLEN - sizeof(ip));
-    memcpy(frame + ETH_HLEN, &ip, sizeof(ip));
-    memcpy(frame + ETH_HLEN + sizeof(ip), &tcp, sizeof(tcp));
+    memcpy(at, &ip, sizeof(ip));
+    ip.check = htons((uint16_t)~frame_sum(0, at, sizeof(ip)));
+    /* The sum of the pseudo-header: the rest is left to be completed. */
+    tcp.check = htons((uint16_t)frame_sum(
+        IPPROTO_TCP + (uint32_t)(size - ETH_HLEN - sizeof(ip)),
+        at + offsetof(struct iphdr, saddr), 2 * sizeof(ip.saddr)));
+    memcpy(at, &ip, sizeof(ip));
+    memcpy(at + sizeof(ip), &tcp, sizeof(tcp));
     *vnet = (struct virtio_net_hdr){
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
         .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
