@@ -16,7 +16,7 @@
 #include <linux/if_packet.h>
 
 #define SLOT_SIZE 2048u
-#define SLOTS 2048u
+#define SLOTS 4096u
 #define BLOCK_SIZE (64u * 1024)
 #define RING_SIZE ((size_t)SLOT_SIZE * SLOTS)
 /* For frames that wait in a plain socket, or are larger than a slot. */
@@ -169,10 +169,9 @@ static void packet_restore_tag(Packet *packet, uint32_t status, uint16_t tpid,
                                uint16_t tci)
 {
     if (status & TP_STATUS_VLAN_VALID) {
-        packet_restore_vlan(packet,
-                            status & TP_STATUS_VLAN_TPID_VALID ? tpid
-                                                               : ETH_P_8021Q,
-                            tci);
+        packet_restore_vlan(
+            packet, status & TP_STATUS_VLAN_TPID_VALID ? tpid : ETH_P_8021Q,
+            tci);
     }
 }
 
@@ -261,7 +260,8 @@ static CaptureTake socket_take_plain(CaptureSocket *self, CaptureBuffer *buffer,
     }
     *direction = packet_direction(&address);
     socket_read_control(self, &message, packet, losing);
-    return CAPTURE_TAKE_FRAME;
+    return message.msg_flags & MSG_TRUNC ? CAPTURE_TAKE_CUT
+                                         : CAPTURE_TAKE_FRAME;
 }
 
 static struct tpacket2_hdr *ring_slot(const CaptureSocket *self, unsigned slot)
@@ -297,9 +297,9 @@ static CaptureTake socket_take_ring(CaptureSocket *self, CaptureBuffer *buffer,
     }
     ring_prefetch(self);
     *losing = status & TP_STATUS_LOSING;
-    *direction = packet_direction((
-        const struct sockaddr_ll *)((const uint8_t *)hdr +
-                                    TPACKET_ALIGN(sizeof(*hdr))));
+    *direction = packet_direction(
+        (const struct sockaddr_ll *)((const uint8_t *)hdr +
+                                     TPACKET_ALIGN(sizeof(*hdr))));
     *packet = (Packet){
         .data = data,
         .len = hdr->tp_snaplen,

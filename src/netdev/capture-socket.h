@@ -4,7 +4,7 @@
  * memory-mapped receive ring (packet(7), TPACKET_V2).
  *
  * A plain one costs no memory but for frames that wait, and is there at once;
- * a ring costs 4 MiB and a grace period of the kernel to make, and half of the
+ * a ring costs 8 MiB and a grace period of the kernel to make, and half of the
  * time for each frame. Either hands a frame over at once. Sockets of one
  * interface can form a group, in which each frame goes to one of them: that
  * makes it possible to change from one to the other (capture-switch.h).

@@ -51,8 +51,8 @@ static int switch_prepare(CaptureSwitch *self)
         error = capture_socket_choose(&self->from, false);
     }
     if (error == 0) {
-        error = capture_socket_bind(&self->to, self->ifindex, group,
-                                    &self->filter);
+        error =
+            capture_socket_bind(&self->to, self->ifindex, group, &self->filter);
     }
     return error;
 }

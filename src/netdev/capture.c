@@ -24,10 +24,15 @@
 #define FLOOD_INTERVAL_NS 6000
 #define FLOOD_FRAMES 64
 #define FLOOD_LOOK_US 100
+/* While frames are dropped in any case: so many each time, or of so many bytes
+ * in all. */
+#define DROPS_FRAMES 256
+#define DROPS_BYTES (128 * 1024)
+#define DROPS_LOOK_US 1000
 /* So many frames that come so close together are worth a ring; so few within
  * so long are not any more. */
-#define BUSY_FRAMES 1024
-#define BUSY_INTERVAL_NS 50000
+#define BUSY_FRAMES 512
+#define BUSY_INTERVAL_NS 20000
 #define RING_IDLE_FRAMES 1024
 #define RING_IDLE_US 5000000
 
@@ -37,8 +42,8 @@ struct Capture {
     void *opaque;
     struct sock_fprog match; /* capture_set_match(), owned */
     int ifindex;
-    CaptureSocket socket; /* that frames go to */
-    CaptureSocket before; /* that they went to, while it may have some */
+    CaptureSocket socket;  /* that frames go to */
+    CaptureSocket before;  /* that they went to, while it may have some */
     CaptureSwitch *change; /* of the one to the other, under way */
     bool changeable;
     bool settled;   /* @before gets no more */
@@ -47,9 +52,11 @@ struct Capture {
     LoopTimer look;   /* runs while there is a flood, and nothing is watched */
     uint64_t counted; /* frames */
     uint64_t counted_idle;
+    uint64_t bytes;            /* of all frames */
     int64_t flood_ns, busy_ns; /* time of a frame some before this one */
     bool flooded;
-    bool busy; /* enough for a ring */
+    bool busy;    /* enough for a ring */
+    bool sparing; /* need not read all that there is */
     bool paused;
     guint unpaused; /* idle source: looks for losses behind a pause */
     bool detached;  /* by a handler, while frames are handed out */
@@ -186,9 +193,12 @@ static void capture_report_lost(Capture *self, const CaptureSocket *socket)
     }
 }
 
-/* A frame is read that came at @time_ns: is there a flood, or much to do? */
-static void capture_count(Capture *self, int64_t time_ns)
+/* A frame is read: is there a flood, or much to do? */
+static void capture_count(Capture *self, const Packet *packet)
 {
+    int64_t time_ns = packet->time_ns;
+
+    self->bytes += packet->len;
     if (++self->counted % FLOOD_FRAMES == 0) {
         self->flooded =
             time_ns - self->flood_ns < FLOOD_FRAMES * FLOOD_INTERVAL_NS;
@@ -213,11 +223,17 @@ static void capture_flush_before(Capture *self, CaptureSocket *socket,
     }
 }
 
+static bool capture_drops(const Capture *self)
+{
+    return self->handlers->drops && self->handlers->drops(self->opaque);
+}
+
 /* Reads up to *@budget frames; true if @socket has no more. */
 static bool capture_read_socket(Capture *self, CaptureSocket *socket,
                                 unsigned *budget)
 {
     CaptureTake take = CAPTURE_TAKE_FRAME;
+    uint64_t end = self->bytes + DROPS_BYTES;
 
     while (*budget > 0 && !self->detached && take != CAPTURE_TAKE_NONE) {
         Packet *packet = &self->batch.packets[self->batch.n];
@@ -232,13 +248,16 @@ static bool capture_read_socket(Capture *self, CaptureSocket *socket,
         }
         self->direction = direction;
         if (take == CAPTURE_TAKE_FRAME) {
-            capture_count(self, self->batch.packets[self->batch.n++].time_ns);
+            capture_count(self, &self->batch.packets[self->batch.n++]);
         } else if (take == CAPTURE_TAKE_CUT && !self->detached) {
             self->handlers->lost(self->opaque, 1);
         }
         *budget -= take == CAPTURE_TAKE_FRAME || take == CAPTURE_TAKE_CUT;
         if (self->batch.n == PACKET_BATCH_MAX || take == CAPTURE_TAKE_LATER) {
             capture_flush(self, socket, 0);
+            if (self->sparing && capture_drops(self)) {
+                *budget = self->bytes < end ? MIN(*budget, DROPS_FRAMES) : 0;
+            }
         }
     }
     capture_flush(self, socket, 0);
@@ -357,12 +376,13 @@ static void capture_watch_one(const Capture *self, LoopWatch *watch, bool later)
 /* Watches for frames, or looks again in a while. */
 static void capture_watch(Capture *self, bool more)
 {
-    bool later = self->flooded && !more;
+    bool drops = capture_drops(self);
+    bool later = drops || (self->flooded && !more);
 
     capture_watch_one(self, &self->watch, later);
     capture_watch_one(self, &self->watch_before, later);
     if (later && !self->paused && self->socket.fd >= 0) {
-        loop_timer_set(&self->look, FLOOD_LOOK_US);
+        loop_timer_set(&self->look, drops ? DROPS_LOOK_US : FLOOD_LOOK_US);
     }
 }
 
@@ -370,8 +390,17 @@ static void capture_watch(Capture *self, bool more)
 static void capture_turn(Capture *self)
 {
     uint64_t counted = self->counted;
-    bool more = capture_read(self, WAKEUP_BUDGET);
+    bool more;
 
+    self->sparing = true;
+    more = capture_read(self, WAKEUP_BUDGET);
+    self->sparing = false;
+
+    if (capture_drops(self)) {
+        /* Now it is known why. */
+        capture_report_lost(self, &self->before);
+        capture_report_lost(self, &self->socket);
+    }
     self->flooded &= self->counted != counted; /* else it is over */
     if (self->busy && self->socket.fd >= 0) {
         capture_change(self, true);
