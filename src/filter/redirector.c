@@ -175,17 +175,27 @@ static void redirector_captured(void *opaque, Direction direction,
     }
 }
 
+static bool redirector_drops(void *opaque)
+{
+    const Redirector *self = opaque;
+
+    return self->out.writer && self->policy == FULL_DROP_NEWEST &&
+           frame_writer_is_full(self->out.writer);
+}
+
 static void redirector_capture_lost(void *opaque, uint64_t n)
 {
     Redirector *self = opaque;
 
     counter_add(&self->account.in_netdev, n, 0);
-    filter_drop(&self->filter, DROP_RING, n, 0);
+    filter_drop(&self->filter,
+                redirector_drops(self) ? DROP_QUEUE_FULL : DROP_RING, n, 0);
 }
 
 static const CaptureHandlers redirector_capture_handlers = {
     .packets = redirector_captured,
     .lost = redirector_capture_lost,
+    .drops = redirector_drops,
 };
 
 /* indev */

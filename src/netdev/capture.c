@@ -1,36 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/capture.h"
 
-#include "base/closer.h"
 #include "base/error.h"
+#include "base/log.h"
 #include "base/loop.h"
-#include "packet/vnet.h"
+#include "netdev/capture-socket.h"
+#include "netdev/capture-switch.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <arpa/inet.h>
-#include <linux/filter.h>
-#include <linux/if_ether.h>
-#include <linux/if_packet.h>
-
-#define SLOT_SIZE 2048u
-#define SLOTS 2048u
-#define BLOCK_SIZE (64u * 1024)
-#define RING_SIZE ((size_t)SLOT_SIZE * SLOTS)
-/* For the whole copies of frames larger than a slot. */
-#define LARGE_FRAMES_BYTES (32 * 1024 * 1024)
 /* Frames a wakeup, so that one busy interface does not starve the rest. */
 #define WAKEUP_BUDGET 1024u
-#define VLAN_TAG_LEN 4
-/* In front of a large frame's bytes, behind its header or without one. */
-#define LARGE_HEADROOM 32
-/* A frame that far ahead is fetched from where another processor wrote it. */
-#define PREFETCH_SLOTS 6
+/* All that a ring, or so, can hold. */
+#define DRAIN_BUDGET 65536u
 /*
  * Frames that come closer together than that, over so many of them, are a
  * flood: then the ring is looked at by a timer. A wakeup for each costs more
@@ -39,35 +24,52 @@
 #define FLOOD_INTERVAL_NS 6000
 #define FLOOD_FRAMES 64
 #define FLOOD_LOOK_US 100
-/* Of a program's instructions; the kernel takes 4,096 of them (BPF_MAXINSNS).
- * A longer one is left to whoever looks again. */
-#define CAPTURE_MATCH_MAX 1024
+/* While frames are dropped in any case: so many each time, or of so many bytes
+ * in all. */
+#define DROPS_FRAMES 256
+#define DROPS_BYTES (128 * 1024)
+#define DROPS_LOOK_US 1000
+/* So many frames that come so close together are worth a ring; so few within
+ * so long are not any more. */
+#define BUSY_FRAMES 512
+#define BUSY_INTERVAL_NS 20000
+#define RING_IDLE_FRAMES 1024
+#define RING_IDLE_US 5000000
 
 struct Capture {
     unsigned directions;
     const CaptureHandlers *handlers;
     void *opaque;
-    struct sock_filter *match; /* capture_set_match(), owned */
-    size_t match_len;
-    int fd;
-    LoopWatch watch;
+    struct sock_fprog match; /* capture_set_match(), owned */
+    int ifindex;
+    CaptureSocket socket;  /* that frames go to */
+    CaptureSocket before;  /* that they went to, while it may have some */
+    CaptureSwitch *change; /* of the one to the other, under way */
+    bool changeable;
+    bool settled;   /* @before gets no more */
+    LoopTimer idle; /* looks whether the ring is needed still */
+    LoopWatch watch, watch_before;
     LoopTimer look;   /* runs while there is a flood, and nothing is watched */
-    unsigned counted; /* frames since @counted_ns, the time of the first */
-    int64_t counted_ns;
+    uint64_t counted; /* frames */
+    uint64_t counted_idle;
+    uint64_t bytes;            /* of all frames */
+    int64_t flood_ns, busy_ns; /* time of a frame some before this one */
     bool flooded;
+    bool busy;    /* enough for a ring */
+    bool sparing; /* need not read all that there is */
     bool paused;
     guint unpaused; /* idle source: looks for losses behind a pause */
     bool detached;  /* by a handler, while frames are handed out */
     bool draining;
-    uint8_t *ring;
-    unsigned slot;  /* the next to be read */
-    uint8_t *large; /* buffer for a frame larger than a slot */
+    CaptureBuffer buffer;
     PacketBatch batch;
     Direction direction; /* of the batch */
-    unsigned first;      /* slot of the batch's first frame */
 };
 
 static void capture_look(void *opaque);
+static void capture_idle(void *opaque);
+static void capture_turn(Capture *self);
+static void capture_ready(void *opaque, uint32_t events);
 
 Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
                      void *opaque)
@@ -77,10 +79,11 @@ Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
     self->directions = directions;
     self->handlers = handlers;
     self->opaque = opaque;
-    self->fd = -1;
-    self->watch = LOOP_WATCH_INIT;
-    self->look = LOOP_TIMER_INIT;
+    self->socket = self->before = CAPTURE_SOCKET_INIT;
+    self->watch = self->watch_before = LOOP_WATCH_INIT;
+    self->look = self->idle = LOOP_TIMER_INIT;
     loop_timer_open(&self->look, capture_look, self);
+    loop_timer_open(&self->idle, capture_idle, self);
     return self;
 }
 
@@ -90,364 +93,318 @@ void capture_free(Capture *self)
         g_clear_handle_id(&self->unpaused, g_source_remove);
         capture_detach(self);
         loop_timer_close(&self->look);
-        g_free(self->large);
-        g_free(self->match);
+        loop_timer_close(&self->idle);
+        g_free(self->buffer.bytes);
+        g_free(self->match.filter);
         g_free(self);
     }
 }
 
-static struct tpacket2_hdr *capture_slot(Capture *self, unsigned slot)
+/* Puts the filter on @socket. */
+static void capture_set_filter(Capture *self, const CaptureSocket *socket)
 {
-    return (struct tpacket2_hdr *)(self->ring + (size_t)slot * SLOT_SIZE);
-}
+    CaptureFilter filter;
 
-/* Leaves our own frames, the other direction, and what @match does not take
- * to the kernel. */
-static bool capture_set_filter(Capture *self)
-{
-    bool tx = self->directions & CAPTURE_TX, rx = self->directions & CAPTURE_RX;
-    const struct sock_filter head[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 2, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, tx, rx),
-        BPF_STMT(BPF_RET | BPF_K, 0),
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-                 (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
-        /* Without a program there is nothing behind it to go on with. */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, self->match_len > 0, 0),
-        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-    };
-    struct sock_filter code[G_N_ELEMENTS(head) + CAPTURE_MATCH_MAX];
-    struct sock_fprog program = {
-        .len = (unsigned short)(G_N_ELEMENTS(head) + self->match_len),
-        .filter = code,
-    };
-
-    memcpy(code, head, sizeof(head));
-    if (self->match_len > 0) {
-        memcpy(code + G_N_ELEMENTS(head), self->match,
-               self->match_len * sizeof(code[0]));
+    if (socket->fd < 0) {
+        return;
     }
-    return setsockopt(self->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
-                      sizeof(program)) == 0;
+    capture_filter_init(&filter, self->directions, &self->match);
+    if (!capture_filter_attach(&filter, socket->fd)) {
+        /* The kernel takes no such program: all come up to us. */
+        capture_filter_init(&filter, self->directions, NULL);
+        capture_filter_attach(&filter, socket->fd);
+    }
 }
 
 void capture_set_match(Capture *self, const struct sock_fprog *match)
 {
-    bool fits = match && match->len <= CAPTURE_MATCH_MAX;
-
-    g_clear_pointer(&self->match, g_free);
-    self->match_len = fits ? match->len : 0;
-    if (fits) {
-        self->match =
+    capture_switch_wait(self->change);
+    g_clear_pointer(&self->match.filter, g_free);
+    self->match.len = match ? match->len : 0;
+    if (match) {
+        self->match.filter =
             g_memdup2(match->filter, match->len * sizeof(match->filter[0]));
     }
-    if (self->fd >= 0 && !capture_set_filter(self)) {
-        /* The kernel takes no such program: all come up to us. */
-        self->match_len = 0;
-        capture_set_filter(self);
-    }
+    capture_set_filter(self, &self->socket);
+    capture_set_filter(self, &self->before);
 }
-
-static bool capture_set(int fd, int option, int value)
-{
-    return setsockopt(fd, SOL_PACKET, option, &value, sizeof(value)) == 0;
-}
-
-static bool capture_make_ring(Capture *self)
-{
-    struct tpacket_req request = {
-        .tp_block_size = BLOCK_SIZE,
-        .tp_block_nr = (unsigned)(RING_SIZE / BLOCK_SIZE),
-        .tp_frame_size = SLOT_SIZE,
-        .tp_frame_nr = SLOTS,
-    };
-    int bytes = LARGE_FRAMES_BYTES;
-
-    setsockopt(self->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
-    if (!capture_set(self->fd, PACKET_VERSION, TPACKET_V2) ||
-        /* Before the ring is made: afterwards it is EBUSY. */
-        !capture_set(self->fd, PACKET_VNET_HDR, 1) ||
-        !capture_set(self->fd, PACKET_AUXDATA, 1) ||
-        !capture_set(self->fd, PACKET_COPY_THRESH, 1) ||
-        setsockopt(self->fd, SOL_PACKET, PACKET_RX_RING, &request,
-                   sizeof(request)) < 0) {
-        return false;
-    }
-    self->ring =
-        mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, 0);
-    if (self->ring == MAP_FAILED) {
-        self->ring = NULL;
-        return false;
-    }
-    self->slot = 0;
-    return true;
-}
-
-static void capture_ready(void *opaque, uint32_t events);
 
 bool capture_attach(Capture *self, int ifindex, GError **errp)
 {
-    struct sockaddr_ll address = {
-        .sll_family = AF_PACKET,
-        /* All protocols: others do not see what goes out. */
-        .sll_protocol = htons(ETH_P_ALL),
-        .sll_ifindex = ifindex,
-    };
+    CaptureFilter filter;
+    int error;
 
-    g_assert(self->fd < 0);
-    /* Protocol 0: nothing is captured before the filter stands. */
-    self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (self->fd < 0) {
-        return tf_error_set_errno(
-            errp, errno,
-            "can not open a packet socket (CAP_NET_RAW is needed)");
+    g_assert(self->socket.fd < 0);
+    if (!capture_socket_open(&self->socket, errp)) {
+        return false;
     }
-    if (!capture_set_filter(self) || !capture_make_ring(self) ||
-        bind(self->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
-        tf_error_set_errno(errp, errno, "can not capture");
+    capture_filter_init(&filter, self->directions, NULL);
+    error = capture_socket_bind(&self->socket, ifindex, 0, &filter);
+    if (error != 0) {
+        tf_error_set_errno(errp, error, "can not capture");
         capture_detach(self);
         return false;
     }
-    loop_watch_add(&self->watch, self->fd, self->paused ? 0 : EPOLLIN,
+    capture_set_filter(self, &self->socket);
+    self->ifindex = ifindex;
+    self->changeable = capture_socket_group(&self->socket) != 0;
+    loop_watch_add(&self->watch, self->socket.fd, self->paused ? 0 : EPOLLIN,
                    capture_ready, self);
     return true;
 }
 
 void capture_detach(Capture *self)
 {
-    if (self->fd < 0) {
-        return;
-    }
     loop_watch_remove(&self->watch);
+    loop_watch_remove(&self->watch_before);
     if (self->draining) {
-        self->detached = true; /* the ring is still being read */
+        self->detached = true; /* it is still being read */
         return;
     }
-    if (self->ring) {
-        munmap(self->ring, RING_SIZE);
-        self->ring = NULL;
-    }
-    closer_close(self->fd);
-    self->fd = -1;
+    g_clear_pointer(&self->change, capture_switch_free);
+    loop_timer_cancel(&self->idle);
+    capture_socket_close(&self->before);
+    capture_socket_close(&self->socket);
+    self->settled = self->flooded = self->busy = false;
 }
 
-/* Hands the batch out, then its slots back to the kernel. */
-static void capture_flush(Capture *self)
+/* Hands the batch out, then the room of the frames taken from @socket back,
+ * but for that of the last @keep. */
+static void capture_flush(Capture *self, CaptureSocket *socket, unsigned keep)
 {
     unsigned n = self->batch.n;
 
     if (n > 0 && !self->detached) {
         self->handlers->packets(self->opaque, self->direction, &self->batch);
     }
-    for (unsigned slot = self->first; slot != self->slot;
-         slot = (slot + 1) % SLOTS) {
-        __atomic_store_n(&capture_slot(self, slot)->tp_status, TP_STATUS_KERNEL,
-                         __ATOMIC_RELEASE);
+    capture_socket_release(socket, keep);
+    if (keep == 0) {
+        capture_buffer_empty(&self->buffer);
     }
-    self->first = self->slot;
     self->batch.n = 0;
 }
 
-static void capture_report_lost(Capture *self)
+static void capture_report_lost(Capture *self, const CaptureSocket *socket)
 {
-    struct tpacket_stats stats;
-    socklen_t length = sizeof(stats);
+    uint64_t lost = socket->fd >= 0 ? capture_socket_lost(socket) : 0;
 
-    capture_flush(self);
-    /* Reading the counters resets them, and TP_STATUS_LOSING with them. */
-    if (getsockopt(self->fd, SOL_PACKET, PACKET_STATISTICS, &stats, &length) ==
-            0 &&
-        stats.tp_drops > 0 && !self->detached) {
-        self->handlers->lost(self->opaque, stats.tp_drops);
+    if (lost > 0 && !self->detached) {
+        self->handlers->lost(self->opaque, lost);
     }
 }
 
-/* Moves the addresses forward and writes the tag behind them. The room in
- * front of @data is the slot's virtio-net header, which is read already. */
-static void capture_restore_vlan(Packet *packet, uint8_t *data, uint16_t tpid,
-                                 uint16_t tci)
+/* A frame is read: is there a flood, or much to do? */
+static void capture_count(Capture *self, const Packet *packet)
 {
-    uint8_t tag[VLAN_TAG_LEN] = {(uint8_t)(tpid >> 8), (uint8_t)tpid,
-                                 (uint8_t)(tci >> 8), (uint8_t)tci};
+    int64_t time_ns = packet->time_ns;
 
-    memmove(data - VLAN_TAG_LEN, data, 2 * ETH_ALEN);
-    memcpy(data - VLAN_TAG_LEN + 2 * ETH_ALEN, tag, sizeof(tag));
-    packet->data = data - VLAN_TAG_LEN;
-    packet->len += VLAN_TAG_LEN;
-    packet->headroom -= VLAN_TAG_LEN;
-    if (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-        packet->vnet.csum_start += VLAN_TAG_LEN;
+    self->bytes += packet->len;
+    if (++self->counted % FLOOD_FRAMES == 0) {
+        self->flooded =
+            time_ns - self->flood_ns < FLOOD_FRAMES * FLOOD_INTERVAL_NS;
+        self->flood_ns = time_ns;
     }
-    if (packet->vnet.hdr_len > 0) {
-        packet->vnet.hdr_len += VLAN_TAG_LEN;
+    if (self->counted % BUSY_FRAMES == 0) {
+        self->busy = time_ns - self->busy_ns < BUSY_FRAMES * BUSY_INTERVAL_NS;
+        self->busy_ns = time_ns;
     }
 }
 
-/* Takes the whole of a frame that was larger than its slot off the socket. */
-static uint8_t *capture_recv_large(Capture *self, Packet *packet)
+/* The frame that was taken behind the batch is none of it. */
+static void capture_flush_before(Capture *self, CaptureSocket *socket,
+                                 bool losing)
 {
-    ssize_t n;
+    Packet packet = self->batch.packets[self->batch.n];
 
-    if (!self->large) {
-        self->large = g_malloc(LARGE_HEADROOM + PACKET_MAX_LEN);
-    }
-    n = recv(self->fd, self->large + LARGE_HEADROOM - VNET_HDR_LEN,
-             PACKET_MAX_LEN, MSG_DONTWAIT);
-    if (n < (ssize_t)VNET_HDR_LEN) {
-        return NULL;
-    }
-    memcpy(&packet->vnet, self->large + LARGE_HEADROOM - VNET_HDR_LEN,
-           VNET_HDR_LEN);
-    packet->len = (uint32_t)n - (uint32_t)VNET_HDR_LEN;
-    packet->headroom = LARGE_HEADROOM;
-    return self->large + LARGE_HEADROOM;
-}
-
-/* Makes @packet of the next slot; false: its bytes are lost. */
-static bool capture_take(Capture *self, struct tpacket2_hdr *hdr,
-                         Packet *packet)
-{
-    uint8_t *data = (uint8_t *)hdr + hdr->tp_mac;
-    uint16_t tpid = ETH_P_8021Q;
-
-    *packet = (Packet){
-        .len = hdr->tp_snaplen,
-        .origin = ORIGIN_OBSERVED,
-        .time_ns = (int64_t)hdr->tp_sec * 1000000000 + hdr->tp_nsec,
-    };
-    if (hdr->tp_status & TP_STATUS_COPY) {
-        data = capture_recv_large(self, packet);
-    } else {
-        memcpy(&packet->vnet, data - VNET_HDR_LEN, VNET_HDR_LEN);
-        packet->headroom = (uint16_t)(hdr->tp_mac - TPACKET2_HDRLEN);
-    }
-    if (!data || packet->len < hdr->tp_len || packet->len < ETH_HLEN) {
-        return false;
-    }
-    packet->data = data;
-    if (hdr->tp_status & TP_STATUS_VLAN_VALID) {
-        if (hdr->tp_status & TP_STATUS_VLAN_TPID_VALID) {
-            tpid = hdr->tp_vlan_tpid;
-        }
-        capture_restore_vlan(packet, data, tpid, hdr->tp_vlan_tci);
-    }
-    return true;
-}
-
-static Direction capture_direction(const struct tpacket2_hdr *hdr)
-{
-    const struct sockaddr_ll *address =
-        (const struct sockaddr_ll *)((const uint8_t *)hdr +
-                                     TPACKET_ALIGN(sizeof(*hdr)));
-
-    return address->sll_pkttype == PACKET_OUTGOING ? DIRECTION_TX
-                                                   : DIRECTION_RX;
-}
-
-static void capture_prefetch(Capture *self)
-{
-    const uint8_t *ahead = (const uint8_t *)capture_slot(
-        self, (self->slot + PREFETCH_SLOTS) % SLOTS);
-
-    __builtin_prefetch(ahead, 1);
-    __builtin_prefetch(ahead + 64, 1);
-    __builtin_prefetch(ahead + 128);
-}
-
-/* A frame is read that came at @time_ns: is there a flood? */
-static void capture_count(Capture *self, int64_t time_ns)
-{
-    if (++self->counted == FLOOD_FRAMES) {
-        self->flooded = time_ns - self->counted_ns <
-                        (int64_t)FLOOD_FRAMES * FLOOD_INTERVAL_NS;
-        self->counted = 0;
-        self->counted_ns = time_ns;
+    capture_flush(self, socket, 1);
+    self->batch.packets[0] = packet;
+    if (losing) {
+        capture_report_lost(self, socket);
     }
 }
 
-/* Watches the ring, or looks at it again in a while. */
-static void capture_watch(Capture *self, bool more)
+static bool capture_drops(const Capture *self)
 {
-    bool later = self->flooded && !more;
-
-    if (self->fd < 0 || self->watch.fd < 0) {
-        return;
-    }
-    loop_watch_modify(&self->watch, self->paused || later ? 0 : EPOLLIN);
-    if (later && !self->paused) {
-        loop_timer_set(&self->look, FLOOD_LOOK_US);
-    }
+    return self->handlers->drops && self->handlers->drops(self->opaque);
 }
 
-/* Reads up to @budget frames; true if the ring may hold more. */
-static bool capture_read(Capture *self, unsigned budget)
+/* Reads up to *@budget frames; true if @socket has no more. */
+static bool capture_read_socket(Capture *self, CaptureSocket *socket,
+                                unsigned *budget)
 {
-    self->draining = true;
-    self->first = self->slot;
-    while (budget > 0 && !self->detached) {
-        struct tpacket2_hdr *hdr = capture_slot(self, self->slot);
-        uint32_t status = __atomic_load_n(&hdr->tp_status, __ATOMIC_ACQUIRE);
-        Direction direction;
+    CaptureTake take = CAPTURE_TAKE_FRAME;
+    uint64_t end = self->bytes + DROPS_BYTES;
 
-        if (!(status & TP_STATUS_USER)) {
-            break;
-        }
-        capture_prefetch(self);
-        if (status & TP_STATUS_LOSING) {
-            capture_report_lost(self);
-        }
-        direction = capture_direction(hdr);
-        /* There is one buffer for large frames: they travel alone. */
-        if (self->batch.n == PACKET_BATCH_MAX || direction != self->direction ||
-            (status & TP_STATUS_COPY)) {
-            capture_flush(self);
+    while (*budget > 0 && !self->detached && take != CAPTURE_TAKE_NONE) {
+        Packet *packet = &self->batch.packets[self->batch.n];
+        Direction direction = self->direction;
+        bool losing = false;
+
+        take = capture_socket_take(socket, &self->buffer, packet, &direction,
+                                   &losing);
+        if (take == CAPTURE_TAKE_CUT || direction != self->direction ||
+            losing) {
+            capture_flush_before(self, socket, losing);
         }
         self->direction = direction;
-        if (capture_take(self, hdr, &self->batch.packets[self->batch.n])) {
-            capture_count(self, self->batch.packets[self->batch.n].time_ns);
-            self->batch.n++;
-        } else {
-            capture_flush(self);
+        if (take == CAPTURE_TAKE_FRAME) {
+            capture_count(self, &self->batch.packets[self->batch.n++]);
+        } else if (take == CAPTURE_TAKE_CUT && !self->detached) {
             self->handlers->lost(self->opaque, 1);
         }
-        self->slot = (self->slot + 1) % SLOTS;
-        budget--;
-        if (status & TP_STATUS_COPY) {
-            capture_flush(self);
+        *budget -= take == CAPTURE_TAKE_FRAME || take == CAPTURE_TAKE_CUT;
+        if (self->batch.n == PACKET_BATCH_MAX || take == CAPTURE_TAKE_LATER) {
+            capture_flush(self, socket, 0);
+            if (self->sparing && capture_drops(self)) {
+                *budget = self->bytes < end ? MIN(*budget, DROPS_FRAMES) : 0;
+            }
         }
     }
-    capture_flush(self);
+    capture_flush(self, socket, 0);
+    return take == CAPTURE_TAKE_NONE;
+}
+
+/* Reads up to @budget frames; true if there may be more. */
+static bool capture_read(Capture *self, unsigned budget)
+{
+    bool empty = true;
+
+    self->draining = true;
+    if (self->before.fd >= 0) {
+        empty = capture_read_socket(self, &self->before, &budget);
+    }
+    if (empty && self->settled) {
+        capture_report_lost(self, &self->before);
+        loop_watch_remove(&self->watch_before);
+        capture_socket_close(&self->before);
+        self->settled = false;
+    }
+    empty = empty && capture_read_socket(self, &self->socket, &budget);
     self->draining = false;
     if (self->detached) {
         self->detached = false;
         capture_detach(self);
         return false;
     }
-    return budget == 0;
+    return !empty;
 }
 
 void capture_drain(Capture *self)
 {
-    if (self->fd >= 0 && !self->draining && !self->paused) {
-        capture_read(self, SLOTS);
+    if (self->socket.fd >= 0 && !self->draining && !self->paused) {
+        capture_read(self, DRAIN_BUDGET);
         /* Losses with no frame behind them that would carry the sign. */
-        if (self->fd >= 0) {
-            capture_report_lost(self);
-        }
+        capture_report_lost(self, &self->before);
+        capture_report_lost(self, &self->socket);
+    }
+}
+
+/* Changing to a ring, and back */
+
+static void capture_switched(void *opaque, CaptureSocket to)
+{
+    Capture *self = opaque;
+
+    self->before = self->socket;
+    self->socket = to;
+    loop_watch_remove(&self->watch);
+    loop_watch_add(&self->watch_before, self->before.fd,
+                   self->paused ? 0 : EPOLLIN, capture_ready, self);
+    loop_watch_add(&self->watch, self->socket.fd, self->paused ? 0 : EPOLLIN,
+                   capture_ready, self);
+}
+
+static void capture_settled(void *opaque, int error)
+{
+    Capture *self = opaque;
+
+    g_clear_pointer(&self->change, capture_switch_free);
+    self->settled = self->before.fd >= 0 && error == 0;
+    if (error != 0) {
+        log_warning("tap", "can not change how frames are captured: %s",
+                    g_strerror(error));
+        self->changeable = false;
+    }
+    if (self->socket.ring) {
+        loop_timer_set(&self->idle, RING_IDLE_US);
+    }
+    if (!self->paused) {
+        capture_turn(self);
+    }
+}
+
+static const CaptureSwitchHandlers capture_switch_handlers = {
+    .ready = capture_switched,
+    .done = capture_settled,
+};
+
+static void capture_change(Capture *self, bool ring)
+{
+    CaptureFilter filter;
+
+    if (self->change || self->before.fd >= 0 || !self->changeable ||
+        ring == (self->socket.ring != NULL)) {
+        return;
+    }
+    capture_filter_init(&filter, self->directions, &self->match);
+    self->change = capture_switch_new(&self->socket, self->ifindex, ring,
+                                      &filter, &capture_switch_handlers, self);
+}
+
+/* Is the ring needed still? */
+static void capture_idle(void *opaque)
+{
+    Capture *self = opaque;
+
+    if (self->counted - self->counted_idle < RING_IDLE_FRAMES) {
+        capture_change(self, false);
+    } else {
+        loop_timer_set(&self->idle, RING_IDLE_US);
+    }
+    self->counted_idle = self->counted;
+}
+
+/* Being woken */
+
+static void capture_watch_one(const Capture *self, LoopWatch *watch, bool later)
+{
+    if (watch->fd >= 0) {
+        loop_watch_modify(watch, self->paused || later ? 0 : EPOLLIN);
+    }
+}
+
+/* Watches for frames, or looks again in a while. */
+static void capture_watch(Capture *self, bool more)
+{
+    bool drops = capture_drops(self);
+    bool later = drops || (self->flooded && !more);
+
+    capture_watch_one(self, &self->watch, later);
+    capture_watch_one(self, &self->watch_before, later);
+    if (later && !self->paused && self->socket.fd >= 0) {
+        loop_timer_set(&self->look, drops ? DROPS_LOOK_US : FLOOD_LOOK_US);
     }
 }
 
 /* What a wakeup does. */
 static void capture_turn(Capture *self)
 {
-    unsigned slot = self->slot;
-    bool more = capture_read(self, WAKEUP_BUDGET);
+    uint64_t counted = self->counted;
+    bool more;
 
-    self->flooded &= more || self->slot != slot; /* else it is over */
+    self->sparing = true;
+    more = capture_read(self, WAKEUP_BUDGET);
+    self->sparing = false;
+
+    if (capture_drops(self)) {
+        /* Now it is known why. */
+        capture_report_lost(self, &self->before);
+        capture_report_lost(self, &self->socket);
+    }
+    self->flooded &= self->counted != counted; /* else it is over */
+    if (self->busy && self->socket.fd >= 0) {
+        capture_change(self, true);
+    }
     capture_watch(self, more);
 }
 
@@ -455,27 +412,36 @@ static void capture_look(void *opaque)
 {
     Capture *self = opaque;
 
-    if (self->fd >= 0 && !self->paused) {
+    if (self->socket.fd >= 0 && !self->paused) {
         capture_turn(self);
+    }
+}
+
+static void capture_clear_error(int fd)
+{
+    int error;
+    socklen_t length = sizeof(error);
+
+    if (fd >= 0) {
+        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
     }
 }
 
 static void capture_ready(void *opaque, uint32_t events)
 {
     Capture *self = opaque;
-    int error;
-    socklen_t length = sizeof(error);
 
     if (events & EPOLLERR) {
         /* The interface went down or away: netlink tells what follows. */
-        getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        capture_clear_error(self->socket.fd);
+        capture_clear_error(self->before.fd);
     }
     if (!self->paused) {
         capture_turn(self);
     }
 }
 
-/* The ring may have been full, and then hold no frame that says so. */
+/* There may have been no room, and no frame that says so. */
 static gboolean capture_unpaused(gpointer opaque)
 {
     Capture *self = opaque;

@@ -35,6 +35,9 @@ typedef struct CaptureHandlers {
                     const PacketBatch *batch);
     /* @n frames passed here, in order, that the ring had no room for. */
     void (*lost)(void *opaque, uint64_t n);
+    /* Is what comes now dropped in any case? Then but few frames are read, and
+     * the rest left to the kernel, which drops them at less cost. NULL: no. */
+    bool (*drops)(void *opaque);
 } CaptureHandlers;
 
 enum {

@@ -7,6 +7,9 @@
 
 #define CHUNK_SIZE (128 * 1024)
 #define RECORD_ALIGN 8
+/* A queue that goes up and down does not give memory back and take it again,
+ * each page of which the kernel would have to clear. */
+#define SPARES_MAX 32
 
 struct PacketChunk {
     PacketChunk *next;
@@ -33,15 +36,25 @@ static void chunk_free(PacketQueue *queue, PacketChunk *chunk)
     g_free(chunk);
 }
 
+/* Keeps no more than @n. */
+static void queue_keep_spares(PacketQueue *queue, unsigned n)
+{
+    while (queue->n_spares > n) {
+        PacketChunk *chunk = queue->spare;
+
+        queue->spare = chunk->next;
+        queue->n_spares--;
+        chunk_free(queue, chunk);
+    }
+}
+
 void packet_queue_free(PacketQueue *queue)
 {
     packet_queue_clear(queue);
     if (queue->first) {
         chunk_free(queue, queue->first);
     }
-    if (queue->spare) {
-        chunk_free(queue, queue->spare);
-    }
+    queue_keep_spares(queue, 0);
     packet_queue_init(queue);
 }
 
@@ -49,8 +62,10 @@ static PacketChunk *chunk_new(PacketQueue *queue)
 {
     PacketChunk *chunk = queue->spare;
 
+    queue->chunks++;
     if (chunk) {
-        queue->spare = NULL;
+        queue->spare = chunk->next;
+        queue->n_spares--;
     } else {
         chunk = g_malloc(sizeof(PacketChunk) + CHUNK_SIZE);
         chunk->size = CHUNK_SIZE;
@@ -149,11 +164,11 @@ void packet_queue_pop(PacketQueue *queue)
         PacketChunk *chunk = queue->first;
 
         queue->first = chunk->next;
-        if (queue->spare) {
-            chunk_free(queue, chunk);
-        } else {
-            queue->spare = chunk;
-        }
+        chunk->next = queue->spare;
+        queue->spare = chunk;
+        queue->n_spares++;
+        queue->chunks--;
+        queue_keep_spares(queue, MIN(queue->chunks, SPARES_MAX));
     }
 }
 

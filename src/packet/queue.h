@@ -42,7 +42,8 @@ typedef struct PacketCursor {
 
 typedef struct PacketQueue {
     PacketChunk *first, *last;
-    PacketChunk *spare; /* one is kept for the next append */
+    PacketChunk *spare;        /* chunks kept for the next appends */
+    unsigned chunks, n_spares; /* in use; kept */
     PacketCursor head;  /* the oldest record */
     uint64_t next;      /* number of the next append */
     uint64_t bytes;     /* of all frames in the queue */
