@@ -37,4 +37,7 @@ void greetings_add(Greetings *self, Transport *transport);
 /* Closes all connections whose handshake is not over. */
 void greetings_clear(Greetings *self);
 
+/* To the current loop. */
+void greetings_move(Greetings *self);
+
 #endif

@@ -56,8 +56,8 @@ struct Capture {
     int64_t counted_ns;
     bool flooded;
     bool paused;
-    guint unpaused; /* idle source: looks for losses behind a pause */
-    bool detached;  /* by a handler, while frames are handed out */
+    LoopTimer unpaused; /* looks for losses behind a pause */
+    bool detached;      /* by a handler, while frames are handed out */
     bool draining;
     uint8_t *ring;
     unsigned slot;  /* the next to be read */
@@ -68,6 +68,7 @@ struct Capture {
 };
 
 static void capture_look(void *opaque);
+static void capture_unpaused(void *opaque);
 
 Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
                      void *opaque)
@@ -81,13 +82,14 @@ Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
     self->watch = LOOP_WATCH_INIT;
     self->look = LOOP_TIMER_INIT;
     loop_timer_open(&self->look, capture_look, self);
+    loop_timer_open(&self->unpaused, capture_unpaused, self);
     return self;
 }
 
 void capture_free(Capture *self)
 {
     if (self) {
-        g_clear_handle_id(&self->unpaused, g_source_remove);
+        loop_timer_close(&self->unpaused);
         capture_detach(self);
         loop_timer_close(&self->look);
         g_free(self->large);
@@ -202,9 +204,9 @@ bool capture_attach(Capture *self, int ifindex, GError **errp)
     /* Protocol 0: nothing is captured before the filter stands. */
     self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (self->fd < 0) {
-        return tf_error_set_errno(
-            errp, errno,
-            "can not open a packet socket (CAP_NET_RAW is needed)");
+        return tf_error_set_errno(errp, errno, "can not open a packet socket%s",
+                                  errno == EPERM ? " (CAP_NET_RAW is needed)"
+                                                 : "");
     }
     if (!capture_set_filter(self) || !capture_make_ring(self) ||
         bind(self->fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -476,19 +478,15 @@ static void capture_ready(void *opaque, uint32_t events)
 }
 
 /* The ring may have been full, and then hold no frame that says so. */
-static gboolean capture_unpaused(gpointer opaque)
+static void capture_unpaused(void *opaque)
 {
-    Capture *self = opaque;
-
-    self->unpaused = 0;
-    capture_drain(self);
-    return G_SOURCE_REMOVE;
+    capture_drain(opaque);
 }
 
 void capture_pause(Capture *self, bool paused)
 {
-    if (self->paused && !paused && !self->unpaused) {
-        self->unpaused = g_idle_add(capture_unpaused, self);
+    if (self->paused && !paused) {
+        loop_timer_set(&self->unpaused, 0);
     }
     self->paused = paused;
     self->flooded = false;
