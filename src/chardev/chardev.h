@@ -5,7 +5,7 @@
  *
  * Non-blocking throughout: the frontend asks for readiness and gets called.
  * What it wants stays in force from one peer to the next. A handler may
- * release, disconnect and delete its chardev. Main thread only.
+ * release, disconnect and delete its chardev. In its loop only.
  */
 #ifndef TF_CHARDEV_CHARDEV_H
 #define TF_CHARDEV_CHARDEV_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the chardevs file, pipe and stdio have in common: a descriptor to read
- * from and one to write to, without anything to connect. Main thread only.
+ * from and one to write to, without anything to connect. In its loop only.
  */
 #ifndef TF_CHARDEV_DESCRIPTORS_H
 #define TF_CHARDEV_DESCRIPTORS_H

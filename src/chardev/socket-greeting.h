@@ -6,7 +6,7 @@
  *
  * A server greets many at once, so that one that says nothing keeps nobody
  * out: the first to be through becomes the peer. When there are too many, the
- * oldest has to go. Main thread only.
+ * oldest has to go. In its loop only.
  */
 #ifndef TF_CHARDEV_SOCKET_GREETING_H
 #define TF_CHARDEV_SOCKET_GREETING_H
