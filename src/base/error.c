@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/error.h"
 
+#include <errno.h>
+
 #include <stdarg.h>
 #include <stdbool.h>
 
@@ -44,5 +46,9 @@ bool tf_error_set_errno(GError **errp, int errnum, const char *format, ...)
     va_start(ap, format);
     message = g_strdup_vprintf(format, ap);
     va_end(ap);
-    return tf_error_set(errp, "%s: %s", message, g_strerror(errnum));
+    return tf_error_set(errp, "%s: %s%s", message, g_strerror(errnum),
+                        errnum == EMFILE
+                            ? "; raise the hard limit (ulimit -Hn, "
+                              "LimitNOFILE=) of tapferryd"
+                            : "");
 }

@@ -2,7 +2,8 @@
 /*
  * The way of an event (NETDEV_STREAM_CONNECTED, SWITCHOVER, …) from the floor
  * where it happens up to whoever listens, without the lower floor knowing of
- * monitors. Main thread only.
+ * monitors. event_emit() in any thread that holds its loop: the event is
+ * delivered by the main thread, in order.
  */
 #ifndef TF_BASE_EVENT_H
 #define TF_BASE_EVENT_H
@@ -15,7 +16,7 @@ typedef void EventSink(const char *name, json_t *data);
 /* Events go to @sink from now on; before that they are dropped. */
 void event_set_sink(EventSink *sink);
 
-/* Emits event @name; takes @data (may be NULL). */
+/* Emits event @name, a constant; takes @data (may be NULL). */
 void event_emit(const char *name, json_t *data);
 
 #endif

@@ -98,42 +98,72 @@ static void clock_fired(void *opaque, uint32_t events)
     clock_set(loop);
 }
 
-static void clock_open(Loop *loop)
+void loop_clock_open(Loop *loop)
 {
+    Loop *before = loop_enter(loop);
     int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 
     g_assert(fd >= 0);
     loop->timers = g_ptr_array_new();
     loop_watch_add(&loop->clock, fd, EPOLLIN, clock_fired, loop);
+    loop_leave(before);
+}
+
+void loop_clock_close(Loop *loop)
+{
+    int fd = loop->clock.fd;
+
+    loop_watch_remove(&loop->clock);
+    close(fd);
+    g_ptr_array_unref(loop->timers);
 }
 
 void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque), void *opaque)
 {
-    *timer = (LoopTimer){.func = func, .opaque = opaque};
+    *timer =
+        (LoopTimer){.loop = loop_current(), .func = func, .opaque = opaque};
 }
 
-void loop_timer_set(LoopTimer *timer, uint64_t us)
+/* Puts @timer, which is in no heap, or whose time changed, where it belongs. */
+static void timer_place(LoopTimer *timer)
 {
-    Loop *loop = loop_get();
+    Loop *loop = timer->loop;
 
-    if (!loop->timers) {
-        clock_open(loop);
-    }
+    g_assert(loop->holder == loop_self());
     if (!timer->armed) {
         g_ptr_array_add(loop->timers, timer);
         timer->place = loop->timers->len;
         timer->armed = true;
     }
-    timer->due = clock_now() + MAX(us, 1) * 1000;
     heap_settle(loop, timer->place, timer);
     clock_set(loop);
+}
+
+void loop_timer_set(LoopTimer *timer, uint64_t us)
+{
+    timer->due = clock_now() + MAX(us, 1) * 1000;
+    timer_place(timer);
+}
+
+void loop_timer_move(LoopTimer *timer)
+{
+    bool armed = timer->armed;
+
+    if (timer->loop && timer->loop != loop_current()) {
+        loop_timer_cancel(timer);
+        timer->loop = loop_current();
+        if (armed) {
+            timer_place(timer);
+        }
+    }
 }
 
 void loop_timer_cancel(LoopTimer *timer)
 {
     if (timer->armed) {
+        g_assert(timer->loop->holder == loop_self());
         timer->armed = false;
-        heap_remove(loop_get(), timer);
+        heap_remove(timer->loop, timer);
     }
 }
 

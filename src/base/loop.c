@@ -4,110 +4,133 @@
 #include "base/loop-internal.h"
 
 #include <errno.h>
+#include <unistd.h>
 
-typedef struct LoopSource {
-    GSource source;
-    Loop loop;
-} LoopSource;
+static _Thread_local Loop *current_loop; /* NULL: the control loop */
 
-static Loop *loop;
-static GMainLoop *main_loop;
-
-static gboolean loop_dispatch(GSource *source, GSourceFunc callback,
-                              gpointer user_data)
+const void *loop_self(void)
 {
-    Loop *self = &((LoopSource *)source)->loop;
-    int n = epoll_wait(self->epoll_fd, self->ready, LOOP_BATCH, 0);
+    static _Thread_local char self;
 
-    (void)callback;
-    (void)user_data;
-    self->pending = MAX(n, 0);
-    for (int i = 0; i < self->pending; i++) {
-        LoopWatch *watch = self->ready[i].data.ptr;
-
-        if (watch) {
-            watch->func(watch->opaque, self->ready[i].events);
-        }
-    }
-    self->pending = 0;
-    return G_SOURCE_CONTINUE;
+    return &self;
 }
 
-static GSourceFuncs loop_funcs = {.dispatch = loop_dispatch};
-
-Loop *loop_get(void)
+Loop *loop_current(void)
 {
-    if (!loop) {
-        GSource *source = g_source_new(&loop_funcs, sizeof(LoopSource));
+    return current_loop ? current_loop : loop_control();
+}
 
-        loop = &((LoopSource *)source)->loop;
-        loop->clock = LOOP_WATCH_INIT;
-        loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        g_assert(loop->epoll_fd >= 0);
-        g_source_add_unix_fd(source, loop->epoll_fd, G_IO_IN);
-        g_source_set_name(source, "epoll");
-        g_source_attach(source, NULL);
+void loop_set_current(Loop *loop)
+{
+    current_loop = loop;
+}
+
+Loop *loop_enter(Loop *loop)
+{
+    Loop *before = current_loop;
+
+    g_assert(loop->holder == loop_self());
+    current_loop = loop;
+    return before;
+}
+
+void loop_leave(Loop *before)
+{
+    current_loop = before;
+}
+
+void loop_init(Loop *loop)
+{
+    loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    g_assert(loop->epoll_fd >= 0);
+    loop_clock_open(loop);
+}
+
+void loop_clear(Loop *loop)
+{
+    loop_clock_close(loop);
+    close(loop->epoll_fd);
+}
+
+void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop))
+{
+    Loop *before = current_loop;
+
+    current_loop = loop;
+    loop->pending = MAX(n, 0);
+    for (int i = 0; i < loop->pending; i++) {
+        LoopWatch *watch = loop->ready[i].data.ptr;
+
+        if (watch) {
+            watch->func(watch->opaque, loop->ready[i].events);
+            if (rest) {
+                rest(loop);
+            }
+        }
     }
-    return loop;
+    loop->pending = 0;
+    current_loop = before;
+}
+
+static void watch_insert(LoopWatch *watch)
+{
+    struct epoll_event event = {.events = watch->events, .data.ptr = watch};
+
+    watch->loop = loop_current();
+    g_assert(watch->loop->holder == loop_self());
+    if (epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) <
+        0) {
+        /* A regular file (stdio redirected) can't be watched: never ready. */
+        g_assert(errno == EPERM);
+    }
 }
 
 void loop_watch_add(LoopWatch *watch, int fd, uint32_t events, LoopFunc *func,
                     void *opaque)
 {
-    struct epoll_event event = {.events = events, .data.ptr = watch};
-
     g_assert(fd >= 0);
     *watch =
         (LoopWatch){.fd = fd, .events = events, .func = func, .opaque = opaque};
-    if (epoll_ctl(loop_get()->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
-        /* A regular file (stdio redirected) can't be watched: never ready. */
-        g_assert(errno == EPERM);
-    }
+    watch_insert(watch);
 }
 
 void loop_watch_modify(LoopWatch *watch, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = watch};
 
+    g_assert(watch->loop->holder == loop_self());
     if (watch->events != events) {
         watch->events = events;
-        epoll_ctl(loop_get()->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+        epoll_ctl(watch->loop->epoll_fd, EPOLL_CTL_MOD, watch->fd, &event);
+    }
+}
+
+static void watch_take_out(LoopWatch *watch)
+{
+    Loop *loop = watch->loop;
+
+    g_assert(loop->holder == loop_self());
+    epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
+    loop->removals++;
+    for (int i = 0; i < loop->pending; i++) {
+        if (loop->ready[i].data.ptr == watch) {
+            loop->ready[i].data.ptr = NULL;
+        }
     }
 }
 
 void loop_watch_remove(LoopWatch *watch)
 {
-    Loop *self = loop_get();
-
-    if (watch->fd < 0) {
-        return;
-    }
-    epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, watch->fd, NULL);
-    watch->fd = -1;
-    for (int i = 0; i < self->pending; i++) {
-        if (self->ready[i].data.ptr == watch) {
-            self->ready[i].data.ptr = NULL;
-        }
+    if (watch->fd >= 0) {
+        watch_take_out(watch);
+        watch->fd = -1;
     }
 }
 
-void loop_run(void)
+void loop_watch_move(LoopWatch *watch)
 {
-    loop_get();
-    main_loop = g_main_loop_new(NULL, FALSE);
-    g_main_loop_run(main_loop);
-    g_clear_pointer(&main_loop, g_main_loop_unref);
-}
-
-void loop_quit(void)
-{
-    if (main_loop) {
-        g_main_loop_quit(main_loop);
+    if (watch->fd >= 0 && watch->loop != loop_current()) {
+        watch_take_out(watch);
+        watch_insert(watch);
     }
-}
-
-void loop_iterate(bool may_block)
-{
-    loop_get();
-    g_main_context_iteration(NULL, may_block);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "chardev/chardev.h"
 
+#include "base/loop.h"
+
 #include <errno.h>
 
 static const ChardevClass *chardev_get_class(const Chardev *chardev)
@@ -75,6 +77,8 @@ Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
         tf_error_set(errp, "Device '%s' is in use", id);
         return NULL;
     }
+    chardev->claimed = true;
+    chardev_get_class(chardev)->move(chardev);
     chardev_attach(chardev, handlers, opaque);
     return chardev;
 }
@@ -107,6 +111,13 @@ void chardev_release(Chardev *chardev)
         chardev->want_read = false;
         chardev->want_write = false;
         chardev_update(chardev);
+    }
+    if (chardev && chardev->claimed) {
+        Loop *before = loop_enter(loop_control());
+
+        chardev->claimed = false;
+        chardev_get_class(chardev)->move(chardev);
+        loop_leave(before);
     }
 }
 

@@ -5,7 +5,7 @@
  *
  * Non-blocking throughout: the frontend asks for readiness and gets called.
  * What it wants stays in force from one peer to the next. A handler may
- * release, disconnect and delete its chardev. Main thread only.
+ * release, disconnect and delete its chardev. In its loop only.
  */
 #ifndef TF_CHARDEV_CHARDEV_H
 #define TF_CHARDEV_CHARDEV_H
@@ -38,6 +38,8 @@ struct ChardevClass {
     ssize_t (*writev)(Chardev *chardev, const struct iovec *iov, int n);
     /* want_read, want_write, connected or the frontend changed. */
     void (*update)(Chardev *chardev);
+    /* The current loop is another one: its watches and timers go there. */
+    void (*move)(Chardev *chardev);
     /* Ends the connection with the present peer (it talks garbage); a server
      * listens on, a client reconnects. closed() is called before it returns.
      * NULL: can't be. */
@@ -52,13 +54,16 @@ struct Chardev {
     void *opaque;
     bool connected;
     bool want_read, want_write;
+    bool claimed; /* on its frontend's loop; else on the control loop, or its
+                     maker's */
 };
 
 extern const ObjectClass chardev_class; /* the abstract base */
 
-/* The chardev @id, taken by a frontend from now on. DeviceNotFound if there
- * is none, GenericError if it is in use. Calls opened() at once, before it
- * returns, if a peer is there; what it wants can only be said afterwards. */
+/* The chardev @id, taken by a frontend, and to the current loop, from now on.
+ * DeviceNotFound if there is none, GenericError if it is in use. Calls opened()
+ * at once, before it returns, if a peer is there; what it wants can only be
+ * said afterwards. */
 Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
                        void *opaque, GError **errp);
 /* Likewise one that is nobody's yet and that its maker holds. */

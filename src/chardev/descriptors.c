@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* A regular file can't be polled: a turn of writing each so often. */
-#define DESCRIPTORS_TURN_MS 5
+#define DESCRIPTORS_TURN_US 5000
 
 static bool descriptors_can_poll(int fd)
 {
@@ -24,12 +24,11 @@ static bool descriptors_wants_read(const ChardevDescriptors *self)
            self->in_fd >= 0;
 }
 
-static gboolean descriptors_turn(gpointer opaque)
+static void descriptors_turn(void *opaque)
 {
     ChardevDescriptors *self = opaque;
     Chardev *chardev = &self->chardev;
 
-    self->timer = 0;
     descriptors_update(chardev); /* as long as it wants another */
     if (self->broken) {
         chardev_set_connected(chardev, false);
@@ -39,7 +38,6 @@ static gboolean descriptors_turn(gpointer opaque)
     } else if (chardev->want_write) {
         chardev->handlers->writable(chardev->opaque);
     }
-    return G_SOURCE_REMOVE;
 }
 
 static void descriptors_in_event(void *opaque, uint32_t events)
@@ -91,10 +89,18 @@ void descriptors_update(Chardev *chardev)
                       descriptors_in_event, self);
     descriptors_watch(&self->out, self->out_fd, writing && polls, EPOLLOUT,
                       descriptors_out_event, self);
-    if ((soon || (writing && !polls)) && !self->timer) {
-        self->timer = g_timeout_add(soon ? 0 : DESCRIPTORS_TURN_MS,
-                                    descriptors_turn, self);
+    if ((soon || (writing && !polls)) && !self->timer.armed) {
+        loop_timer_set(&self->timer, soon ? 0 : DESCRIPTORS_TURN_US);
     }
+}
+
+void descriptors_move(Chardev *chardev)
+{
+    ChardevDescriptors *self = (ChardevDescriptors *)chardev;
+
+    loop_watch_move(&self->in);
+    loop_watch_move(&self->out);
+    loop_timer_move(&self->timer);
 }
 
 ssize_t descriptors_read(Chardev *chardev, void *buffer, size_t size)
@@ -158,6 +164,7 @@ void descriptors_start(ChardevDescriptors *self, int in_fd, int out_fd)
     self->out_fd = out_fd;
     self->in = LOOP_WATCH_INIT;
     self->out = LOOP_WATCH_INIT;
+    loop_timer_open(&self->timer, descriptors_turn, self);
     chardev_set_connected(&self->chardev, true);
 }
 
@@ -168,7 +175,7 @@ void descriptors_close(Chardev *chardev)
     if (!self->opened) {
         return;
     }
-    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_timer_close(&self->timer);
     loop_watch_remove(&self->in);
     loop_watch_remove(&self->out);
     if (self->in_fd >= 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the chardevs file, pipe and stdio have in common: a descriptor to read
- * from and one to write to, without anything to connect. Main thread only.
+ * from and one to write to, without anything to connect. In its loop only.
  */
 #ifndef TF_CHARDEV_DESCRIPTORS_H
 #define TF_CHARDEV_DESCRIPTORS_H
@@ -19,8 +19,8 @@ typedef struct ChardevDescriptors {
     bool opened;
     int in_fd, out_fd; /* owned; -1: none */
     LoopWatch in, out;
-    guint timer; /* to the next call of a handler by ourselves */
-    bool broken; /* nobody reads what we write */
+    LoopTimer timer; /* to the next call of a handler by ourselves */
+    bool broken;     /* nobody reads what we write */
 } ChardevDescriptors;
 
 /* Is there a path? JSON calls it @json; else @words say that it lacks. */
@@ -33,6 +33,7 @@ void descriptors_close(Chardev *chardev);
 ssize_t descriptors_read(Chardev *chardev, void *buffer, size_t size);
 ssize_t descriptors_writev(Chardev *chardev, const struct iovec *iov, int n);
 void descriptors_update(Chardev *chardev);
+void descriptors_move(Chardev *chardev);
 
 /* "filename": the type's name. */
 char *descriptors_filename(const Chardev *chardev);

@@ -5,7 +5,7 @@
  * that breaks the framing is disconnected at once.
  *
  * Pausing is back-pressure: bytes stay in the socket and, in the end, at the
- * sender. Main thread only.
+ * sender. In its loop only.
  */
 #ifndef TF_CHARDEV_FRAME_READER_H
 #define TF_CHARDEV_FRAME_READER_H

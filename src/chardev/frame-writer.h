@@ -12,7 +12,7 @@
  *
  * A frame that is cut by a lost connection goes out whole on the next.
  * Without vnet headers on the wire an offloaded frame leaves as the plain
- * frames it stands for. Main thread only.
+ * frames it stands for. In its loop only.
  */
 #ifndef TF_CHARDEV_FRAME_WRITER_H
 #define TF_CHARDEV_FRAME_WRITER_H

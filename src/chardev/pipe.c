@@ -75,5 +75,6 @@ const ChardevClass chardev_pipe_class = {
     .read = descriptors_read,
     .writev = descriptors_writev,
     .update = descriptors_update,
+    .move = descriptors_move,
     .filename = descriptors_filename,
 };

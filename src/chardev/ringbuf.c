@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "chardev/ringbuf.h"
 
+#include "base/loop.h"
+
 #include <errno.h>
 
 #define RINGBUF_SIZE_MAX (1024 * 1024 * 1024)
@@ -10,7 +12,7 @@ typedef struct ChardevRingbuf {
     uint64_t size;    /* 0: 64 KiB */
     uint8_t *bytes;   /* NULL: null keeps nothing */
     uint64_t in, out; /* bytes ever written, and taken or overwritten */
-    guint timer;
+    LoopTimer timer;
 } ChardevRingbuf;
 
 extern const ChardevClass chardev_null_class;
@@ -43,6 +45,8 @@ size_t chardev_ringbuf_take(Chardev *chardev, void *buffer, size_t size)
     return n;
 }
 
+static void ringbuf_turn(void *opaque);
+
 static bool ringbuf_open(Chardev *chardev, GError **errp)
 {
     ChardevRingbuf *self = (ChardevRingbuf *)chardev;
@@ -55,6 +59,7 @@ static bool ringbuf_open(Chardev *chardev, GError **errp)
         }
         self->bytes = g_malloc(self->size);
     }
+    loop_timer_open(&self->timer, ringbuf_turn, self);
     chardev_set_connected(chardev, true);
     return true;
 }
@@ -63,7 +68,7 @@ static void ringbuf_close(Chardev *chardev)
 {
     ChardevRingbuf *self = (ChardevRingbuf *)chardev;
 
-    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_timer_close(&self->timer);
     g_free(self->bytes);
 }
 
@@ -93,16 +98,14 @@ static ssize_t ringbuf_writev(Chardev *chardev, const struct iovec *iov, int n)
 
 static void ringbuf_update(Chardev *chardev);
 
-static gboolean ringbuf_turn(gpointer opaque)
+static void ringbuf_turn(void *opaque)
 {
     ChardevRingbuf *self = opaque;
 
-    self->timer = 0;
     if (self->chardev.want_write) {
         ringbuf_update(&self->chardev); /* as long as it wants to write */
         self->chardev.handlers->writable(self->chardev.opaque);
     }
-    return G_SOURCE_REMOVE;
 }
 
 /* There is always room; the frontend is told so from the loop. */
@@ -110,9 +113,14 @@ static void ringbuf_update(Chardev *chardev)
 {
     ChardevRingbuf *self = (ChardevRingbuf *)chardev;
 
-    if (chardev->want_write && !self->timer) {
-        self->timer = g_idle_add(ringbuf_turn, self);
+    if (chardev->want_write && !self->timer.armed) {
+        loop_timer_set(&self->timer, 0);
     }
+}
+
+static void ringbuf_move(Chardev *chardev)
+{
+    loop_timer_move(&((ChardevRingbuf *)chardev)->timer);
 }
 
 static char *ringbuf_filename(const Chardev *chardev)
@@ -145,6 +153,7 @@ const ChardevClass chardev_ringbuf_class = {
     .read = ringbuf_read,
     .writev = ringbuf_writev,
     .update = ringbuf_update,
+    .move = ringbuf_move,
     .filename = ringbuf_filename,
 };
 
@@ -162,5 +171,6 @@ const ChardevClass chardev_null_class = {
     .read = ringbuf_read,
     .writev = ringbuf_writev,
     .update = ringbuf_update,
+    .move = ringbuf_move,
     .filename = ringbuf_filename,
 };

@@ -2,7 +2,7 @@
 /*
  * The chardevs null, which forgets what is written, and ringbuf, which keeps
  * the last bytes of it in memory. Nothing ever comes from either.
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_CHARDEV_RINGBUF_H
 #define TF_CHARDEV_RINGBUF_H

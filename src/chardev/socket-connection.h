@@ -3,7 +3,7 @@
  * A socket chardev that no user has named: the connection of a netdev, which
  * owns it and frees it by object_destroy(). It is in no container, connects
  * without anybody waiting for it, and a server takes one peer at a time.
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_CHARDEV_SOCKET_CONNECTION_H
 #define TF_CHARDEV_SOCKET_CONNECTION_H

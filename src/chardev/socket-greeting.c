@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/epoll.h>
 
-#define GREETING_TIMEOUT_MS 10000
+#define GREETING_TIMEOUT_US 10000000
 /* 10 KiB each; 200 KiB if a peer sends as much as GnuTLS takes. */
 #define GREETING_MAX 32
 
@@ -20,14 +20,14 @@ typedef struct Greeting {
     Greetings *all;
     Transport *transport; /* NULL: it has got another owner */
     LoopWatch watch;
-    guint timer;
+    LoopTimer timer;
 } Greeting;
 
 static void greeting_free(void *opaque)
 {
     Greeting *self = opaque;
 
-    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_timer_close(&self->timer);
     loop_watch_remove(&self->watch);
     transport_free(self->transport);
     g_free(self);
@@ -53,6 +53,16 @@ void greetings_free(Greetings *self)
     }
 }
 
+void greetings_move(Greetings *self)
+{
+    for (guint i = 0; i < self->list->len; i++) {
+        Greeting *greeting = self->list->pdata[i];
+
+        loop_watch_move(&greeting->watch);
+        loop_timer_move(&greeting->timer);
+    }
+}
+
 void greetings_clear(Greetings *self)
 {
     g_ptr_array_set_size(self->list, 0);
@@ -62,15 +72,17 @@ void greetings_clear(Greetings *self)
  * owner may free everything in his handler. */
 static void greetings_end(const Greetings *self, Transport *transport, int rc)
 {
-    const char *failure = transport_failure(transport);
-    g_autofree char *why = g_strdup(failure ? failure : g_strerror(-rc));
+    const char *failure;
+    g_autofree char *why = NULL;
 
     if (rc == 0) {
         self->handlers->ready(self->opaque, transport);
-    } else {
-        self->handlers->failed(self->opaque, transport, why);
-        transport_free(transport);
+        return;
     }
+    failure = transport_failure(transport);
+    why = g_strdup(failure ? failure : g_strerror(-rc));
+    self->handlers->failed(self->opaque, transport, why);
+    transport_free(transport);
 }
 
 static void greeting_end(Greeting *self, int rc)
@@ -104,13 +116,9 @@ static void greeting_event(void *opaque, uint32_t events)
     }
 }
 
-static gboolean greeting_timeout(gpointer opaque)
+static void greeting_timeout(void *opaque)
 {
-    Greeting *self = opaque;
-
-    self->timer = 0;
-    greeting_end(self, -ETIMEDOUT);
-    return G_SOURCE_REMOVE;
+    greeting_end(opaque, -ETIMEDOUT);
 }
 
 void greetings_add(Greetings *self, Transport *transport)
@@ -128,8 +136,8 @@ void greetings_add(Greetings *self, Transport *transport)
     greeting = g_new0(Greeting, 1);
     greeting->all = self;
     greeting->transport = transport;
-    greeting->timer =
-        g_timeout_add(GREETING_TIMEOUT_MS, greeting_timeout, greeting);
+    loop_timer_open(&greeting->timer, greeting_timeout, greeting);
+    loop_timer_set(&greeting->timer, GREETING_TIMEOUT_US);
     loop_watch_add(&greeting->watch, transport->fd, EPOLLIN, greeting_event,
                    greeting);
     greeting_watch(greeting);

@@ -6,7 +6,7 @@
  *
  * A server greets many at once, so that one that says nothing keeps nobody
  * out: the first to be through becomes the peer. When there are too many, the
- * oldest has to go. Main thread only.
+ * oldest has to go. In its loop only.
  */
 #ifndef TF_CHARDEV_SOCKET_GREETING_H
 #define TF_CHARDEV_SOCKET_GREETING_H
@@ -36,5 +36,8 @@ void greetings_add(Greetings *self, Transport *transport);
 
 /* Closes all connections whose handshake is not over. */
 void greetings_clear(Greetings *self);
+
+/* To the current loop. */
+void greetings_move(Greetings *self);
 
 #endif

@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 /* Out of descriptors or memory: the next try to accept. */
-#define SOCKET_ACCEPT_RETRY_MS 500
+#define SOCKET_ACCEPT_RETRY_US 500000
 
 static void socket_listen_on(ChardevSocket *self);
 static void socket_connect_later(ChardevSocket *self);
@@ -83,7 +83,7 @@ static void socket_greet(ChardevSocket *self, int fd)
 static void socket_close_connection(ChardevSocket *self)
 {
     loop_watch_remove(&self->watch);
-    g_clear_handle_id(&self->turn, g_source_remove);
+    loop_timer_cancel(&self->turn);
     g_clear_pointer(&self->transport, transport_free);
     if (self->fd >= 0) {
         close(self->fd);
@@ -173,18 +173,16 @@ static void socket_event(void *opaque, uint32_t events)
     }
 }
 
-static gboolean socket_turn(gpointer opaque)
+static void socket_turn(void *opaque)
 {
     ChardevSocket *self = opaque;
     Chardev *chardev = &self->chardev;
 
-    self->turn = 0;
     if (self->eof) {
         socket_stop(self);
     } else if (chardev->want_read && transport_pending(self->transport)) {
         chardev->handlers->readable(chardev->opaque);
     }
-    return G_SOURCE_REMOVE;
 }
 
 /* Watches for what is wanted; what is there already gets a turn. */
@@ -205,10 +203,9 @@ static void socket_update(Chardev *chardev)
     } else {
         loop_watch_modify(&self->watch, events);
     }
-    if (!self->turn && (self->eof || (chardev->want_read &&
-                                      transport_pending(self->transport)))) {
-        self->turn =
-            g_idle_add_full(G_PRIORITY_DEFAULT, socket_turn, self, NULL);
+    if (self->eof ||
+        (chardev->want_read && transport_pending(self->transport))) {
+        loop_timer_set(&self->turn, 0);
     }
 }
 
@@ -309,30 +306,11 @@ static void socket_connect(ChardevSocket *self)
     loop_watch_add(&self->watch, fd, EPOLLOUT, socket_connect_event, self);
 }
 
-static gboolean socket_connect_again(gpointer opaque)
-{
-    ChardevSocket *self = opaque;
-
-    self->timer = 0;
-    socket_connect(self);
-    return G_SOURCE_REMOVE;
-}
-
 static void socket_connect_later(ChardevSocket *self)
 {
     if (self->reconnect_ms > 0) {
-        self->timer =
-            g_timeout_add(self->reconnect_ms, socket_connect_again, self);
+        loop_timer_set(&self->timer, (uint64_t)self->reconnect_ms * 1000);
     }
-}
-
-static gboolean socket_accept_again(gpointer opaque)
-{
-    ChardevSocket *self = opaque;
-
-    self->timer = 0;
-    socket_listen_on(self);
-    return G_SOURCE_REMOVE;
 }
 
 static void socket_accept_event(void *opaque, uint32_t events)
@@ -346,8 +324,7 @@ static void socket_accept_event(void *opaque, uint32_t events)
                errno == ENOMEM) {
         socket_report(self, g_strerror(errno));
         loop_watch_remove(&self->listen_watch);
-        self->timer =
-            g_timeout_add(SOCKET_ACCEPT_RETRY_MS, socket_accept_again, self);
+        loop_timer_set(&self->timer, SOCKET_ACCEPT_RETRY_US);
     }
 }
 
@@ -355,6 +332,18 @@ static void socket_listen_on(ChardevSocket *self)
 {
     loop_watch_add(&self->listen_watch, self->listen_fd, EPOLLIN,
                    socket_accept_event, self);
+}
+
+/* The next attempt to accept, or to connect. */
+static void socket_again(void *opaque)
+{
+    ChardevSocket *self = opaque;
+
+    if (self->server) {
+        socket_listen_on(self);
+    } else {
+        socket_connect(self);
+    }
 }
 
 /* A signal ends the wait, so that the daemon can be ended. */
@@ -420,6 +409,8 @@ static void socket_init(ChardevSocket *self)
     self->greetings = greetings_new(&socket_greeting_handlers, self);
     self->watch = LOOP_WATCH_INIT;
     self->listen_watch = LOOP_WATCH_INIT;
+    loop_timer_open(&self->turn, socket_turn, self);
+    loop_timer_open(&self->timer, socket_again, self);
 }
 
 static bool socket_begin(ChardevSocket *self, GError **errp)
@@ -443,7 +434,7 @@ static void socket_close(Chardev *chardev)
     if (!self->opened) {
         return;
     }
-    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_timer_close(&self->timer);
     socket_close_connection(self);
     g_clear_pointer(&self->greetings, greetings_free);
     loop_watch_remove(&self->listen_watch);
@@ -455,6 +446,17 @@ static void socket_close(Chardev *chardev)
     if (self->creds) {
         self->creds->object.users--;
     }
+}
+
+static void socket_move(Chardev *chardev)
+{
+    ChardevSocket *self = (ChardevSocket *)chardev;
+
+    loop_watch_move(&self->watch);
+    loop_watch_move(&self->listen_watch);
+    loop_timer_move(&self->turn);
+    loop_timer_move(&self->timer);
+    greetings_move(self->greetings);
 }
 
 static char *socket_filename(const Chardev *chardev)
@@ -503,6 +505,7 @@ const ChardevClass chardev_socket_class = {
     .read = socket_read,
     .writev = socket_writev,
     .update = socket_update,
+    .move = socket_move,
     .disconnect = socket_disconnect,
     .filename = socket_filename,
 };

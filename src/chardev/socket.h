@@ -42,11 +42,11 @@ typedef struct ChardevSocket {
     LoopWatch watch;        /* of either */
     bool eof;               /* a read has seen the peer's end */
     bool write_first;       /* readable() had its turn */
-    guint turn; /* the transport has what the kernel does not know of */
+    LoopTimer turn; /* the transport has what the kernel does not know of */
     unsigned attempts;
-    guint timer;   /* to the next attempt to connect or to accept */
-    bool failed;   /* the last attempt */
-    char *failure; /* already said */
+    LoopTimer timer; /* to the next attempt to connect or to accept */
+    bool failed;     /* the last attempt */
+    char *failure;   /* already said */
     LogLimit failure_limit;
     LogLimit peer_limit; /* of what peers do wrong */
 } ChardevSocket;

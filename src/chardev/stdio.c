@@ -63,5 +63,6 @@ const ChardevClass chardev_stdio_class = {
     .read = descriptors_read,
     .writev = descriptors_writev,
     .update = descriptors_update,
+    .move = descriptors_move,
     .filename = descriptors_filename,
 };

@@ -7,7 +7,7 @@
  * Nothing blocks. A transport may hold bytes of both directions that the
  * kernel does not know of: pending() and owes() tell. The owner watches the
  * descriptor and removes the watch before it frees the transport, which
- * closes the descriptor. Main thread only.
+ * closes the descriptor. In its loop only.
  */
 #ifndef TF_CHARDEV_TRANSPORT_H
 #define TF_CHARDEV_TRANSPORT_H

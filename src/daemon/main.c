@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/event.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop-thread.h"
 #include "filter/filter.h"
 #include "monitor/command.h"
 #include "monitor/run-state.h"
@@ -114,8 +114,10 @@ static gboolean main_terminate(gpointer user_data)
 
 static gboolean main_reopen(gpointer user_data)
 {
+    loop_threads_hold();
     log_reopen();
     filter_reopen_all();
+    loop_threads_release();
     log_info("daemon", "SIGHUP: log and dump files are opened anew");
     return G_SOURCE_CONTINUE;
 }
@@ -198,14 +200,20 @@ static void main_end(void)
 static int main_run(const Options *options)
 {
     g_autoptr(GError) error = NULL;
-    bool ok = (!options->daemonize || process_daemonize(&error)) &&
-              (!options->user || privileges_become(options->user, &error)) &&
-              main_setup(options, &error) && main_confine(options, &error);
+    bool ok;
+
+    loop_threads_hold();
+    ok = (!options->daemonize || process_daemonize(&error)) &&
+         (!options->user || privileges_become(options->user, &error)) &&
+         main_setup(options, &error) && main_confine(options, &error);
 
     if (ok) {
+        loop_threads_start();
         process_ready();
         if (!run_state_shutdown_reason()) {
+            loop_threads_release();
             loop_run();
+            loop_threads_hold();
         }
     } else {
         process_fail(error->message);

@@ -5,7 +5,7 @@
  * tx (toward the guest) goes head to tail, rx tail to head. For each filter
  * that is on, takes the direction and is meant for the packet the chain counts
  * it and asks for the verdict; what passes all filters is delivered by the
- * netdev. Main thread only.
+ * netdev. In its loop only.
  */
 #ifndef TF_FILTER_CHAIN_H
 #define TF_FILTER_CHAIN_H

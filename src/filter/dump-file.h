@@ -8,7 +8,7 @@
  * that full are refused; the file goes on once there is room. Nothing waits
  * for anything longer than for a write(2).
  *
- * Owned by a filter-dump. Main thread only.
+ * Owned by a filter-dump. In its loop only.
  */
 #ifndef TF_FILTER_DUMP_FILE_H
 #define TF_FILTER_DUMP_FILE_H

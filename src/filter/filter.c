@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "filter/filter.h"
 
+#include "base/loop-thread.h"
 #include "filter/chain.h"
 
 #include <string.h>
@@ -143,20 +144,12 @@ static bool filter_set_match(Filter *self, GError **errp)
     return true;
 }
 
-static bool filter_complete(Object *obj, GError **errp)
+/* In the netdev's loop. */
+static bool filter_open(Filter *self, GError **errp)
 {
-    Filter *self = (Filter *)obj;
     const FilterClass *class = filter_get_class(self);
     int index = -1;
 
-    if (!filter_parse_status(self, errp)) {
-        return false;
-    }
-    self->netdev = netdev_find(self->netdev_id);
-    if (!self->netdev) {
-        return tf_error_set(errp,
-                            "Parameter 'netdev' expects a network backend id");
-    }
     if (!filter_find_place(self, &index, errp) ||
         !filter_set_match(self, errp) ||
         (class->setup && !class->setup(self, errp))) {
@@ -170,13 +163,28 @@ static bool filter_complete(Object *obj, GError **errp)
     return true;
 }
 
-static void filter_finalize(Object *obj)
+static bool filter_complete(Object *obj, GError **errp)
 {
     Filter *self = (Filter *)obj;
+    Loop *before;
+    bool ok;
 
-    if (!self->netdev) {
-        return;
+    if (!filter_parse_status(self, errp)) {
+        return false;
     }
+    self->netdev = netdev_find(self->netdev_id);
+    if (!self->netdev) {
+        return tf_error_set(errp,
+                            "Parameter 'netdev' expects a network backend id");
+    }
+    before = loop_enter(self->netdev->loop);
+    ok = filter_open(self, errp);
+    loop_leave(before);
+    return ok;
+}
+
+static void filter_close(Filter *self)
+{
     if (self->in_chain) {
         if (filter_get_class(self)->leave) {
             filter_get_class(self)->leave(self);
@@ -188,6 +196,18 @@ static void filter_finalize(Object *obj)
         filter_get_class(self)->cleanup(self);
     }
     match_free(self->match);
+}
+
+static void filter_finalize(Object *obj)
+{
+    Filter *self = (Filter *)obj;
+    Loop *before;
+
+    if (self->netdev) {
+        before = loop_enter(self->netdev->loop);
+        filter_close(self);
+        loop_leave(before);
+    }
 }
 
 static bool filter_switch(Filter *self, GError **errp)
@@ -209,9 +229,8 @@ static bool filter_switch(Filter *self, GError **errp)
     return true;
 }
 
-static bool filter_changed(Object *obj, const Property *row, GError **errp)
+static bool filter_set(Filter *self, const Property *row, GError **errp)
 {
-    Filter *self = (Filter *)obj;
     const FilterClass *class = filter_get_class(self);
 
     if (strcmp(row->name, "status") == 0) {
@@ -221,6 +240,16 @@ static bool filter_changed(Object *obj, const Property *row, GError **errp)
         return filter_set_match(self, errp);
     }
     return !class->property_changed || class->property_changed(self, row, errp);
+}
+
+static bool filter_changed(Object *obj, const Property *row, GError **errp)
+{
+    Filter *self = (Filter *)obj;
+    Loop *before = loop_enter(self->netdev->loop);
+    bool ok = filter_set(self, row, errp);
+
+    loop_leave(before);
+    return ok;
 }
 
 /* All filters, in netdev then chain order; the array is the caller's. */
@@ -245,10 +274,12 @@ void filter_reopen_all(void)
 
     for (guint i = 0; i < filters->len; i++) {
         Filter *filter = filters->pdata[i];
+        Loop *before = loop_enter(filter->netdev->loop);
 
         if (filter_get_class(filter)->reopen) {
             filter_get_class(filter)->reopen(filter);
         }
+        loop_leave(before);
     }
 }
 
@@ -309,6 +340,7 @@ json_t *filter_stats_all(const char *name, GError **errp)
 
         if (!name || strcmp(name, filter->object.id) == 0) {
             json_array_append_new(entries, filter_stats(filter));
+            loop_threads_yield();
         }
     }
     if (name && json_array_size(entries) == 0) {

@@ -7,7 +7,7 @@
  * alone walks filters: it skips those that are off or of another direction,
  * counts, and calls packet(). docs/writing-a-filter.md shows one whole.
  *
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_FILTER_FILTER_H
 #define TF_FILTER_FILTER_H

@@ -2,7 +2,7 @@
 /*
  * Which frames a filter is meant for: a pcap-filter(7) expression, compiled by
  * libpcap. It is evaluated in user space; where nobody else looks the kernel
- * does so first (capture_set_match()). Owned by a filter. Main thread only.
+ * does so first (capture_set_match()). Owned by a filter. In its loop only.
  */
 #ifndef TF_FILTER_MATCH_H
 #define TF_FILTER_MATCH_H

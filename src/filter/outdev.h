@@ -6,7 +6,7 @@
  * The filter embeds an Outdev and owns it. outdev_append() answers with the
  * verdict on the frame; what is lost later on its way (it had to make room,
  * or can't be made into plain frames) is counted as the filter's drop here.
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_FILTER_OUTDEV_H
 #define TF_FILTER_OUTDEV_H

@@ -343,6 +343,9 @@ static Tap *redirector_find_tap(Redirector *self, const char *name,
                      name, id);
         return NULL;
     }
+    if (!netdev_check_loop(self->filter.netdev, netdev, errp)) {
+        return NULL;
+    }
     if (netdev != self->filter.netdev) {
         netdev->object.users++;
         self->foreign = netdev;

@@ -4,6 +4,7 @@
 
 #include "filter/filter.h"
 #include "netdev/netdev.h"
+#include "object/iothread.h"
 
 static const char *arg_string(json_t *args, const char *name)
 {
@@ -57,6 +58,12 @@ static json_t *query_switchover(json_t *args, PropertySyntax syntax,
     return filter_switchover_all();
 }
 
+static json_t *query_iothreads(json_t *args, PropertySyntax syntax,
+                               GError **errp)
+{
+    return iothread_query_all();
+}
+
 static const Property netdev_add_args[] = {
     COMMAND_ARG_STRING("id", PROP_REQUIRED, "its name, to be chosen"),
     COMMAND_ARG_STRING("type", PROP_REQUIRED, "the netdev's type"),
@@ -78,6 +85,8 @@ const Command device_commands[] = {
      "Make a netdev; further arguments are its properties"},
     {"netdev_del", netdev_del_args, false, netdev_del,
      "Remove a netdev and the filters on it"},
+    {"query-iothreads", NULL, false, query_iothreads,
+     "List the threads that netdevs may be put on", "[IOThreadInfo]"},
     {"query-netfilter-stats", query_netfilter_stats_args, false,
      query_netfilter_stats, "What the filters counted", "[NetFilterStats]"},
     {"query-switchover", NULL, false, query_switchover,

@@ -225,8 +225,31 @@ static void info_switchover(GString *out, char **argv)
     }
 }
 
+static void info_iothreads(GString *out, char **argv)
+{
+    json_auto_t *list = hmp_call(out, "query-iothreads", NULL);
+    json_t *entry, *value;
+    const char *key;
+    size_t i;
+
+    json_array_foreach (list, i, entry) {
+        g_string_append_printf(out, "%s:\n", info_string(entry, "id"));
+        json_object_foreach (entry, key, value) {
+            if (json_is_integer(value)) {
+                /* QEMU writes the one with an underscore. */
+                bool thread = strcmp(key, "thread-id") == 0;
+
+                g_string_append_printf(out, "  %s=%" JSON_INTEGER_FORMAT "\n",
+                                       thread ? "thread_id" : key,
+                                       json_integer_value(value));
+            }
+        }
+    }
+}
+
 const HmpCommand hmp_info_commands[] = {
     {"chardev", "", "show the character devices", 0, 0, false, info_chardev},
+    {"iothreads", "", "show the iothreads", 0, 0, false, info_iothreads},
     {"netfilter-stats", "", "show what the filters counted", 0, 0, false,
      info_netfilter_stats},
     {"network", "", "show netdevs and their filters", 0, 0, false,

@@ -56,6 +56,9 @@ const SchemaType schema_types[] = {
     {"InetSocketAddress", .members = "host:str port:str ipv4?:bool ipv6?:bool"},
     {"UnixSocketAddress", .members = "path:str abstract?:bool tight?:bool"},
     {"String", .members = "str:str"},
+    {"IOThreadInfo", .members =
+                         "id:str thread-id:int poll-max-ns:int poll-grow:int "
+                         "poll-shrink:int aio-max-batch:int"},
     {"NetFilterStats",
      .members = "name:str netdev:str type:str packets-tx:int packets-rx:int "
                 "bytes-tx:int bytes-rx:int counters?:[NetFilterCounter]"},

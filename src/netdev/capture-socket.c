@@ -39,9 +39,9 @@ bool capture_socket_open(CaptureSocket *self, GError **errp)
     /* Protocol 0: nothing is captured before it is bound. */
     self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (self->fd < 0) {
-        return tf_error_set_errno(
-            errp, errno,
-            "can not open a packet socket (CAP_NET_RAW is needed)");
+        return tf_error_set_errno(errp, errno, "can not open a packet socket%s",
+                                  errno == EPERM ? " (CAP_NET_RAW is needed)"
+                                                 : "");
     }
     socket_set(self->fd, SOL_SOCKET, SO_RCVBUFFORCE, WAITING_BYTES);
     if (!socket_set(self->fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2) ||

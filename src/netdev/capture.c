@@ -58,8 +58,8 @@ struct Capture {
     bool busy;    /* enough for a ring */
     bool sparing; /* need not read all that there is */
     bool paused;
-    guint unpaused; /* idle source: looks for losses behind a pause */
-    bool detached;  /* by a handler, while frames are handed out */
+    LoopTimer unpaused; /* looks for losses behind a pause */
+    bool detached;      /* by a handler, while frames are handed out */
     bool draining;
     CaptureBuffer buffer;
     PacketBatch batch;
@@ -70,6 +70,7 @@ static void capture_look(void *opaque);
 static void capture_idle(void *opaque);
 static void capture_turn(Capture *self);
 static void capture_ready(void *opaque, uint32_t events);
+static void capture_unpaused(void *opaque);
 
 Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
                      void *opaque)
@@ -84,13 +85,14 @@ Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
     self->look = self->idle = LOOP_TIMER_INIT;
     loop_timer_open(&self->look, capture_look, self);
     loop_timer_open(&self->idle, capture_idle, self);
+    loop_timer_open(&self->unpaused, capture_unpaused, self);
     return self;
 }
 
 void capture_free(Capture *self)
 {
     if (self) {
-        g_clear_handle_id(&self->unpaused, g_source_remove);
+        loop_timer_close(&self->unpaused);
         capture_detach(self);
         loop_timer_close(&self->look);
         loop_timer_close(&self->idle);
@@ -442,19 +444,15 @@ static void capture_ready(void *opaque, uint32_t events)
 }
 
 /* There may have been no room, and no frame that says so. */
-static gboolean capture_unpaused(gpointer opaque)
+static void capture_unpaused(void *opaque)
 {
-    Capture *self = opaque;
-
-    self->unpaused = 0;
-    capture_drain(self);
-    return G_SOURCE_REMOVE;
+    capture_drain(opaque);
 }
 
 void capture_pause(Capture *self, bool paused)
 {
-    if (self->paused && !paused && !self->unpaused) {
-        self->unpaused = g_idle_add(capture_unpaused, self);
+    if (self->paused && !paused) {
+        loop_timer_set(&self->unpaused, 0);
     }
     self->paused = paused;
     self->flooded = false;

@@ -13,7 +13,7 @@
  * are left out by a filter in the kernel. The VLAN tag that the kernel keeps
  * apart is put back into the frame. The batch is valid during the call.
  *
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_NETDEV_CAPTURE_H
 #define TF_NETDEV_CAPTURE_H

@@ -5,7 +5,7 @@
  * Frames that come in enter the netdev's chain as tx. What the socket does
  * not take at once waits, up to DGRAM_PORT_QUEUE_BYTES; beyond that frames
  * are dropped and counted, as are those that can not be sent at all.
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_NETDEV_DGRAM_PORT_H
 #define TF_NETDEV_DGRAM_PORT_H

@@ -50,9 +50,9 @@ bool inject_attach(Inject *self, int ifindex, GError **errp)
 
     self->fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (self->fd < 0) {
-        return tf_error_set_errno(
-            errp, errno,
-            "can not open a packet socket (CAP_NET_RAW is needed)");
+        return tf_error_set_errno(errp, errno, "can not open a packet socket%s",
+                                  errno == EPERM ? " (CAP_NET_RAW is needed)"
+                                                 : "");
     }
     setsockopt(self->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
     if (setsockopt(self->fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)) ||

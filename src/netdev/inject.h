@@ -8,7 +8,7 @@
  * frames out of other captures. What the TAP can't take as it is (a
  * super-frame without the guest's TSO) goes in segments.
  *
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_NETDEV_INJECT_H
 #define TF_NETDEV_INJECT_H

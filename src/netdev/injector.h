@@ -8,7 +8,7 @@
  * the interface is down or gone they are held as well. The queue is not
  * bounded here: its owner stops feeding it (injector_size()).
  *
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_NETDEV_INJECTOR_H
 #define TF_NETDEV_INJECTOR_H

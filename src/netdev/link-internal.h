@@ -31,7 +31,7 @@ LinkState link_query_state(const char *ifname);
 bool link_query_all(void (*func)(void *opaque, const LinkNews *news),
                     void *opaque);
 
-/* The question socket can be closed for now. */
+/* This thread's question socket can be closed for now. */
 void link_query_end(void);
 
 #endif

@@ -9,29 +9,39 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
-static struct mnl_socket *query_socket;
-
-static bool query_open(void)
+static void query_close(void *socket)
 {
-    if (!query_socket) {
-        query_socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+    mnl_socket_close(socket);
+}
+
+/* Each thread's own, closed with it. */
+static GPrivate query_socket = G_PRIVATE_INIT(query_close);
+
+static struct mnl_socket *query_open(void)
+{
+    struct mnl_socket *nl = g_private_get(&query_socket);
+
+    if (!nl) {
+        nl = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+        if (nl && mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) < 0) {
+            mnl_socket_close(nl);
+            nl = NULL;
+        }
+        g_private_set(&query_socket, nl);
     }
-    if (query_socket &&
-        mnl_socket_bind(query_socket, 0, MNL_SOCKET_AUTOPID) < 0) {
-        link_query_end();
-    }
-    return query_socket != NULL;
+    return nl;
 }
 
 void link_query_end(void)
 {
-    g_clear_pointer(&query_socket, mnl_socket_close);
+    g_private_replace(&query_socket, NULL);
 }
 
 /* Reads what the kernel answers; a dump is several messages and an end. */
-static bool query_answer(unsigned sequence, mnl_cb_t func, void *opaque)
+static bool query_answer(const struct mnl_socket *nl, unsigned sequence,
+                         mnl_cb_t func, void *opaque)
 {
-    unsigned port = mnl_socket_get_portid(query_socket);
+    unsigned port = mnl_socket_get_portid(nl);
     char buffer[LINK_BUFFER];
     bool dump;
     ssize_t n;
@@ -39,7 +49,7 @@ static bool query_answer(unsigned sequence, mnl_cb_t func, void *opaque)
 
     do {
         do {
-            n = mnl_socket_recvfrom(query_socket, buffer, sizeof(buffer));
+            n = mnl_socket_recvfrom(nl, buffer, sizeof(buffer));
         } while (n < 0 && errno == EINTR);
         if (n <= 0) {
             return false;
@@ -53,15 +63,16 @@ static bool query_answer(unsigned sequence, mnl_cb_t func, void *opaque)
 /* Sends @request and hands the answer's messages to @func. */
 static bool query_ask(struct nlmsghdr *request, mnl_cb_t func, void *opaque)
 {
-    static uint32_t sequence;
+    static _Thread_local uint32_t sequence;
+    struct mnl_socket *nl = query_open();
 
-    if (!query_socket && !query_open()) {
+    if (!nl) {
         return false;
     }
     request->nlmsg_flags |= NLM_F_REQUEST;
     request->nlmsg_seq = ++sequence;
-    return mnl_socket_sendto(query_socket, request, request->nlmsg_len) >= 0 &&
-           query_answer(sequence, func, opaque);
+    return mnl_socket_sendto(nl, request, request->nlmsg_len) >= 0 &&
+           query_answer(nl, sequence, func, opaque);
 }
 
 /* Counters */

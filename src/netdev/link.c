@@ -55,8 +55,11 @@ static void link_set(LinkName *name, const LinkState *now)
     for (guint i = 0; i < name->watches->len; i++) {
         LinkWatch *watch = name->watches->pdata[i];
 
+        Loop *loop = loop_enter(watch->loop);
+
         watch->state = *now;
         watch->changed(watch->opaque, &before);
+        loop_leave(loop);
     }
 }
 
@@ -154,6 +157,7 @@ static void link_name_free(void *opaque)
 static bool link_begin(GError **errp)
 {
     int bytes = LINK_EVENTS_BYTES;
+    Loop *before;
 
     event_socket =
         mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -168,8 +172,10 @@ static bool link_begin(GError **errp)
     link_names =
         g_hash_table_new_full(g_str_hash, g_str_equal, NULL, link_name_free);
     link_indices = g_hash_table_new(NULL, NULL);
+    before = loop_enter(loop_control());
     loop_watch_add(&event_watch, mnl_socket_get_fd(event_socket), EPOLLIN,
                    link_event_ready, NULL);
+    loop_leave(before);
     return true;
 }
 
@@ -212,7 +218,10 @@ bool link_watch_add(LinkWatch *watch, const char *ifname,
     name = link_name_get(ifname);
     now = link_query_state(ifname);
     link_set(name, &now); /* others of that name hear of it here */
-    *watch = (LinkWatch){.changed = changed, .opaque = opaque, .state = now};
+    *watch = (LinkWatch){.state = now,
+                         .loop = loop_current(),
+                         .changed = changed,
+                         .opaque = opaque};
     g_strlcpy(watch->ifname, ifname, sizeof(watch->ifname));
     g_ptr_array_add(name->watches, watch);
     return true;

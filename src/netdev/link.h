@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Network interfaces through rtnetlink: what an interface is, what it has
- * counted, and when something happens to it. One socket for questions, one
- * for notifications, made at first use, in the network namespace of that
- * moment. Main thread only.
+ * counted, and when something happens to it. One socket for questions in
+ * each thread, one for notifications, made at first use, in the network
+ * namespace of that moment. Counters are read in any thread, all else belongs
+ * to the control plane.
  */
 #ifndef TF_NETDEV_LINK_H
 #define TF_NETDEV_LINK_H
+
+#include "base/loop.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,6 +58,7 @@ typedef struct LinkState {
 typedef struct LinkWatch {
     char ifname[IFNAMSIZ];
     LinkState state; /* all watches of a name have the same */
+    Loop *loop;      /* that of its making, entered for changed() */
     /* @state differs from before. May not add or remove a watch. */
     void (*changed)(void *opaque, const LinkState *before);
     void *opaque;

@@ -58,10 +58,13 @@ static void netdev_update_observed(Netdev *netdev)
 {
     const NetdevClass *class = netdev_get_class(netdev);
 
+    Loop *before = loop_enter(netdev->loop);
+
     if (class->set_observed) {
         class->set_observed(netdev, netdev->filtered || netdev->peer,
                             netdev->peer ? NULL : netdev->match);
     }
+    loop_leave(before);
 }
 
 void netdev_set_filtered(Netdev *netdev, bool filtered,
@@ -120,6 +123,14 @@ static bool netdev_find_peer(const Netdev *self, Netdev **peer, GError **errp)
     return true;
 }
 
+bool netdev_check_loop(const Netdev *self, const Netdev *other, GError **errp)
+{
+    return self->loop == other->loop ||
+           tf_error_set(errp,
+                        "netdevs '%s' and '%s' must be on the same iothread",
+                        self->object.id, other->object.id);
+}
+
 static void netdev_wire(Netdev *self, Netdev *peer)
 {
     if (peer) {
@@ -162,17 +173,47 @@ static bool netdev_find_vm(Netdev *self, GError **errp)
     return true;
 }
 
+static bool netdev_find_loop(Netdev *self, GError **errp)
+{
+    Object *obj;
+
+    self->loop = loop_main();
+    if (!self->iothread_id) {
+        return true;
+    }
+    obj = object_find(OBJECT_KIND_OBJECT, self->iothread_id);
+    self->iothread = obj ? iothread_from_object(obj) : NULL;
+    if (!self->iothread) {
+        return tf_error_set(
+            errp, "Parameter 'iothread' expects the id of an iothread");
+    }
+    obj->users++;
+    self->loop = iothread_loop(self->iothread);
+    return true;
+}
+
+static bool netdev_open(Netdev *self, GError **errp)
+{
+    Loop *before = loop_enter(self->loop);
+    bool ok = netdev_get_class(self)->open(self, errp);
+
+    loop_leave(before);
+    return ok;
+}
+
 static bool netdev_complete(Object *obj, GError **errp)
 {
     Netdev *self = (Netdev *)obj;
     Netdev *peer;
 
     self->filters = g_ptr_array_new();
-    if (!netdev_find_peer(self, &peer, errp) || !netdev_find_vm(self, errp)) {
+    if (!netdev_find_loop(self, errp) || !netdev_find_peer(self, &peer, errp) ||
+        (peer && !netdev_check_loop(self, peer, errp)) ||
+        !netdev_find_vm(self, errp)) {
         return false;
     }
     self->vm->object.users++;
-    if (!netdev_get_class(self)->open(self, errp)) {
+    if (!netdev_open(self, errp)) {
         return false;
     }
     netdev_wire(self, peer);
@@ -182,11 +223,17 @@ static bool netdev_complete(Object *obj, GError **errp)
 static void netdev_finalize(Object *obj)
 {
     Netdev *self = (Netdev *)obj;
+    Loop *before;
 
     netdev_unwire(self);
     if (self->vm) {
+        before = loop_enter(self->loop);
         netdev_get_class(self)->close(self);
+        loop_leave(before);
         self->vm->object.users--;
+    }
+    if (self->iothread) {
+        ((Object *)self->iothread)->users--;
     }
     g_clear_pointer(&self->filters, g_ptr_array_unref);
 }
@@ -204,6 +251,12 @@ static const Property netdev_props[] = {
      .since = "0.1",
      .doc = "id of the netdev that it is wired to back to back: what one "
             "sends the other receives; it may be made later"},
+    {.name = "iothread",
+     PROP_FIELD_STRING(Netdev, iothread_id),
+     .flags = PROP_FIXED,
+     .since = "0.1",
+     .doc = "id of the iothread that handles its packets, those of its filters "
+            "and of the chardevs they use; without it the main thread does"},
     {.name = "dropped-nic-packets",
      PROP_FIELD_UINT64(Netdev, dropped.packets),
      .flags = PROP_READ_ONLY,

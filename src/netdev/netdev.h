@@ -7,11 +7,13 @@
  * netdev that leads to a guest of its own (tap) keeps that: its frames go to
  * the guest as ever and the peer gets copies. The peer named need not be
  * there yet, and may go and come back: whichever comes later is wired to the
- * one that waits. Main thread only.
+ * one that waits. All that handles packets of a netdev runs in its loop.
  */
 #ifndef TF_NETDEV_NETDEV_H
 #define TF_NETDEV_NETDEV_H
 
+#include "base/loop.h"
+#include "object/iothread.h"
 #include "object/object.h"
 #include "packet/packet.h"
 #include "vm/vm.h"
@@ -48,7 +50,11 @@ struct Netdev {
     Object object;
     char *vm_id;   /* property vm */
     char *peer_id; /* property peer */
-    Netdev *peer;  /* wired to; NULL: to none (now) */
+    char *iothread_id;
+    IoThread *iothread; /* NULL: none */
+    Loop *loop;   /* of all that handles its packets; current in open(), close()
+                     and in what its filters are called for */
+    Netdev *peer; /* wired to; NULL: to none (now) */
     bool filtered; /* a filter wants to see what passes by itself */
     const struct sock_fprog *match; /* no more than that; NULL: all */
     NetdevChainFunc *chain;         /* set with the first filter */
@@ -74,6 +80,10 @@ void netdev_set_filtered(Netdev *netdev, bool filtered,
 /* For the chain: frames came out of its end. */
 void netdev_deliver(Netdev *netdev, Direction direction,
                     const PacketBatch *batch);
+
+/* An error if the two are on different loops: their packets can't meet. */
+bool netdev_check_loop(const Netdev *netdev, const Netdev *other,
+                       GError **errp);
 
 /* The netdev @id, or NULL. */
 Netdev *netdev_find(const char *id);

@@ -6,7 +6,7 @@
  *
  * Frames that come in enter the netdev's chain as tx. What the peer does not
  * take waits, up to STREAM_PORT_QUEUE_BYTES; beyond that, and without a peer,
- * frames are dropped and counted. Main thread only.
+ * frames are dropped and counted. In its loop only.
  */
 #ifndef TF_NETDEV_STREAM_PORT_H
 #define TF_NETDEV_STREAM_PORT_H

@@ -5,7 +5,7 @@
  *
  * The interface may go down, disappear, and come back under its name: the
  * captures and injections made here are detached and attached anew, and their
- * owners are told. Main thread only.
+ * owners are told. In its loop only.
  */
 #ifndef TF_NETDEV_TAP_H
 #define TF_NETDEV_TAP_H

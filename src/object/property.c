@@ -227,6 +227,27 @@ static bool property_read_auto(const Property *row, const char *label,
     return property_read_number(row, label, value, syntax, out, errp);
 }
 
+static bool property_read_int(const char *label, json_t *value,
+                              PropertySyntax syntax, PropertyValue *out,
+                              GError **errp)
+{
+    const char *text = json_string_value(value);
+    gint64 number = json_integer_value(value);
+
+    if (!json_is_integer(value)) {
+        if (syntax == PROP_SYNTAX_JSON || !text) {
+            return property_type_error(label, "integer", errp);
+        }
+        if (!g_ascii_string_to_signed(text, 10, INT64_MIN, INT64_MAX, &number,
+                                      NULL)) {
+            return tf_error_set(errp, "Parameter '%s' expects an int64 value",
+                                label);
+        }
+    }
+    out->number = (uint64_t)number;
+    return true;
+}
+
 static bool property_read(const Property *row, const char *label, json_t *value,
                           PropertySyntax syntax, PropertyValue *out,
                           GError **errp)
@@ -244,8 +265,7 @@ static bool property_read(const Property *row, const char *label, json_t *value,
     case PROP_AUTO_UINT32:
         return property_read_auto(row, label, value, syntax, out, errp);
     case PROP_INT:
-        return json_is_integer(value) ||
-               property_type_error(label, "integer", errp);
+        return property_read_int(label, value, syntax, out, errp);
     case PROP_OBJECT:
         return json_is_object(value) ||
                property_type_error(label, "object", errp);
@@ -291,10 +311,12 @@ static void property_store(void *instance, const Property *row,
     case PROP_SIZE:
         *(uint64_t *)field = value->number;
         break;
+    case PROP_INT:
+        *(int64_t *)field = (int64_t)value->number;
+        break;
     case PROP_ENUM:
         *(int *)field = (int)value->number;
         break;
-    case PROP_INT:
     case PROP_OBJECT:
     case PROP_LIST:
     case PROP_ANY:
@@ -352,6 +374,7 @@ json_t *property_get(const void *instance, const Property *row)
         }
         return json_integer(*(const uint32_t *)field);
     case PROP_INT:
+        return json_integer(*(const int64_t *)field);
     case PROP_OBJECT:
     case PROP_LIST:
     case PROP_ANY:

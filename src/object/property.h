@@ -25,8 +25,8 @@ typedef enum PropertyType {
     PROP_SIZE,        /* uint64_t bytes; text may end in k, M, G, T */
     PROP_ENUM,        /* int, an index into the row's values */
     PROP_AUTO_UINT32, /* uint32_t, or the word auto = PROP_AUTO */
+    PROP_INT,         /* int64_t; a range is the type's own to check */
     /* Arguments of monitor commands; no field holds them. */
-    PROP_INT, /* of either sign */
     PROP_OBJECT,
     PROP_LIST,
     PROP_ANY,
@@ -82,6 +82,8 @@ typedef struct Property {
     .type = PROP_UINT64, .offset = PROP_OFFSET(instance, field, uint64_t)
 #define PROP_FIELD_SIZE(instance, field)                                       \
     .type = PROP_SIZE, .offset = PROP_OFFSET(instance, field, uint64_t)
+#define PROP_FIELD_INT(instance, field)                                        \
+    .type = PROP_INT, .offset = PROP_OFFSET(instance, field, int64_t)
 #define PROP_FIELD_ENUM(instance, field)                                       \
     .type = PROP_ENUM, .offset = PROP_OFFSET(instance, field, int)
 #define PROP_FIELD_AUTO(instance, field)                                       \

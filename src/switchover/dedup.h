@@ -5,7 +5,7 @@
  * too, takes one of its like out and needs no injection.
  *
  * It is of fixed size and forgets after a while: copies of one frame reach two
- * hosts within milliseconds. Main thread only.
+ * hosts within milliseconds. In its loop only.
  */
 #ifndef TF_SWITCHOVER_DEDUP_H
 #define TF_SWITCHOVER_DEDUP_H

@@ -6,7 +6,7 @@
  *
  * Counts as delivered what entered the TAP's queue (not what found it full),
  * less what the VMM took while the VM stood still: an incoming QEMU reads a
- * frame, and the guest never gets it. Main thread only.
+ * frame, and the guest never gets it. In its loop only.
  */
 #ifndef TF_SWITCHOVER_FLOOD_H
 #define TF_SWITCHOVER_FLOOD_H

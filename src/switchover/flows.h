@@ -5,7 +5,7 @@
  * that stands still is seen when it runs.
  *
  * Embedded in a SwitchoverRecord; nothing is allocated. Times are
- * CLOCK_REALTIME in microseconds; 0: has not happened. Main thread only.
+ * CLOCK_REALTIME in microseconds; 0: has not happened. In its loop only.
  */
 #ifndef TF_SWITCHOVER_FLOWS_H
 #define TF_SWITCHOVER_FLOWS_H

@@ -2,6 +2,7 @@
 #include "switchover/keeper.h"
 
 #include "base/log.h"
+#include "base/loop.h"
 #include "netdev/tun-fd.h"
 
 #include <unistd.h>
@@ -23,14 +24,14 @@ struct Keeper {
     bool gone;       /* the VMM is, until a VM runs here again */
     int64_t gone_us; /* since when; CLOCK_MONOTONIC */
     int64_t last_us; /* when the last frame came */
-    guint timer;     /* while the VMM is gone and its TAP is kept */
+    LoopTimer timer; /* while the VMM is gone and its TAP is kept */
     VmListener vm_listener;
     TapListener tap_listener;
 };
 
 static void keeper_release(Keeper *self, const char *why)
 {
-    g_clear_handle_id(&self->timer, g_source_remove);
+    loop_timer_cancel(&self->timer);
     if (self->n_fds == 0) {
         return;
     }
@@ -87,27 +88,18 @@ static void keeper_update(Keeper *self)
     }
 }
 
-static gboolean keeper_tick(gpointer opaque);
-
-static void keeper_wait(Keeper *self, int64_t us)
-{
-    self->timer = g_timeout_add((guint)(us / 1000 + 1), keeper_tick, self);
-}
-
-static gboolean keeper_tick(gpointer opaque)
+static void keeper_tick(void *opaque)
 {
     Keeper *self = opaque;
     int64_t end = MIN(self->last_us + self->quiet_us,
                       self->gone_us + MAX(KEEPER_LONGEST_US, self->quiet_us));
     int64_t left = end - g_get_monotonic_time();
 
-    self->timer = 0;
     if (left > 0) {
-        keeper_wait(self, left);
+        loop_timer_set(&self->timer, (uint64_t)left);
     } else {
         keeper_release(self, "no frame comes any more");
     }
-    return G_SOURCE_REMOVE;
 }
 
 static void keeper_vmm_ended(Keeper *self)
@@ -117,8 +109,7 @@ static void keeper_vmm_ended(Keeper *self)
         keeper_release(self, "the VM has not moved");
     } else if (self->n_fds > 0) {
         self->gone_us = self->last_us = g_get_monotonic_time();
-        g_clear_handle_id(&self->timer, g_source_remove);
-        keeper_wait(self, self->quiet_us);
+        loop_timer_set(&self->timer, (uint64_t)self->quiet_us);
     }
 }
 
@@ -160,7 +151,7 @@ void keeper_set_on(Keeper *self, bool on)
 
 void keeper_see(Keeper *self, const PacketBatch *batch)
 {
-    if (!self || !self->timer) {
+    if (!self || !self->timer.armed) {
         return;
     }
     for (unsigned i = 0; i < batch->n; i++) {
@@ -183,6 +174,7 @@ Keeper *keeper_new(const char *name, Tap *tap, uint32_t quiet_ms)
     self->tap = tap;
     self->vm = tap_netdev(tap)->vm;
     self->quiet_us = (int64_t)quiet_ms * 1000;
+    loop_timer_open(&self->timer, keeper_tick, self);
     self->vm_listener = (VmListener){keeper_vm_event, self};
     vm_listen(self->vm, &self->vm_listener);
     self->tap_listener = (TapListener){keeper_tap_changed, self};

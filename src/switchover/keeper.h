@@ -9,7 +9,7 @@
  * interface that somebody takes down, renames or deletes; so a TAP that is not
  * persistent vanishes, and one that is loses its carrier, as if the VMM had
  * just ended. Nobody reads the TAP's queue meanwhile: what is sent there is
- * captured before it gets there. Main thread only.
+ * captured before it gets there. In its loop only.
  */
 #ifndef TF_SWITCHOVER_KEEPER_H
 #define TF_SWITCHOVER_KEEPER_H

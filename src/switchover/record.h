@@ -5,7 +5,7 @@
  * guest noticed, and the picture of it. Where every frame is stays with its
  * owner (Account) and is added when the record is asked for.
  *
- * Of fixed size: noting something allocates nothing. Main thread only.
+ * Of fixed size: noting something allocates nothing. In its loop only.
  */
 #ifndef TF_SWITCHOVER_RECORD_H
 #define TF_SWITCHOVER_RECORD_H

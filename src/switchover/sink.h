@@ -2,7 +2,7 @@
 /*
  * The destination of a switchover (indev to out_netdev): holds the frames
  * that come while the VM does not run, and injects them, in order and paced,
- * when it does; later ones behind them. Main thread only.
+ * when it does; later ones behind them. In its loop only.
  */
 #ifndef TF_SWITCHOVER_SINK_H
 #define TF_SWITCHOVER_SINK_H

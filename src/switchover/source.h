@@ -6,7 +6,7 @@
  * resumes here. docs/switchover.md has the whole story.
  *
  * Each captured frame is one record of the writer's queue, numbered as the
- * ledger numbers it. Main thread only.
+ * ledger numbers it. In its loop only.
  */
 #ifndef TF_SWITCHOVER_SOURCE_H
 #define TF_SWITCHOVER_SOURCE_H

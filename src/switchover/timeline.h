@@ -6,7 +6,7 @@
  * and where it would overflow, two steps become one of twice the width.
  *
  * Embedded in a SwitchoverRecord; counting allocates nothing. Times are
- * CLOCK_REALTIME in microseconds. Main thread only.
+ * CLOCK_REALTIME in microseconds. In its loop only.
  */
 #ifndef TF_SWITCHOVER_TIMELINE_H
 #define TF_SWITCHOVER_TIMELINE_H

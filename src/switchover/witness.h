@@ -2,7 +2,7 @@
 /*
  * Sees what the network itself delivers to a destination's TAP, from the
  * moment that frames are held until a while after the last was injected, so
- * that the record can tell what the guest noticed. Main thread only.
+ * that the record can tell what the guest noticed. In its loop only.
  */
 #ifndef TF_SWITCHOVER_WITNESS_H
 #define TF_SWITCHOVER_WITNESS_H

@@ -19,7 +19,7 @@
  */
 #include "base/address.h"
 #include "base/log.h"
-#include "base/loop.h"
+#include "base/loop-thread.h"
 #include "vm/guest-memory.h"
 #include "vm/qmp-client.h"
 #include "vm/vm.h"
@@ -64,6 +64,8 @@ typedef struct NicLookup {
     GuestMemory memory;
     uint64_t used_address; /* of the index; 0: not known */
 } NicLookup;
+
+extern const VmClass vm_qmp_class;
 
 static void nic_start(NicLookup *self);
 
@@ -343,6 +345,21 @@ static void vm_qmp_nic_removed(Vm *vm, VmNic *nic)
     g_free(lookup);
 }
 
+/* Looks again for all NICs that are not known. */
+static void vm_qmp_find_lost(void *opaque)
+{
+    GPtrArray *objects = object_list(OBJECT_KIND_OBJECT);
+
+    (void)opaque;
+    for (guint i = 0; i < objects->len; i++) {
+        Object *obj = objects->pdata[i];
+
+        if (obj->class == &vm_qmp_class.object) {
+            vm_qmp_find_nics((VmQmp *)obj);
+        }
+    }
+}
+
 static bool vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
 {
     NicLookup *lookup = nic->provider;
@@ -353,7 +370,7 @@ static bool vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
     }
     if (!guest_memory_read16(&lookup->memory, lookup->used_address, used)) {
         nic_forget(lookup); /* the process is gone, or the device is */
-        nic_start(lookup);
+        loop_call_main(vm_qmp_find_lost, NULL);
         return false;
     }
     return true;

@@ -72,6 +72,7 @@ void vm_listen(Vm *vm, VmListener *listener)
     if (!vm->listeners) {
         vm->listeners = g_ptr_array_new();
     }
+    listener->loop = loop_current();
     g_ptr_array_add(vm->listeners, listener);
 }
 
@@ -98,7 +99,10 @@ static void vm_tell(Vm *vm, VmEvent event, int64_t time_us)
         VmListener *listener = listeners->pdata[i];
 
         if (vm->listeners && g_ptr_array_find(vm->listeners, listener, NULL)) {
+            Loop *before = loop_enter(listener->loop);
+
             listener->func(listener->opaque, event, time_us);
+            loop_leave(before);
         }
     }
 }

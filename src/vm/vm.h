@@ -3,11 +3,13 @@
  * A virtual machine as tapferry sees it: does it run, does it migrate, and
  * how many frames did it get. Filled by a provider: vm-qmp follows a QMP
  * monitor; the daemon's own run state (stop, cont, -S) is one too.
- * Main thread only.
+ * Changed and told by the control plane, read by all; vm_nic_used() is asked in
+ * the loop of the NIC's TAP.
  */
 #ifndef TF_VM_VM_H
 #define TF_VM_VM_H
 
+#include "base/loop.h"
 #include "object/object.h"
 
 #include <sys/types.h>
@@ -43,6 +45,7 @@ typedef void VmFunc(void *opaque, VmEvent event, int64_t time_us);
 typedef struct VmListener {
     VmFunc *func;
     void *opaque;
+    Loop *loop; /* that of vm_listen(), entered for func() */
 } VmListener;
 
 struct VmClass {

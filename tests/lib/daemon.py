@@ -6,6 +6,7 @@ must end cleanly and must not have complained about itself.
 """
 
 import re
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -36,6 +37,18 @@ def program() -> Path:
     return Paths().tapferryd
 
 
+def _on_iothread(arguments: Sequence[str]) -> List[str]:
+    """With TAPFERRY_TEST_IOTHREAD=1 every netdev of the command line is on an
+    iothread, so that any test can be run that way."""
+    if not os.environ.get("TAPFERRY_TEST_IOTHREAD"):
+        return list(arguments)
+    return ["-object", "iothread,id=test-io", *(
+        f"{argument},iothread=test-io"
+        if before == "-netdev" and "iothread" not in argument
+        and "=" in argument and not argument.startswith("{") else argument
+        for before, argument in zip(["", *arguments], arguments))]
+
+
 class Daemon(Program):
     """A running tapferryd with a monitor."""
 
@@ -43,7 +56,8 @@ class Daemon(Program):
                  name: str, arguments: Sequence[str],
                  inside: Sequence[str] = (), pass_fds: Sequence[int] = ()
                  ) -> None:
-        super().__init__(name, [*inside, str(program()), *arguments],
+        super().__init__(name, [*inside, str(program()),
+                                *_on_iothread(arguments)],
                          host, directory, pass_fds)
 
     def hang_up(self) -> None:

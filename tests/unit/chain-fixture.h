@@ -47,6 +47,7 @@ static inline void fixture_init(Fixture *self)
                            .completed = true},
                 .filters = g_ptr_array_new(),
                 .vm = vm_daemon(),
+                .loop = loop_main(),
             },
         .delivered = g_string_new(NULL),
     };

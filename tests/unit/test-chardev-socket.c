@@ -678,7 +678,7 @@ static void test_no_descriptors(void)
     none.rlim_cur = (rlim_t)dup(peer);
     close((int)none.rlim_cur);
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &none), ==, 0);
-    LOOP_UNTIL(socket->timer != 0);
+    LOOP_UNTIL(socket->timer.armed);
     g_assert_cmpint(socket->listen_watch.fd, ==, -1);
     g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &was), ==, 0);
     LOOP_UNTIL(front.opened == 1);
