@@ -2,6 +2,7 @@
 """While a machine is on its way here, its TAP's queue is made longer, so that
 a backlog goes in as a whole; it is put back in every ending."""
 
+import os
 import threading
 import time
 from typing import Callable, Dict
@@ -262,12 +263,13 @@ def test_busy_network(site: Site) -> None:
     end.resume()
     sender = end.host.sender(TAP)
     over = threading.Event()
-    sent = [0]
+    sent = [time.monotonic()]
 
     def send() -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), -15)
         while not over.wait(0.0005):
-            sender.send([numbered(LIVE + sent[0])])
-            sent[0] += 1
+            sender.send([numbered(LIVE + len(sent) - 1)])
+            sent.append(time.monotonic())
 
     live = threading.Thread(target=send)
     live.start()
@@ -276,10 +278,12 @@ def test_busy_network(site: Site) -> None:
     over.set()
     live.join()
     wait_length(end, USUAL)
+    if max(b - a for a, b in zip(sent, sent[1:])) > 0.015:
+        pytest.skip("this host is too busy to send all the time")
     assert busy == RAISED
-    end.vmm.wait_count(BACKLOG + sent[0])
+    end.vmm.wait_count(BACKLOG + len(sent) - 1)
     assert [n for n in end.vmm.numbers() if n >= LIVE] == \
-        list(range(LIVE, LIVE + sent[0]))
+        list(range(LIVE, LIVE + len(sent) - 1))
     assert end.tx_dropped() == before
 
 
