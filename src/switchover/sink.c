@@ -12,7 +12,7 @@
 #define FLOOD_LINGER_US 60000000
 /* So long the network is looked at before the TAP's queue is raised, and until
  * the next try. */
-#define RAISE_LOOK_US 100000
+#define RAISE_LOOK_US 20000
 #define RAISE_RETRY_US 1000000
 
 struct Sink {
