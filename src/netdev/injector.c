@@ -244,10 +244,11 @@ void injector_free(Injector *self)
         return;
     }
     tap_unlisten(self->tap, &self->listener);
-    for (unsigned i = 0; i < 3 && !injector_put_back(self); i++) {
+    if (!injector_put_back(self)) {
         g_usleep(SILENCE_US);
+        injector_put_back(self);
+        raise_leave(&self->raise);
     }
-    raise_leave(&self->raise);
     loop_timer_close(&self->timer);
     injector_stop_live(self);
     tap_remove_inject(self->tap, self->inject);
