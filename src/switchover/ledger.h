@@ -61,8 +61,7 @@ typedef struct LedgerMark {
 } LedgerMark;
 
 typedef struct Ledger {
-    Meter meter; /* its entered is the number of the next frame */
-    bool started;
+    Meter meter;             /* its entered is the number of the next frame */
     uint64_t dropped_start;  /* tx_dropped at the first sample */
     uint64_t dropped_last;   /* at the last */
     uint64_t sampled;        /* entered at the last sample */
@@ -71,50 +70,53 @@ typedef struct Ledger {
                                 in the order of those that entered the queue */
     uint64_t taken;          /* see above: accepted + dropped_before */
     uint64_t dropped_before; /* frames dropped by the TAP before @taken */
+    uint64_t tx_last;        /* tx_packets at the last sample */
     /* Where frames were dropped, oldest first: marks that lie before @taken
      * are kept for a while, since a stop goes back a little. */
     LedgerMark marks[LEDGER_MARKS_MAX];
     unsigned n_marks;
-    unsigned n_passed; /* those that lie before @taken */
-    bool fits_known;   /* the last mark's fits, by a sample before this one */
+    unsigned n_passed;          /* those that lie before @taken */
     uint64_t dropped_forgotten; /* of marks that are no longer kept */
+    uint64_t mark_tx;           /* tx_packets when the last one was made */
     /* Used index: what tx_packets - used is when nothing is under way. */
+    int64_t used_since_us; /* what the window spans: from */
+    int64_t used_time_us;  /* to the last one in it */
+    int64_t moved_us;      /* when tx_packets last moved */
+    uint64_t large_end;    /* number behind the last frame of several buffers */
     unsigned used_samples;
-    uint16_t used_offsets[LEDGER_USED_WINDOW];
-    uint16_t used_offset_last; /* of the last sample that was stable */
-    int64_t used_since_us;     /* what the window spans: from */
-    int64_t used_time_us;      /* to the last one in it */
-    int64_t moved_us;          /* when tx_packets last moved */
-    uint64_t tx_last;
-    uint64_t large_end; /* number behind the last frame of several buffers */
-    /* Is the constant between counters and numbers known? While no row of
-     * samples found the queue empty, it may have held frames from before. */
-    bool certain;
+    /* Is the constant between counters and numbers known (@certain)? While no
+     * row of samples found the queue empty, it may have held frames before. */
     uint32_t capacity;     /* what can be in the queue at the most */
     uint64_t content_most; /* what seemed to be */
-    unsigned rest_samples; /* in a row that found it empty */
-    int64_t rest_since_us;
+    int64_t rest_since_us; /* the row began */
+    unsigned rest_samples; /* in it */
+    /* The stop. */
+    uint32_t stop_back;     /* so many of the last taken the guest may lack */
+    uint64_t stop_accepted; /* as they were then */
+    uint64_t stop_tx;
+    uint64_t stop_entered;
+    uint64_t resume_tx; /* as they were at the resume */
+    uint64_t resume_entered;
+    /* The fewest that the queue seemed to hold since the VM resumed, and how
+     * many samples found it so. */
+    uint64_t content_least;
+    unsigned content_least_samples;
+    uint16_t used_offset_last; /* of the last sample that was stable */
+    uint16_t used_offsets[LEDGER_USED_WINDOW];
+    bool started;
+    bool fits_known; /* the last mark's fits, by a sample before this one */
+    bool certain;
+    bool frozen;       /* the present offset is kept until ledger_restart() */
+    bool large_frozen; /* a frame of several buffers came since */
+    bool stands;       /* the VM stands still: nobody empties the queue */
+    bool stop_fixed;   /* it was given how much is shipped again */
+    bool stop_full;    /* the queue was, or nearly so */
     /* The TAP has several queues: each is first in, first out, but nothing
      * tells which frame is in which. What was seen to be nowhere under way,
      * the VMM has taken. */
     bool multi;
     uint64_t rest;        /* accepted when the last sample found that */
     uint64_t rest_before; /* the one before: that one holds for certain */
-    bool frozen;       /* the present offset is kept until ledger_restart() */
-    bool large_frozen; /* a frame of several buffers came since */
-    uint64_t stop_accepted; /* when the VM stopped */
-    uint64_t stop_tx;       /* tx_packets then */
-    uint32_t stop_back;     /* so many of these the guest may not have got */
-    bool stop_fixed;        /* that was given */
-    bool stop_full;         /* the queue was, or nearly so */
-    uint64_t stop_entered;  /* frames, when the VM stopped */
-    uint64_t resume_tx, resume_entered;
-    uint64_t mark_tx; /* tx_packets when the last mark was made */
-    bool stands;      /* the VM stands still: nobody empties the queue */
-    /* The fewest that the queue seemed to hold since the VM resumed, and how
-     * many samples found it so. */
-    uint64_t content_least;
-    unsigned content_least_samples;
 } Ledger;
 
 typedef enum LedgerMethod {

@@ -65,7 +65,7 @@ static void source_tick(void *opaque)
         source_trim(self);
         source_disarm_if_idle(self);
     }
-    self->sample_us = self->ledger.taken != taken
+    self->sample_us = self->ledger.taken != taken || !self->ledger.certain
                           ? SOURCE_SAMPLE_US
                           : MIN(self->sample_us * 2, SAMPLE_MAX_US);
     if (self->capture &&

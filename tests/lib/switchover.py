@@ -4,6 +4,7 @@ each with a TAP, a scripted VMM and a daemon, and frames sent to the guest.
 """
 
 import functools
+import time
 from typing import Any, Callable, Dict, List, Optional
 
 from .daemon import Daemon
@@ -18,6 +19,8 @@ PORT = 7700
 SOURCE_ADDRESS, DESTINATION_ADDRESS = "10.99.0.1", "10.99.0.2"
 # Samples of the used index that make the daemon trust it, and some more.
 CALIBRATION_ROUNDS = 8
+# Meanwhile the daemon sees that the TAP's queue is empty.
+START_S = 0.1
 
 
 class End:
@@ -80,6 +83,7 @@ class Source(End):
             "-chardev", f"{chardev},id=out0", "-object",
             "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,outdev=out0,"
             f"capture=undelivered,{properties}", inside=self.inside)
+        time.sleep(START_S)
         return self.daemon
 
     def send(self, count: int, size: int = 64) -> None:
