@@ -44,10 +44,10 @@ typedef struct PacketQueue {
     PacketChunk *first, *last;
     PacketChunk *spare;        /* chunks kept for the next appends */
     unsigned chunks, n_spares; /* in use; kept */
-    PacketCursor head;  /* the oldest record */
-    uint64_t next;      /* number of the next append */
-    uint64_t bytes;     /* of all frames in the queue */
-    uint64_t memory;    /* bytes of the chunks */
+    PacketCursor head;         /* the oldest record */
+    uint64_t next;             /* number of the next append */
+    uint64_t bytes;            /* of all frames in the queue */
+    uint64_t memory;           /* bytes of the chunks */
 } PacketQueue;
 
 void packet_queue_init(PacketQueue *queue);
