@@ -38,6 +38,7 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
     method: str = ""
     examples: str = ""  # of lost frames
     late_ms: float = 0.0  # something happened later than it was to
+    waited: float = 0.0  # of the daemons: seconds for one that they ran
     overloaded: bool = False  # so it fails for this
     tries: int = 1
     stop_ns: int = 0
@@ -61,7 +62,8 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "repeated": self.repeated, "reordered": self.reordered,
                 "counted": self.counted, "carried": self.carried,
                 "merged": self.merged,
-                "late_ms": round(self.late_ms, 1), "tries": self.tries,
+                "late_ms": round(self.late_ms, 1),
+                "waited": round(self.waited, 2), "tries": self.tries,
                 "method": self.method, "seconds": round(self.seconds, 2),
                 "reasons": self.reasons}
 
