@@ -88,6 +88,8 @@ class _Book:
     def __init__(self, stage: Stage, verdict: Verdict) -> None:
         self._frames = stage.frames
         self._queues = stage.scenario.queues
+        # What a full queue dropped before the stop may be carried later.
+        self._may_drop = bool(stage.scenario.faults & SLOW)
         self._verdict = verdict
         self.sent = log_records(stage.network.log)
         self._expected: Dict[Key, Deque[int]] = \
@@ -144,7 +146,8 @@ class _Book:
                     way == SOURCE and self.sent[live][0] > self._until_ns):
                 self.wrong.append(f"{self.name(number)} after "
                                   f"{self.name(max(last, live))}")
-        self._last[flow, way] = max(last, number)
+        if at_destination or not self._may_drop:
+            self._last[flow, way] = max(last, number)
 
     def repeats(self) -> List[int]:
         """Frames that came again, as often as they did."""
