@@ -38,6 +38,7 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
     method: str = ""
     examples: str = ""  # of lost frames
     late_ms: float = 0.0  # something happened later than it was to
+    waited: float = 0.0  # of the daemons: seconds for one that they ran
     overloaded: bool = False  # so it fails for this
     tries: int = 1
     stop_ns: int = 0
@@ -61,7 +62,8 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "repeated": self.repeated, "reordered": self.reordered,
                 "counted": self.counted, "carried": self.carried,
                 "merged": self.merged,
-                "late_ms": round(self.late_ms, 1), "tries": self.tries,
+                "late_ms": round(self.late_ms, 1),
+                "waited": round(self.waited, 2), "tries": self.tries,
                 "method": self.method, "seconds": round(self.seconds, 2),
                 "reasons": self.reasons}
 
@@ -86,6 +88,8 @@ class _Book:
     def __init__(self, stage: Stage, verdict: Verdict) -> None:
         self._frames = stage.frames
         self._queues = stage.scenario.queues
+        # What a full queue dropped before the stop may be carried later.
+        self._may_drop = bool(stage.scenario.faults & SLOW)
         self._verdict = verdict
         self.sent = log_records(stage.network.log)
         self._expected: Dict[Key, Deque[int]] = \
@@ -142,7 +146,8 @@ class _Book:
                     way == SOURCE and self.sent[live][0] > self._until_ns):
                 self.wrong.append(f"{self.name(number)} after "
                                   f"{self.name(max(last, live))}")
-        self._last[flow, way] = max(last, number)
+        if at_destination or not self._may_drop:
+            self._last[flow, way] = max(last, number)
 
     def repeats(self) -> List[int]:
         """Frames that came again, as often as they did."""

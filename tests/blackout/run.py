@@ -5,6 +5,7 @@ import contextlib
 import io
 import time
 import traceback
+from pathlib import Path
 from typing import Callable, List, Optional, Tuple
 
 from lab.replay import Replay
@@ -24,6 +25,7 @@ CALIBRATION_S = 0.25
 SETTLE_S = 0.3
 # What happens so much later than it was to, is not what was drawn.
 LATE_MS = 25
+WAITED = 1.0
 TRIES = 3
 
 
@@ -241,6 +243,19 @@ def _queue_lengths(stage: Stage) -> List[str]:
     return wrong
 
 
+def _waited(stage: Stage) -> float:
+    """How long the daemons have waited for a processor, for each second
+    that they had one (Linux, Documentation/scheduler/sched-stats)."""
+    ran = waited = 0
+    for end in stage.ends:
+        if end.daemon:
+            ran_ns, waited_ns, _ = Path(
+                f"/proc/{end.daemon.pid}/schedstat").read_text(
+                    encoding="ascii").split()
+            ran, waited = ran + int(ran_ns), waited + int(waited_ns)
+    return waited / max(ran, 1)
+
+
 def _lateness_ms(stage: Stage, timeline: Timeline) -> float:
     """How much later something happened than it was to, at the most."""
     return 1000 * max(timeline.overslept, stage.network.slowest_answer,
@@ -258,9 +273,10 @@ def _play(stage: Stage, mode: str, verdict: Verdict) -> None:
     verdict.stop_ns, verdict.resume_ns = timeline.stop_ns, timeline.resume_ns
     check(stage, verdict, mode)
     verdict.late_ms = _lateness_ms(stage, timeline)
+    verdict.waited = _waited(stage)
     others = _stop_daemons(stage) + _queue_lengths(stage)
-    verdict.overloaded = verdict.late_ms > LATE_MS and not others and \
-        not verdict.trace
+    verdict.overloaded = not others and not verdict.trace and (
+        verdict.late_ms > LATE_MS or verdict.waited > WAITED)
     verdict.reasons += others
 
 
