@@ -88,13 +88,11 @@ class _Book:
     def __init__(self, stage: Stage, verdict: Verdict) -> None:
         self._frames = stage.frames
         self._queues = stage.scenario.queues
-        # What a full queue dropped before the stop may be carried later.
-        self._may_drop = bool(stage.scenario.faults & SLOW)
         self._verdict = verdict
         self.sent = log_records(stage.network.log)
         self._expected: Dict[Key, Deque[int]] = \
             collections.defaultdict(collections.deque)
-        self._last: Dict[Tuple[str, int], int] = {}
+        self._last: Dict[Tuple[str, int, bool], int] = {}
         self._numbers: Dict[Key, int] = {}
         self._repeats: Dict[int, Dict[Key, int]] = {}
         self.aliens: List[str] = []
@@ -132,22 +130,25 @@ class _Book:
 
     def _in_order(self, number: int, at_destination: bool) -> None:
         """A frame that is carried may come behind a live one of its flow
-        only if that came before the daemon had it and could inject it."""
+        only if that came before the daemon had it and could inject it; and
+        behind younger ones that the guest got at the source, if it found
+        the queue there full."""
         flow, way = self._frames[number].flow, self.sent[number][1]
-        last, live = (self._last.get((flow, each), -1)
+        last, live = (self._last.get((flow, each, at_destination), -1)
                       for each in (way, DESTINATION))
+        before = self._last.get((flow, way, False), -1)
         # Of a tagged frame that a packet socket sends, the kernel takes the
         # length for a part of the flow when it chooses a queue.
         one_queue = self._queues == 1 or "-8100" not in flow
-        if number < max(last, live):
+        if number < max(last, live, before):
             self.late += 1
             if at_destination and one_queue and (
                     number < last and way in (SOURCE, DESTINATION) or
-                    way == SOURCE and self.sent[live][0] > self._until_ns):
+                    way == SOURCE and number < live and
+                    self.sent[live][0] > self._until_ns):
                 self.wrong.append(f"{self.name(number)} after "
                                   f"{self.name(max(last, live))}")
-        if at_destination or not self._may_drop:
-            self._last[flow, way] = max(last, number)
+        self._last[flow, way, at_destination] = max(last, number)
 
     def repeats(self) -> List[int]:
         """Frames that came again, as often as they did."""
