@@ -45,6 +45,12 @@ KINDS: Dict[str, Tuple[List[str], Callable[[Json], float]]] = {
 }
 
 
+def _seen(daemon: Daemon) -> int:
+    """Frames that its filter has mirrored or captured."""
+    counters = daemon.counters("f0")
+    return counters["packets-tx"] + counters.get("in_netdev", 0)
+
+
 class Road:
     """Where traffic goes: from whose namespace to which address, past which
     interface, and what daemons can stand there."""
@@ -98,9 +104,12 @@ class Road:
                     f"tap,id=n0,ifname={self.ifname}{self.vm(name)}",
                     *self.options[name]]) as daemon:
                 daemon.wait_connected("l0")
+                if name == ARMED:
+                    # Until it knows of no migration, it captures.
+                    daemon.wait_phase("idle", name="f0")
+                before = _seen(daemon)
                 yield
-                counters = daemon.counters("f0")
-        seen = counters["packets-tx"] + counters.get("in_netdev", 0)
+                seen = _seen(daemon) - before
         if (seen > 0) == (name == ARMED):
             raise LabError(f"{name}: {seen} frames seen")
 

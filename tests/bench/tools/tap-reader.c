@@ -4,7 +4,7 @@
  *
  *   bench-tap-reader IFNAME RATE COUNT
  *
- * Prints "ready", and when COUNT frames have come, or none for a second after
+ * Prints "ready", and when COUNT frames have come, or none for long after
  * the first, JSON: how many, and when the first and the last one did
  * (CLOCK_MONOTONIC, ns). One read a frame, as a VMM does it.
  */
@@ -25,7 +25,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 
-#define SILENCE_MS 1000
+#define SILENCE_MS 20000
 #define PAUSE_NS 20000
 
 static int reader_open(const char *ifname)
