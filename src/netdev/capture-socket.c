@@ -25,8 +25,6 @@
 /* In front of a frame in the buffer: for a VLAN tag and a wire header. */
 #define BUFFER_HEADROOM 64
 #define BUFFER_SIZE (4 * (BUFFER_HEADROOM + PACKET_MAX_LEN))
-/* A slot that far ahead is fetched from where another processor wrote it. */
-#define PREFETCH_SLOTS 6
 
 static bool socket_set(int fd, int level, int option, int value)
 {
@@ -270,16 +268,6 @@ static struct tpacket2_hdr *ring_slot(const CaptureSocket *self, unsigned slot)
                                    (size_t)(slot % SLOTS) * SLOT_SIZE);
 }
 
-static void ring_prefetch(const CaptureSocket *self)
-{
-    const uint8_t *ahead =
-        (const uint8_t *)ring_slot(self, self->slot + PREFETCH_SLOTS);
-
-    __builtin_prefetch(ahead, 1);
-    __builtin_prefetch(ahead + 64, 1);
-    __builtin_prefetch(ahead + 128);
-}
-
 static CaptureTake socket_take_ring(CaptureSocket *self, CaptureBuffer *buffer,
                                     Packet *packet, Direction *direction,
                                     bool *losing)
@@ -295,7 +283,6 @@ static CaptureTake socket_take_ring(CaptureSocket *self, CaptureBuffer *buffer,
     if ((status & TP_STATUS_COPY) && !buffer_has_room(buffer)) {
         return CAPTURE_TAKE_LATER;
     }
-    ring_prefetch(self);
     *losing = status & TP_STATUS_LOSING;
     *direction = packet_direction(
         (const struct sockaddr_ll *)((const uint8_t *)hdr +

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Capture: the frames that pass an interface, seen through an AF_PACKET
- * socket with a memory-mapped receive ring (packet(7), TPACKET_V2).
+ * socket, which has a memory-mapped receive ring (packet(7), TPACKET_V2) while
+ * there is much to capture (docs/design/0002-capture-ring.md). A frame larger
+ * than its slot comes whole over the socket (PACKET_COPY_THRESH).
  *
- * Version 2 wakes its reader at once, which the switchover needs; version 3
- * costs less a frame but hands frames over up to a millisecond late
- * (docs/design/0002-capture-ring.md). A frame larger than its slot comes
- * whole over the socket (PACKET_COPY_THRESH).
+ * A lone frame is handed out at once. In a flood the socket is looked at by a
+ * timer instead of with each wakeup.
  *
  * Direction: for a TAP, PACKET_OUTGOING is what the host sends into it, that
  * is toward the guest. Frames that tapferry itself injects carry a mark and
@@ -64,7 +64,8 @@ void capture_set_match(Capture *capture, const struct sock_fprog *match);
 /* Hands out all that has been captured up to now. */
 void capture_drain(Capture *capture);
 
-/* While paused, frames stay in the ring, and are lost when it is full. */
+/* While paused, frames stay in the kernel, and are lost when it has no more
+ * room for them. */
 void capture_pause(Capture *capture, bool paused);
 
 #endif
