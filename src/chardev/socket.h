@@ -40,13 +40,13 @@ typedef struct ChardevSocket {
     int fd;                 /* the attempt to reach the peer, or -1 */
     Transport *transport;   /* the peer, or NULL */
     LoopWatch watch;        /* of either */
-    bool eof;               /* a read has seen the peer's end */
-    bool write_first;       /* readable() had its turn */
-    LoopTimer turn; /* the transport has what the kernel does not know of */
+    LoopTimer turn;   /* the transport has what the kernel does not know of */
+    LoopTimer timer;  /* to the next attempt to connect or to accept */
+    bool eof;         /* a read has seen the peer's end */
+    bool write_first; /* readable() had its turn */
+    bool failed;      /* the last attempt */
     unsigned attempts;
-    LoopTimer timer; /* to the next attempt to connect or to accept */
-    bool failed;     /* the last attempt */
-    char *failure;   /* already said */
+    char *failure; /* already said */
     LogLimit failure_limit;
     LogLimit peer_limit; /* of what peers do wrong */
 } ChardevSocket;

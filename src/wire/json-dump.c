@@ -8,6 +8,18 @@
 /* "-9223372036854775808" */
 #define INTEGER_MAX 20
 
+/* g_string_append_len(), here where there is room: most pieces are short. */
+static inline void dump_put(GString *out, const char *data, size_t n)
+{
+    if (out->allocated_len - out->len <= n) {
+        g_string_append_len(out, data, (gssize)n);
+        return;
+    }
+    memcpy(out->str + out->len, data, n);
+    out->len += n;
+    out->str[out->len] = '\0';
+}
+
 static void dump_by_jansson(GString *out, json_t *value)
 {
     char *text = json_dumps(value, JSON_ENSURE_ASCII | JSON_ENCODE_ANY);
@@ -31,9 +43,9 @@ static bool dump_is_plain(const char *text, size_t len)
 static void dump_text(GString *out, const char *text, size_t len)
 {
     if (dump_is_plain(text, len)) {
-        g_string_append_c(out, '"');
-        g_string_append_len(out, text, (gssize)len);
-        g_string_append_c(out, '"');
+        dump_put(out, "\"", 1);
+        dump_put(out, text, len);
+        dump_put(out, "\"", 1);
     } else {
         json_auto_t *value = json_stringn_nocheck(text, len);
 
@@ -55,7 +67,7 @@ static void dump_integer(GString *out, json_int_t value)
     if (value < 0) {
         *--at = '-';
     }
-    g_string_append_len(out, at, digits + sizeof(digits) - at);
+    dump_put(out, at, (size_t)(digits + sizeof(digits) - at));
 }
 
 static void dump_array(GString *out, json_t *array)
@@ -66,7 +78,7 @@ static void dump_array(GString *out, json_t *array)
     g_string_append_c(out, '[');
     json_array_foreach (array, i, value) {
         if (i > 0) {
-            g_string_append_len(out, ", ", 2);
+            dump_put(out, ", ", 2);
         }
         json_dump(out, value);
     }
@@ -75,16 +87,17 @@ static void dump_array(GString *out, json_t *array)
 
 static void dump_object(GString *out, json_t *object)
 {
-    const char *key, *comma = "";
+    const char *key;
     json_t *value;
+    size_t len, comma = 0;
 
     g_string_append_c(out, '{');
-    json_object_foreach (object, key, value) {
-        g_string_append(out, comma);
-        dump_text(out, key, strlen(key));
-        g_string_append_len(out, ": ", 2);
+    json_object_keylen_foreach (object, key, len, value) {
+        dump_put(out, ", ", comma);
+        dump_text(out, key, len);
+        dump_put(out, ": ", 2);
         json_dump(out, value);
-        comma = ", ";
+        comma = 2;
     }
     g_string_append_c(out, '}');
 }
