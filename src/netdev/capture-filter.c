@@ -12,7 +12,7 @@ void capture_filter_init(CaptureFilter *self, unsigned directions,
                          const struct sock_fprog *match)
 {
     bool tx = directions & CAPTURE_TX, rx = directions & CAPTURE_RX;
-    bool fits = match && match->len <= CAPTURE_MATCH_MAX;
+    bool fits = match && match->len > 0 && match->len <= CAPTURE_MATCH_MAX;
     const struct sock_filter head[CAPTURE_FILTER_HEAD] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
@@ -24,7 +24,7 @@ void capture_filter_init(CaptureFilter *self, unsigned directions,
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
         /* Without a program there is nothing behind it to go on with. */
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, fits && match->len > 0, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, fits, 0),
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };
 
