@@ -107,8 +107,8 @@ def test_swallowed_after_the_stop_event(site: Site) -> None:
 def test_overlap_without_used_index(site: Site) -> None:
     """Where nothing tells, a few frames come twice rather than never."""
     pair = Switchover(site, virtio=False).start()
-    pair.source.calibrate()
     pair.source.run(30)
+    pair.source.rest()
     first = migrate(pair, queued=20, swallowed=3, late=10)
     check_arrived(pair, first + 3 - DEFAULT_OVERLAP)
     assert method(pair) == "counters"

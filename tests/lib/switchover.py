@@ -125,6 +125,11 @@ class Source(End):
         self.unseen += count
         assert self.daemon.counters()["in_netdev"] == before
 
+    def rest(self) -> None:
+        """The daemon sees that the TAP's queue is empty, and stays so."""
+        self.daemon.wait_counters(pending=0)
+        time.sleep(0.5)
+
     def calibrate(self) -> None:
         """The daemon learns to tell what the guest got: by the used index,
         if that can be read.  Sends a few frames."""
