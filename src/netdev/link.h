@@ -3,8 +3,8 @@
  * Network interfaces through rtnetlink: what an interface is, what it has
  * counted, and when something happens to it. One socket for questions in
  * each thread, one for notifications, made at first use, in the network
- * namespace of that moment. Counters are read in any thread, all else belongs
- * to the control plane.
+ * namespace of that moment. Counters and queues in any thread; watches are
+ * the control plane's.
  */
 #ifndef TF_NETDEV_LINK_H
 #define TF_NETDEV_LINK_H

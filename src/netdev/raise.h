@@ -12,7 +12,7 @@
  * already: a daemon that finds such a note takes over from one that was
  * killed. A length that somebody else has set is left as it is.
  *
- * Main thread only.
+ * In its loop only.
  */
 #ifndef TF_NETDEV_RAISE_H
 #define TF_NETDEV_RAISE_H
