@@ -189,6 +189,8 @@ static void source_stop(Source *self, int64_t time_us)
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;
+    } else {
+        source_advance(self); /* what it now knows to have found no room */
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
     number = MAX(number, again ? 0 : self->end_number);
