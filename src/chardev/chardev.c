@@ -110,6 +110,7 @@ void chardev_release(Chardev *chardev)
         chardev->opaque = NULL;
         chardev->want_read = false;
         chardev->want_write = false;
+        chardev->renewable = false;
         chardev_update(chardev);
     }
     if (chardev && chardev->claimed) {
@@ -162,6 +163,11 @@ void chardev_disconnect(Chardev *chardev)
     if (chardev->connected && class->disconnect) {
         class->disconnect(chardev);
     }
+}
+
+bool chardev_is_duplex(const Chardev *chardev)
+{
+    return chardev_get_class(chardev)->duplex;
 }
 
 char *chardev_filename(const Chardev *chardev)

@@ -46,6 +46,8 @@ struct ChardevClass {
     void (*disconnect)(Chardev *chardev);
     /* "filename" of query-chardev; owned. */
     char *(*filename)(const Chardev *chardev);
+    /* Who reads what is written is who writes what is read. */
+    bool duplex;
 };
 
 struct Chardev {
@@ -54,8 +56,10 @@ struct Chardev {
     void *opaque;
     bool connected;
     bool want_read, want_write;
-    bool claimed; /* on its frontend's loop; else on the control loop, or its
-                     maker's */
+    bool claimed;   /* on its frontend's loop; else on the control loop, or its
+                       maker's */
+    bool renewable; /* frontend's: what a peer that is gone has left unread may
+                       go when the next one comes, who sends it again */
 };
 
 extern const ObjectClass chardev_class; /* the abstract base */
@@ -80,6 +84,7 @@ ssize_t chardev_writev(Chardev *chardev, const struct iovec *iov, int n);
 void chardev_want_read(Chardev *chardev, bool want);
 void chardev_want_write(Chardev *chardev, bool want);
 void chardev_disconnect(Chardev *chardev);
+bool chardev_is_duplex(const Chardev *chardev);
 char *chardev_filename(const Chardev *chardev);
 
 /* For the backends. Calls the frontend, which may delete the chardev: the

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "packet/vnet.h"
 #include "wire/framer.h"
+#include "wire/link-record.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Room for many frames a read; must hold the largest. */
 #define READ_BUFFER (256 * 1024)
@@ -21,6 +23,11 @@ struct FrameReader {
     bool paused;
     bool broken; /* the framing is lost until the next connection */
     bool busy;   /* frames are being handed out */
+    /* The first length of a connection, and whether it is still to come. */
+    uint8_t word[4];
+    unsigned word_len;
+    bool opening;
+    bool asked; /* in its middle, and were answered */
     LogLimit limit;
     PacketBatch batch;
 };
@@ -58,7 +65,11 @@ static void reader_parse(FrameReader *self)
 
     while (!self->paused && !self->broken && result == FRAMER_FRAME) {
         result = framer_next(&self->framer, &frame);
-        if (result == FRAMER_FRAME) {
+        if (result == FRAMER_RECORD) {
+            reader_flush(self);
+            self->handlers->record(self->opaque, frame.payload, frame.len);
+            result = FRAMER_FRAME;
+        } else if (result == FRAMER_FRAME) {
             self->batch.packets[self->batch.n++] =
                 vnet_parse(frame.payload, frame.len, frame.vnet_hdr_len);
             /* The headers have been read. */
@@ -75,14 +86,55 @@ static void reader_parse(FrameReader *self)
     }
 }
 
+/* Reads the first length of a connection. Its first byte alone is a question
+ * (LINK_ASK): nobody else stops there. False: it is not complete. */
+static bool reader_open(FrameReader *self)
+{
+    ssize_t n;
+
+    while (self->word_len < sizeof(self->word)) {
+        n = chardev_read(self->chardev, self->word + self->word_len,
+                         self->word_len ? sizeof(self->word) - self->word_len
+                                        : 1);
+        if (n <= 0) {
+            self->asked = self->asked || (n == -EAGAIN && self->word_len == 1 &&
+                                          self->word[0] == LINK_ASK &&
+                                          self->handlers->asked(self->opaque));
+            return false;
+        }
+        self->word_len += (unsigned)n;
+    }
+    self->opening = false;
+    self->framer.records = self->asked && framer_frame_len(self->word) == 4;
+    if (self->framer.records) {
+        self->word_len = 0; /* it has accepted; that was no frame */
+    }
+    chardev_want_read(self->chardev, !self->paused);
+    return true;
+}
+
+/* The first length was a frame's: it goes the way of all others. */
+static void reader_take_word(FrameReader *self)
+{
+    size_t room;
+
+    if (self->word_len > 0) {
+        self->handlers->plain(self->opaque);
+        memcpy(framer_room(&self->framer, &room), self->word, self->word_len);
+        framer_filled(&self->framer, self->word_len);
+        self->word_len = 0;
+    }
+}
+
 void frame_reader_readable(FrameReader *self)
 {
     size_t room = 0;
     ssize_t n = 0;
 
-    if (self->busy) {
+    if (self->busy || (self->opening && !reader_open(self)) || self->paused) {
         return;
     }
+    reader_take_word(self);
     self->busy = true;
     /* A read that did not fill the room has left nothing. */
     for (int i = 0;
@@ -102,6 +154,14 @@ void frame_reader_readable(FrameReader *self)
 void frame_reader_opened(FrameReader *self)
 {
     self->broken = false;
+    self->framer.records = false;
+    self->opening = self->handlers->asked && self->chardev &&
+                    chardev_is_duplex(self->chardev);
+    self->asked = false;
+    self->word_len = 0;
+    if (self->opening) {
+        chardev_want_read(self->chardev, true);
+    }
 }
 
 void frame_reader_closed(FrameReader *self)
@@ -109,6 +169,11 @@ void frame_reader_closed(FrameReader *self)
     /* The next peer begins with a frame of its own. What came whole while we
      * were paused is still to be handed out. */
     framer_end_stream(&self->framer);
+    self->opening = false;
+    self->word_len = 0;
+    if (self->handlers->closed) {
+        self->handlers->closed(self->opaque);
+    }
 }
 
 static void reader_readable(void *opaque)
@@ -173,6 +238,10 @@ FrameReader *frame_reader_new(const char *chardev, bool vnet,
         frame_reader_free(self);
         return NULL;
     }
+    if (self->chardev->connected) {
+        frame_reader_opened(
+            self); /* it was before there was a chardev to ask */
+    }
     return self;
 }
 
@@ -180,9 +249,10 @@ void frame_reader_free(FrameReader *self)
 {
     if (self) {
         if (self->chardev && !self->shared &&
-            self->framer.end > self->framer.start) {
-            /* In the middle of a frame: whoever uses the chardev next would
-             * take its bytes for frames. */
+            (self->framer.end > self->framer.start || self->word_len > 0 ||
+             self->framer.records)) {
+            /* In the middle of a frame, or there are records: whoever uses the
+             * chardev next would take its bytes for frames. */
             chardev_disconnect(self->chardev);
         }
         if (!self->shared) {
@@ -199,11 +269,42 @@ void frame_reader_pause(FrameReader *self, bool paused)
         return;
     }
     self->paused = paused;
-    chardev_want_read(self->chardev, !paused);
+    chardev_want_read(self->chardev, !paused || self->opening);
     if (!paused && !self->busy) {
         /* What was read before the pause comes first. */
         self->busy = true;
         reader_parse(self);
         self->busy = false;
     }
+}
+
+void frame_reader_peek(const FrameReader *self,
+                       void (*func)(void *opaque, const Packet *packet),
+                       void *opaque)
+{
+    Framer probe = self->framer;
+    FramerFrame frame;
+    FramerResult result;
+
+    while ((result = framer_next(&probe, &frame)) <= FRAMER_RECORD) {
+        if (result == FRAMER_FRAME) {
+            Packet packet =
+                vnet_parse(frame.payload, frame.len, frame.vnet_hdr_len);
+
+            func(opaque, &packet);
+        }
+    }
+}
+
+size_t frame_reader_answer(FrameReader *self, const uint8_t *bytes, size_t n)
+{
+    struct iovec iov = {(void *)bytes, n};
+    ssize_t sent = chardev_writev(self->chardev, &iov, 1);
+
+    return sent > 0 ? (size_t)sent : 0;
+}
+
+void frame_reader_set_renewable(FrameReader *self, bool renewable)
+{
+    self->chardev->renewable = renewable;
 }

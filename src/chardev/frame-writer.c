@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "chardev/frame-writer.h"
-
+#include "chardev/frame-writer-internal.h"
 #include "packet/segment.h"
 #include "packet/vnet.h"
 #include "wire/framer.h"
@@ -8,40 +7,23 @@
 #include <errno.h>
 #include <string.h>
 
-/* One writev: many small frames, but not more than a cache holds. */
-#define RUN_FRAMES 64
+/* One writev: not more than a cache holds. */
 #define RUN_BYTES (256 * 1024)
 /* One turn, so that a fast peer does not starve the rest of the loop. */
 #define TURN_BYTES (4 * 1024 * 1024)
 
-/* Frames of the batch under way that are to go out from where they are. There
- * are some only while nothing waits in the queue. */
-typedef struct FrameRun {
-    unsigned n;
-    uint64_t bytes; /* of the frames */
-    Packet packets[RUN_FRAMES];
-} FrameRun;
+/* How many whole frames there are in the first @len bytes of the spill. */
+static unsigned writer_spill_frames(const FrameWriter *self, size_t len)
+{
+    size_t at = 0;
+    unsigned n = 0;
 
-struct FrameWriter {
-    FrameWriterConfig config;
-    const FrameWriterHandlers *handlers;
-    void *opaque;
-    Chardev *chardev;
-    bool shared; /* the chardev's frontend is somebody else */
-    bool shipping;
-    bool closing; /* shipping ends behind the frame under way */
-    bool running; /* frame_writer_run() is under way */
-    bool starved; /* somebody was told FRAME_APPEND_FULL */
-    PacketQueue queue;
-    PacketCursor next;      /* the next to send */
-    uint64_t waiting_bytes; /* of the frames from @next on */
-    size_t partial;         /* bytes of @next's wire form already sent */
-    GByteArray *spill;      /* wire form of a frame that goes out in segments */
-    bool spilling;          /* @next is in @spill */
-    GByteArray *rest;       /* of a frame that left the queue half sent */
-    uint8_t *scratch;
-    FrameRun run;
-};
+    while (at + 4 <= len &&
+           (at += framer_frame_len(self->spill->data + at)) <= len) {
+        n++;
+    }
+    return n;
+}
 
 /* Bytes in front of a frame that goes out as it is. */
 static size_t writer_prefix(const FrameWriter *self)
@@ -93,17 +75,27 @@ static void writer_run(FrameWriter *self);
 void frame_writer_opened(FrameWriter *self)
 {
     self->partial = 0; /* the new peer gets whole frames */
+    if (self->chardev && self->handlers->opened) {
+        self->handlers->opened(self->opaque);
+    }
     writer_run(self);
 }
 
 void frame_writer_closed(FrameWriter *self)
 {
     writer_keep_run(self, 0);
+    self->cut =
+        self->spilling ? writer_spill_frames(self, self->partial) : self->skip;
+    self->skip = 0;
     self->partial = 0;
+    self->held = self->asked = self->told = false;
     g_byte_array_set_size(self->rest, 0);
     if (self->closing) {
         self->closing = false;
         self->shipping = false;
+    }
+    if (self->handlers->closed) {
+        self->handlers->closed(self->opaque);
     }
 }
 
@@ -120,10 +112,14 @@ static void writer_closed(void *opaque)
 static void writer_readable(void *opaque)
 {
     FrameWriter *self = opaque;
-    uint8_t ignored[4096];
+    uint8_t bytes[4096];
+    ssize_t n;
 
-    /* Nothing is expected this way; reading finds out that a peer left. */
-    while (chardev_read(self->chardev, ignored, sizeof(ignored)) > 0) {
+    /* Else nothing is expected; reading finds out that a peer left. */
+    while ((n = chardev_read(self->chardev, bytes, sizeof(bytes))) > 0) {
+        if (self->handlers->said) {
+            self->handlers->said(self->opaque, bytes, (size_t)n);
+        }
     }
 }
 
@@ -190,9 +186,10 @@ void frame_writer_free(FrameWriter *self)
         return;
     }
     if (self->chardev && !self->shared &&
-        (self->partial > 0 || self->rest->len > 0)) {
-        /* The peer waits for the rest of a frame: whoever uses the chardev
-         * next is to begin with a frame of its own. */
+        (self->partial > 0 || self->rest->len > 0 || self->asked ||
+         self->told)) {
+        /* The peer waits for the rest of a frame, or for us: whoever uses the
+         * chardev next is to begin with a frame of its own. */
         chardev_disconnect(self->chardev);
     }
     if (!self->shared) {
@@ -223,7 +220,7 @@ PacketCursor frame_writer_next(const FrameWriter *self)
 Counter frame_writer_waiting(const FrameWriter *self)
 {
     return (Counter){
-        .packets = self->queue.next - self->next.number + self->run.n,
+        .packets = self->queue.next - self->fresh + self->run.n,
         .bytes = self->waiting_bytes + self->run.bytes,
     };
 }
@@ -236,16 +233,40 @@ bool frame_writer_is_full(const FrameWriter *self)
            self->config.limit;
 }
 
+/* How many frames on the wire the record at the cursor is. */
+static unsigned writer_parts_under_way(const FrameWriter *self)
+{
+    return self->spilling ? MIN(self->spilled, PARTS_NONE - 1) : 1;
+}
+
+/* Moves the cursor behind @record. */
+static void writer_step(FrameWriter *self, const PacketRecord *record)
+{
+    if (self->next.number == self->fresh) {
+        self->waiting_bytes -= record->len;
+        self->fresh++;
+    }
+    packet_cursor_advance(&self->next);
+    self->partial = 0;
+    self->spilling = false;
+    self->cut = self->skip = 0;
+}
+
 /* Passes the record at the cursor. */
 static void writer_pass(FrameWriter *self, FrameFate fate)
 {
     PacketRecord *record = packet_queue_at(&self->queue, &self->next);
 
-    self->waiting_bytes -= record->len;
+    if (fate != FRAME_SENT) {
+        record->parts = PARTS_NONE;
+    } else if (record->parts > 0) {
+        fate = FRAME_REPEATED;
+    } else {
+        record->parts = (uint16_t)writer_parts_under_way(self);
+    }
+    self->sent += frame_writer_parts(record);
     self->handlers->done(self->opaque, record, fate);
-    packet_cursor_advance(&self->next);
-    self->partial = 0;
-    self->spilling = false;
+    writer_step(self, record);
     if (!self->config.retain) {
         frame_writer_trim(self, self->next.number);
     }
@@ -274,9 +295,7 @@ PacketRecord *frame_writer_append_missing(FrameWriter *self)
     return packet_queue_append_missing(&self->queue);
 }
 
-/* Takes the frame that is half sent out of the queue, so that those behind it
- * can be dropped. It counts as sent: the peer is owed the rest in any case. */
-static void writer_detach(FrameWriter *self)
+void frame_writer_detach(FrameWriter *self)
 {
     PacketRecord *record = packet_queue_at(&self->queue, &self->next);
     size_t prefix = writer_prefix(self);
@@ -330,7 +349,7 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
             return FRAME_APPEND_FULL;
         }
         if (self->partial > 0) {
-            writer_detach(self);
+            frame_writer_detach(self);
         }
         while (frame_writer_is_full(self) &&
                self->next.number < self->queue.next) {
@@ -373,8 +392,13 @@ static bool writer_fill_spill(FrameWriter *self, const PacketRecord *record)
         self->scratch = g_malloc(PACKET_MAX_LEN);
     }
     g_byte_array_set_size(self->spill, 0);
-    self->spilling =
-        packet_segment(&packet, self->scratch, writer_spill_segment, self) > 0;
+    self->spilled =
+        packet_segment(&packet, self->scratch, writer_spill_segment, self);
+    self->spilling = self->spilled > 0;
+    self->skip = self->skip < self->spilled ? self->skip : 0;
+    for (; self->skip > 0; self->skip--) {
+        self->partial += framer_frame_len(self->spill->data + self->partial);
+    }
     return self->spilling;
 }
 
@@ -383,7 +407,7 @@ static bool writer_record_is_ready(const FrameWriter *self,
 {
     Packet packet = packet_record_view(record);
 
-    return writer_is_ready(self, &packet);
+    return record->parts != PARTS_NONE && writer_is_ready(self, &packet);
 }
 
 /* Gathers a run of records that go out as they are, from the cursor on. */
@@ -439,6 +463,10 @@ static ssize_t writer_send_run(FrameWriter *self)
         n = writer_gather(self, iov);
         g_assert(n > 0); /* writer_prepare() saw one */
     }
+    if (self->asked) {
+        self->asked = false;
+        self->partial = 1;
+    }
     iov[0].iov_base = (uint8_t *)iov[0].iov_base + self->partial;
     iov[0].iov_len -= self->partial;
     sent = chardev_writev(self->chardev, iov, n);
@@ -455,7 +483,9 @@ static bool writer_prepare(FrameWriter *self)
 
     while (self->shipping &&
            (record = packet_queue_at(&self->queue, &self->next))) {
-        if (record->len == 0) {
+        if (record->parts == PARTS_NONE) {
+            writer_step(self, record); /* it was passed before */
+        } else if (record->len == 0) {
             writer_pass(self, FRAME_MISSING);
         } else if (self->spilling || writer_record_is_ready(self, record) ||
                    (writer_fits(self, record->len) &&
@@ -526,7 +556,8 @@ static void writer_run(FrameWriter *self)
     }
     self->running = true;
     more = !writer_send_lent(self) || !writer_send_rest(self);
-    while (!more && (more = writer_prepare(self)) && turn < TURN_BYTES) {
+    while (!more && !self->held && (more = writer_prepare(self)) &&
+           turn < TURN_BYTES) {
         sent = writer_send_run(self);
         if (sent <= 0) {
             break; /* EAGAIN: later; else closed() is on its way */
@@ -559,12 +590,13 @@ void frame_writer_start(FrameWriter *self, uint64_t number)
     PacketRecord *record;
 
     writer_keep_run(self, 0);
+    frame_writer_forget_sent(self);
     self->next = packet_queue_head(&self->queue);
+    self->fresh = self->next.number;
     self->waiting_bytes = self->queue.bytes;
     while (self->next.number < number &&
            (record = packet_queue_at(&self->queue, &self->next))) {
-        self->waiting_bytes -= record->len;
-        packet_cursor_advance(&self->next);
+        writer_step(self, record);
     }
     self->partial = 0;
     self->spilling = false;
@@ -589,27 +621,21 @@ bool frame_writer_is_shipping(const FrameWriter *self)
     return self->shipping;
 }
 
-void frame_writer_set_retain(FrameWriter *self, bool retain)
-{
-    self->config.retain = retain;
-    if (!retain && self->shipping) {
-        frame_writer_trim(self, self->next.number);
-    }
-}
-
 void frame_writer_trim(FrameWriter *self, uint64_t number)
 {
     while (self->queue.head.number < MIN(number, self->queue.next)) {
-        if (self->queue.head.number >= self->next.number) {
-            PacketRecord *record;
+        PacketRecord *record, *head;
 
+        if (self->queue.head.number >= self->next.number) {
             if (self->shipping) {
                 break;
             }
             record = packet_queue_at(&self->queue, &self->next);
-            self->waiting_bytes -= record->len;
-            packet_cursor_advance(&self->next);
+            record->parts = 0; /* it was to go out again, and does not */
+            writer_step(self, record);
         }
+        head = packet_queue_at(&self->queue, &self->queue.head);
+        self->oldest += frame_writer_parts(head);
         packet_queue_pop(&self->queue);
     }
 }

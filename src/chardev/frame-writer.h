@@ -10,7 +10,10 @@
  * owner trims them, or starts shipping at a chosen number. With retain on,
  * records stay in the queue behind the send cursor until they are trimmed.
  *
- * A frame that is cut by a lost connection goes out whole on the next.
+ * A frame that is cut by a lost connection goes out whole on the next. Who
+ * learns what of it arrived (wire/link-record.h) can go back: frames on the
+ * wire are numbered from 0 over the life of the writer, the plain frames of an
+ * offloaded one each for itself, and one that goes out again keeps its number.
  * Without vnet headers on the wire an offloaded frame leaves as the plain
  * frames it stands for. In its loop only.
  */
@@ -29,6 +32,7 @@ typedef enum FullPolicy {
 
 typedef enum FrameFate {
     FRAME_SENT,       /* the kernel has taken the last byte of it */
+    FRAME_REPEATED,   /* once more: it was FRAME_SENT before */
     FRAME_UNSENDABLE, /* too large, or it can't be made into plain frames */
     FRAME_MISSING,    /* its bytes were never seen */
     FRAME_DROPPED,    /* it had to make room (FULL_DROP_OLDEST) */
@@ -48,6 +52,11 @@ typedef struct FrameWriterHandlers {
     void (*passed)(void *opaque, Counter frames);
     /* There is room again after FRAME_APPEND_FULL. NULL: nobody waits. */
     void (*room)(void *opaque);
+    /* For who talks to the peer besides; NULL: nobody does. A connection that
+     * is there when the writer is made is not told. */
+    void (*opened)(void *opaque);
+    void (*closed)(void *opaque);
+    void (*said)(void *opaque, const uint8_t *bytes, size_t n);
 } FrameWriterHandlers;
 
 typedef struct FrameWriterConfig {
@@ -104,8 +113,6 @@ uint64_t frame_writer_stop(FrameWriter *writer);
 
 bool frame_writer_is_shipping(const FrameWriter *writer);
 
-void frame_writer_set_retain(FrameWriter *writer, bool retain);
-
 /* Removes records before @number, but none that is still to be sent. */
 void frame_writer_trim(FrameWriter *writer, uint64_t number);
 
@@ -115,9 +122,32 @@ const PacketQueue *frame_writer_queue(const FrameWriter *writer);
 /* Where in it the next frame to send is. */
 PacketCursor frame_writer_next(const FrameWriter *writer);
 
-/* Packets and bytes between the send cursor and the end. */
+/* Packets and bytes that have yet to go out, for the first time. */
 Counter frame_writer_waiting(const FrameWriter *writer);
 
 bool frame_writer_connected(const FrameWriter *writer);
+
+/* Sends no frame while held. */
+void frame_writer_hold(FrameWriter *writer, bool held);
+
+/* Sends LINK_ASK, the first byte of whatever comes next, as the first of a
+ * connection; false if the chardev is none that a peer could answer on. */
+bool frame_writer_ask(FrameWriter *writer);
+
+/* Sends @bytes, which are no frame, behind the frame that is on its way; after
+ * LINK_ASK they go on from it. */
+void frame_writer_tell(FrameWriter *writer, const uint8_t *bytes, size_t n);
+
+/* Number of the next frame, of the oldest that could go out again, and behind
+ * the last that can have reached a peer. */
+uint64_t frame_writer_sent(const FrameWriter *writer);
+uint64_t frame_writer_oldest(const FrameWriter *writer);
+uint64_t frame_writer_reach(const FrameWriter *writer);
+
+/* Goes on with frame @number, from oldest to reach. */
+void frame_writer_seek(FrameWriter *writer, uint64_t number);
+
+/* How many frames on the wire a record of the queue was; 0: not sent. */
+unsigned frame_writer_parts(const PacketRecord *record);
 
 #endif

@@ -136,11 +136,16 @@ static void socket_peer_ended(ChardevSocket *self, uint32_t events)
 
     if (never_reads || !(unread || answering) || (broken && writing)) {
         socket_stop(self);
-    } else if (broken) {
+        return;
+    }
+    if (broken) {
         /* EPOLLHUP can't be masked. */
         loop_watch_remove(&self->watch);
     } else {
         loop_watch_modify(&self->watch, writing ? EPOLLOUT : 0);
+    }
+    if (chardev->renewable && self->listen_fd >= 0) {
+        socket_listen_on(self);
     }
 }
 
@@ -316,8 +321,13 @@ static void socket_connect_later(ChardevSocket *self)
 static void socket_accept_event(void *opaque, uint32_t events)
 {
     ChardevSocket *self = opaque;
-    int fd = address_accept(self->listen_fd);
+    int fd;
 
+    if (self->transport) {
+        socket_stop(self); /* the next one is here: see "renewable" */
+        return;
+    }
+    fd = address_accept(self->listen_fd);
     if (fd >= 0) {
         socket_greet(self, fd);
     } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
@@ -330,8 +340,10 @@ static void socket_accept_event(void *opaque, uint32_t events)
 
 static void socket_listen_on(ChardevSocket *self)
 {
-    loop_watch_add(&self->listen_watch, self->listen_fd, EPOLLIN,
-                   socket_accept_event, self);
+    if (self->listen_watch.fd < 0) {
+        loop_watch_add(&self->listen_watch, self->listen_fd, EPOLLIN,
+                       socket_accept_event, self);
+    }
 }
 
 /* The next attempt to accept, or to connect. */
@@ -508,6 +520,7 @@ const ChardevClass chardev_socket_class = {
     .move = socket_move,
     .disconnect = socket_disconnect,
     .filename = socket_filename,
+    .duplex = true,
 };
 
 /* One that a netdev owns */

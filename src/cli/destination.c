@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-/* A source that has gone for so long does not come back. */
+/* A source that has gone for so long does not come back; one that acknowledges
+ * says so. */
 #define PARTED_S 1.0
 
 static bool destination_check_vm(const char *vm, bool running,
@@ -43,6 +44,7 @@ static Outcome destination_outcome(const SideState *state,
                                    const SideOptions *options)
 {
     bool parted = state->was_connected && !state->connected &&
+                  (state->ended || !state->acknowledged) &&
                   state->now - state->parted >= PARTED_S;
     bool quiet;
 

@@ -90,6 +90,10 @@ static json_t *view_facts(json_t *report)
     if (source) {
         add_row(rows, "Shipped", words_count(report_packets(source, "outdev")));
     }
+    if (report_link(source, "repeated") > 0) {
+        add_row(rows, "Shipped again to another daemon",
+                words_count(report_link(source, "repeated")));
+    }
     if (report_packets(source, "reinjected") > 0) {
         add_row(rows, "Given back here",
                 words_count(report_packets(source, "reinjected")));

@@ -83,6 +83,13 @@ json_int_t report_time(json_t *side, const char *key)
     return report_integer(json_object_get(side, "switchover"), key);
 }
 
+json_int_t report_link(json_t *side, const char *key)
+{
+    json_t *switchover = json_object_get(side, "switchover");
+
+    return report_integer(json_object_get(switchover, "link"), key);
+}
+
 static bool side_ended(json_t *side, Outcome outcome)
 {
     return side &&
@@ -170,6 +177,29 @@ static void add_losses(json_t *problems, json_t *side)
     }
 }
 
+/* What the source knows of the link, the destination has heard from it. */
+static void add_link_problems(json_t *problems, json_t *report)
+{
+    json_t *source = report_side(report, "source");
+    json_t *side = source ? source : report_side(report, "destination");
+    json_int_t lost = report_link(side, "lost");
+    json_int_t unsaid = report_link(source, "unconfirmed");
+    g_autofree char *lost_words = frames_were(lost);
+    g_autofree char *unsaid_words = frames_were(unsaid);
+
+    if (lost > 0) {
+        add_problem(problems,
+                    "%s lost when the connection between the hosts broke",
+                    lost_words);
+    }
+    if (unsaid > 0 && !side_ended(source, OUTCOME_UNDER_WAY)) {
+        add_problem(problems,
+                    "%s shipped, and the destination did not confirm "
+                    "them",
+                    unsaid_words);
+    }
+}
+
 /* What is left when nobody waits for it any more. */
 static void add_left_over(json_t *problems, json_t *side)
 {
@@ -223,6 +253,7 @@ static json_t *find_problems(json_t *report)
     json_array_foreach (json_object_get(report, "sides"), i, side) {
         add_side_problems(problems, side);
     }
+    add_link_problems(problems, report);
     if (side_ended(source, OUTCOME_COMPLETED) && destination &&
         report_packets(source, "outdev") !=
             report_packets(destination, "indev")) {
@@ -233,6 +264,14 @@ static json_t *find_problems(json_t *report)
                     report_packets(destination, "indev"));
     }
     return problems;
+}
+
+static bool link_confirms(json_t *source)
+{
+    json_t *switchover = json_object_get(source, "switchover");
+
+    return json_is_true(
+        json_object_get(json_object_get(switchover, "link"), "acknowledged"));
 }
 
 /* Why all is well, in one sentence. */
@@ -262,12 +301,16 @@ static char *praise(json_t *report)
     if (side_ended(side, OUTCOME_UNDER_WAY)) {
         return g_strdup("Not over yet; nothing was lost so far");
     }
-    return g_strdup_printf("Nothing was lost: %s %s%s%s", moved_words,
+    return g_strdup_printf("Nothing was lost: %s %s%s%s%s", moved_words,
                            destination ? "carried across"
                                        : "shipped that the VM would not have "
                                          "got",
                            downtime ? ", and the VM stood still for " : "",
-                           downtime ? length : "");
+                           downtime ? length : "",
+                           destination || link_confirms(source)
+                               ? ""
+                               : "; the other host does not confirm what it "
+                                 "got");
 }
 
 static json_t *make_verdict(json_t *report)

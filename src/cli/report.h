@@ -59,6 +59,8 @@ json_t *report_side(json_t *report, const char *name);
 
 /* A time of the side's switchover in microseconds; 0: none. */
 json_int_t report_time(json_t *side, const char *key);
+/* What it says of the link between the hosts. */
+json_int_t report_link(json_t *side, const char *key);
 
 /* What came in at a side, and what of it has its place. */
 void report_balance(json_t *side, json_int_t *came, json_int_t *accounted);

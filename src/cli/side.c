@@ -117,6 +117,25 @@ static bool side_ask_connected(Side *self, bool *connected, GError **errp)
     return list != NULL;
 }
 
+/* The state of the link, once that can matter. */
+static bool side_ask_link(Side *self, GError **errp)
+{
+    SideState *state = &self->state;
+    json_auto_t *list = NULL;
+    json_t *link;
+
+    if (state->settled == 0) {
+        return true;
+    }
+    list = side_ask(self, "query-switchover", NULL, errp);
+    link = json_object_get(json_array_get(list, 0), "link");
+    state->acknowledged = json_is_true(json_object_get(link, "acknowledged"));
+    state->ended = json_is_true(json_object_get(link, "ended"));
+    state->unconfirmed =
+        json_integer_value(json_object_get(link, "unconfirmed"));
+    return list != NULL;
+}
+
 static void side_set_connected(SideState *state, bool connected)
 {
     if (state->connected && !connected) {
@@ -179,7 +198,7 @@ static bool side_poll(Side *self, GError **errp)
     side_set_connected(state, connected);
     side_set_counters(self->class, state, stats);
     side_conclude(state, !strcmp(self->class->name, "source"));
-    return true;
+    return side_ask_link(self, errp);
 }
 
 static void side_take_event(Side *self, json_t *event)

@@ -33,9 +33,12 @@ typedef struct SideState {
     bool stopped;          /* the VM was, under our eyes */
     bool ran;              /* it ran at the destination */
     bool connected, was_connected;
-    int64_t came;    /* frames captured, or received */
-    int64_t gone;    /* shipped, or injected */
-    int64_t waiting; /* queued, or held */
+    bool acknowledged;   /* the other host tells what it has got */
+    bool ended;          /* and the source said that it is done */
+    int64_t unconfirmed; /* shipped, and the other host has not said so */
+    int64_t came;        /* frames captured, or received */
+    int64_t gone;        /* shipped, or injected */
+    int64_t waiting;     /* queued, or held */
     double now;
     double changed; /* when @came last changed */
     double settled; /* when the VM had moved, for all that is known */

@@ -35,7 +35,8 @@ static bool source_add_args(GPtrArray *args, const SideOptions *options,
              tls);
     side_add(args, "-object",
              "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,outdev=out0,"
-             "enable_when_stopped=on,capture=undelivered,keep-tap-ms=%.0f%s",
+             "enable_when_stopped=on,capture=undelivered,acknowledge=on,"
+             "keep-tap-ms=%.0f%s",
              MIN(options->quiet_time, KEEP_TAP_MAX) * 1000, more);
     return true;
 }
@@ -63,13 +64,15 @@ static Outcome source_outcome(const SideState *state,
     if (!state->stopped) {
         return OUTCOME_VM_ENDED;
     }
-    if (state->waiting == 0 &&
+    if (state->waiting == 0 && state->unconfirmed == 0 &&
         state->now - MAX(state->changed, state->settled) >=
             options->quiet_time) {
         return OUTCOME_COMPLETED;
     }
     if (state->now - state->settled >= options->max_wait) {
-        return state->waiting == 0 ? OUTCOME_COMPLETED : OUTCOME_UNFINISHED;
+        return state->waiting == 0 && state->unconfirmed == 0
+                   ? OUTCOME_COMPLETED
+                   : OUTCOME_UNFINISHED;
     }
     return OUTCOME_UNDER_WAY;
 }

@@ -17,8 +17,10 @@
 #include "filter/account-stats.h"
 #include "filter/chain.h"
 #include "filter/outdev.h"
+#include "filter/redirector-ends.h"
 #include "netdev/tap.h"
 #include "switchover/ledger.h"
+#include "switchover/sink-link.h"
 #include "switchover/sink.h"
 #include "switchover/source.h"
 
@@ -38,6 +40,7 @@ typedef struct Redirector {
     bool enable_when_stopped;
     int capture_mode;
     int arm;
+    int acknowledge; /* a LinkMode */
     uint32_t overlap;
     uint32_t keep_tap_ms;
     bool dedup;
@@ -48,7 +51,8 @@ typedef struct Redirector {
     /* state */
     Tap *in_tap;
     Netdev *foreign;     /* in_netdev or out_netdev if it is not our own */
-    FrameReader *reader; /* indev */
+    SinkLink *sink_link; /* indev */
+    FrameReader *reader; /* indev's */
     Outdev out;          /* outdev; with capture=undelivered the source's */
     Capture *capture;    /* in_netdev with capture=all */
     Source *source;      /* in_netdev with capture=undelivered */
@@ -288,45 +292,6 @@ static void redirector_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
 /* Set-up */
 
-static bool redirector_check(const Redirector *self, GError **errp)
-{
-    const struct {
-        const char *a, *b;
-        const char *a_name, *b_name;
-    } exclusive[] = {
-        {self->in_netdev, self->out_netdev, "in_netdev", "out_netdev"},
-        {self->in_netdev, self->indev, "in_netdev", "indev"},
-        {self->out_netdev, self->outdev, "out_netdev", "outdev"},
-    };
-
-    if (!self->indev && !self->outdev && !self->in_netdev &&
-        !self->out_netdev) {
-        return tf_error_set(errp, "filter redirector needs 'indev', 'outdev', "
-                                  "'in_netdev' or 'out_netdev' at least one "
-                                  "property set");
-    }
-    if (self->indev && self->outdev && !strcmp(self->indev, self->outdev)) {
-        return tf_error_set(errp, "'indev' and 'outdev' could not be same "
-                                  "for filter redirector");
-    }
-    for (unsigned i = 0; i < G_N_ELEMENTS(exclusive); i++) {
-        if (exclusive[i].a && exclusive[i].b) {
-            return tf_error_set(errp, "'%s' and '%s' can not be used together",
-                                exclusive[i].a_name, exclusive[i].b_name);
-        }
-    }
-    if (self->out_netdev && !self->indev) {
-        return tf_error_set(errp, "'out_netdev' needs 'indev': there is "
-                                  "nothing else to take frames from");
-    }
-    if (self->capture_mode == CAPTURE_UNDELIVERED &&
-        (!self->in_netdev || !self->outdev)) {
-        return tf_error_set(errp, "'capture=undelivered' needs 'in_netdev' "
-                                  "and 'outdev'");
-    }
-    return true;
-}
-
 /* The tap that property @name calls @id. Another one than our own is held. */
 static Tap *redirector_find_tap(Redirector *self, const char *name,
                                 const char *id, GError **errp)
@@ -362,6 +327,7 @@ static bool redirector_open_source(Redirector *self, GError **errp)
         .vnet_len = self->vnet_len,
         .send_queue_size = self->send_queue_size,
         .on_full = self->policy,
+        .acknowledge = (LinkMode)self->acknowledge,
         .arm_always = self->arm == ARM_ALWAYS,
         .overlap = self->overlap,
         .keep_tap_ms = self->keep_tap_ms,
@@ -401,6 +367,23 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
     return self->sink != NULL;
 }
 
+static bool redirector_open_indev(Redirector *self, GError **errp)
+{
+    SinkLinkConfig config = {
+        .name = self->filter.object.id,
+        .chardev = self->indev,
+        .vnet = self->vnet_hdr_support,
+        .answers = self->sink && self->acknowledge != LINK_MODE_OFF,
+        .sink = self->sink,
+        .handlers = &redirector_reader_handlers,
+        .opaque = self,
+    };
+
+    self->sink_link = sink_link_new(&config, errp);
+    self->reader = sink_link_reader(self->sink_link);
+    return self->reader || chardev_not_found("IN", errp);
+}
+
 static void redirector_match_changed(Filter *filter)
 {
     const Redirector *self = (const Redirector *)filter;
@@ -423,13 +406,8 @@ static bool redirector_open(Redirector *self, GError **errp)
     if (self->out_netdev && !redirector_open_sink(self, errp)) {
         return false;
     }
-    if (self->indev) {
-        self->reader =
-            frame_reader_new(self->indev, self->vnet_hdr_support,
-                             &redirector_reader_handlers, self, errp);
-        if (!self->reader) {
-            return chardev_not_found("IN", errp);
-        }
+    if (self->indev && !redirector_open_indev(self, errp)) {
+        return false;
     }
     if (self->capture_mode == CAPTURE_UNDELIVERED) {
         return redirector_open_source(self, errp) ||
@@ -460,12 +438,19 @@ static bool redirector_can_match(const Filter *filter, GError **errp)
 static bool redirector_setup(Filter *filter, GError **errp)
 {
     Redirector *self = (Redirector *)filter;
+    RedirectorEnds ends = {
+        .indev = self->indev,
+        .outdev = self->outdev,
+        .in_netdev = self->in_netdev,
+        .out_netdev = self->out_netdev,
+        .undelivered = self->capture_mode == CAPTURE_UNDELIVERED,
+    };
 
     self->policy = outdev_parse_policy(self->on_full,
                                        self->capture_mode == CAPTURE_UNDELIVERED
                                            ? FULL_BLOCK
                                            : FULL_DROP_NEWEST);
-    if (!redirector_check(self, errp) ||
+    if (!redirector_ends_check(&ends, errp) ||
         !outdev_vnet_len(self->vnet_hdr_support, self->vnet_hdr_len,
                          &self->vnet_len, errp) ||
         !redirector_open(self, errp)) {
@@ -487,7 +472,7 @@ static void redirector_cleanup(Filter *filter)
     if (self->capture) {
         tap_remove_capture(self->in_tap, self->capture);
     }
-    frame_reader_free(self->reader);
+    sink_link_free(self->sink_link);
     source_free(self->source);
     sink_free(self->sink);
     outdev_close(&self->out);
@@ -542,6 +527,9 @@ static json_t *redirector_switchover(Filter *filter)
     }
     entry = switchover_to_json(record, filter->object.id);
     account_add_switchover(&account, self->source != NULL, entry);
+    json_object_set_new(entry, "link",
+                        self->source ? source_link(self->source)
+                                     : sink_link_to_json(self->sink_link));
     return entry;
 }
 
@@ -607,6 +595,16 @@ static const Property redirector_props[] = {
      .since = "0.1",
      .doc = "with capture=undelivered: remember frames from the moment a "
             "migration begins (auto, where that can be known), or always"},
+    {.name = "acknowledge",
+     PROP_FIELD_ENUM(Redirector, acknowledge),
+     .flags = PROP_FIXED,
+     .def = "auto",
+     .enum_name = "RedirectorAcknowledge",
+     .values = link_mode_words,
+     .since = "0.1",
+     .doc = "with capture=undelivered: ask the peer what it got when a "
+            "connection was lost (auto) or on each (on); with out_netdev: "
+            "answer, unless off"},
     {.name = "overlap",
      PROP_FIELD_AUTO(Redirector, overlap),
      .flags = PROP_FIXED,

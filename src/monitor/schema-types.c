@@ -72,12 +72,15 @@ const SchemaType schema_types[] = {
                 "held-bytes-most:int longest-hold-us:int stop-us?:int "
                 "resume-us?:int first-us?:int last-us?:int "
                 "method?:SwitchoverMethod ledger:SwitchoverLedger "
+                "link:SwitchoverLink "
                 "arrived-first-us?:int arrived-last-us?:int "
                 "waits:SwitchoverWaits held-packets:int held-bytes:int "
                 "overtaking-packets:int turned-away-packets:int "
                 "phases:[SwitchoverPhaseInfo] flows:[SwitchoverFlow] "
                 "timeline?:SwitchoverTimeline"},
     {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
+    {"SwitchoverLink", .members = "acknowledged:bool lost:int "
+                                  "unconfirmed?:int repeated?:int ended?:bool"},
     {"SwitchoverWaits", .members = "packets:int bytes:int mean-us:int "
                                    "histogram:[SwitchoverWaitStep]"},
     {"SwitchoverWaitStep", .members = "packets:int below-us?:int"},

@@ -97,6 +97,7 @@ static PacketRecord *queue_extend(PacketQueue *queue, uint32_t len)
     queue->bytes += len;
     record->len = len;
     record->mark = 0;
+    record->parts = 0;
     record->queued_us = g_get_real_time();
     return record;
 }

@@ -27,6 +27,7 @@ typedef struct PacketRecord {
     int64_t time_ns;
     int64_t queued_us; /* CLOCK_REALTIME of the append */
     struct virtio_net_hdr vnet;
+    uint16_t parts; /* the sender's own, 0 at first */
     uint8_t headroom[PACKET_RECORD_HEADROOM];
     uint8_t data[];
 } PacketRecord;

@@ -17,6 +17,8 @@
 
 struct Sink {
     SinkConfig config;
+    void (*moved)(void *opaque); /* sink_listen() */
+    void *moved_opaque;
     Injector *injector;
     Flood *flood;    /* NULL: no dedup */
     LoopTimer quiet; /* set while it may look and need not any more */
@@ -152,6 +154,9 @@ static void sink_round_done(void *opaque)
                    (Counter){packet_queue_count(sink_queue(self)),
                              sink_queue(self)->bytes});
     sink_update_phase(self);
+    if (self->moved) {
+        self->moved(self->moved_opaque);
+    }
     if (self->full && !sink_is_full(self)) {
         self->full = false;
         self->config.room(self->config.opaque);
@@ -182,7 +187,7 @@ static const InjectorHandlers sink_injector_handlers = {
     .raised = sink_raised,
 };
 
-static void sink_discard(Sink *self)
+static void sink_discard(Sink *self, const char *why)
 {
     const PacketQueue *queue = sink_queue(self);
 
@@ -190,14 +195,39 @@ static void sink_discard(Sink *self)
         return;
     }
     log_warning("switchover",
-                "%s: the VM is gone: %" G_GUINT64_FORMAT
+                "%s: %s: %" G_GUINT64_FORMAT
                 " frames that were held for it are discarded",
-                self->config.name, packet_queue_count(queue));
+                self->config.name, why, packet_queue_count(queue));
     counter_add(&self->account.discarded, packet_queue_count(queue),
                 queue->bytes);
     injector_clear(self->injector);
     sink_set_phase(self, SWITCHOVER_DISCARDED);
     sink_round_done(self);
+}
+
+void sink_listen(Sink *self, void (*moved)(void *opaque), void *opaque)
+{
+    self->moved = moved;
+    self->moved_opaque = opaque;
+}
+
+uint64_t sink_held(const Sink *self)
+{
+    return packet_queue_count(sink_queue(self));
+}
+
+void sink_take_part(Sink *self)
+{
+    if (self->record.phase == SWITCHOVER_IDLE && sink_may_inject(self)) {
+        sink_set_phase(self, SWITCHOVER_PASSING);
+    }
+}
+
+void sink_cancel(Sink *self)
+{
+    if (!sink_may_inject(self)) {
+        sink_discard(self, "the VM runs at the source again");
+    }
 }
 
 /* The TAP's queue */
@@ -242,7 +272,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
     sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
-        sink_discard(self);
+        sink_discard(self, "the VM is gone");
     } else if (event == VM_EVENT_RUN_STATE) {
         if (self->vm->running) {
             record_resume(&self->record, time_us);

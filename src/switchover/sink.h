@@ -34,6 +34,19 @@ void sink_set_on(Sink *sink, bool on, bool when_stopped);
 
 void sink_receive(Sink *sink, const PacketBatch *batch);
 
+/* Somebody who wants to know when frames may have found their place. */
+void sink_listen(Sink *sink, void (*moved)(void *opaque), void *opaque);
+
+/* How many frames wait. */
+uint64_t sink_held(const Sink *sink);
+
+/* What came was a switchover's, though the VM runs here already: another
+ * daemon was here when it came. */
+void sink_take_part(Sink *sink);
+
+/* The VM runs at the source again: what waits is discarded. */
+void sink_cancel(Sink *sink);
+
 /* What it holds has reached its limit: stop reading. */
 bool sink_is_full(const Sink *sink);
 

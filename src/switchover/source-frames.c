@@ -20,8 +20,8 @@ static void source_append_full(Source *self, const Packet *packet)
     counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, packet->len);
 }
 
-/* Frames that were shipped, and are kept in case the VM resumes here, may
- * take as much memory as those that wait. */
+/* Frames that were shipped, and are kept in case the VM resumes here or the
+ * peer has to get them again, may take as much memory as those that wait. */
 static void source_limit_memory(Source *self)
 {
     const PacketQueue *queue = source_queue(self);
@@ -35,6 +35,17 @@ static void source_limit_memory(Source *self)
     } while (queue->head.number != before);
 }
 
+void source_release(Source *self)
+{
+    if (!frame_writer_is_shipping(self->writer)) {
+        return;
+    }
+    if (!self->keep) {
+        source_link_trim(self->link);
+    }
+    source_limit_memory(self);
+}
+
 static void source_ship(Source *self)
 {
     Counter waiting;
@@ -42,7 +53,7 @@ static void source_ship(Source *self)
     frame_writer_run(self->writer);
     waiting = frame_writer_waiting(self->writer);
     record_waiting(&self->record, waiting);
-    source_limit_memory(self);
+    source_release(self);
 }
 
 /* While the VM runs: history. A guest that takes nothing for long makes it
@@ -143,6 +154,8 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
         }
         record_shipped(&self->record, record);
         break;
+    case FRAME_REPEATED:
+        break;
     case FRAME_UNSENDABLE:
         counter_add(&self->account.dropped[DROP_OVERSIZE], 1, record->len);
         break;
@@ -155,6 +168,11 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
         }
         break;
     case FRAME_DROPPED:
+        if (record->mark & RECORD_SHIPPED) {
+            /* It was to go out again. */
+            record->mark &= ~(uint32_t)RECORD_SHIPPED;
+            counter_sub(&self->account.outdev, 1, record->len);
+        }
         counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, record->len);
         break;
     }
@@ -164,12 +182,35 @@ static void source_room(void *opaque)
 {
     Source *self = opaque;
 
+    source_release(self);
     if (self->capture) {
         capture_pause(self->capture, false);
+    }
+}
+
+static void source_opened(void *opaque)
+{
+    source_link_opened(((Source *)opaque)->link);
+}
+
+static void source_closed(void *opaque)
+{
+    source_link_closed(((Source *)opaque)->link);
+}
+
+static void source_said(void *opaque, const uint8_t *bytes, size_t n)
+{
+    Source *self = opaque;
+
+    if (source_link_said(self->link, bytes, n)) {
+        source_release(self);
     }
 }
 
 const FrameWriterHandlers source_writer_handlers = {
     .done = source_done,
     .room = source_room,
+    .opened = source_opened,
+    .closed = source_closed,
+    .said = source_said,
 };

@@ -30,6 +30,7 @@ enum {
 struct Source {
     SourceConfig config;
     FrameWriter *writer;
+    SourceLink *link;
     Capture *capture;   /* NULL: not armed */
     Injector *injector; /* gives frames back; made when needed */
     Keeper *keeper;     /* or NULL */
@@ -41,6 +42,7 @@ struct Source {
     LoopTimer sampler;
     uint64_t sample_us;
     bool on;
+    bool keep; /* what was shipped: the VM may still resume here */
     Ledger ledger;
     LedgerSample sample;   /* the last */
     int64_t stop_us;       /* CLOCK_REALTIME: when the VM stopped, */
@@ -80,6 +82,9 @@ void source_rearm(Source *self);
 /* source-frames.c */
 extern const CaptureHandlers source_capture_handlers;
 extern const FrameWriterHandlers source_writer_handlers;
+
+/* Removes what was shipped and is needed no more. */
+void source_release(Source *self);
 
 /* source-account.c */
 /* Brings the counters up to what the ledger knows. */

@@ -122,6 +122,7 @@ void source_resume(Source *self, int64_t time_us)
     self->unheard_end = source_first_since(self, time_us);
     ledger_resume(&self->ledger, self->unheard_end);
     frame_writer_stop(self->writer);
+    source_link_cancel(self->link);
     self->end_number = source_queue(self)->next;
     record_resume(&self->record, time_us);
     source_phase(self, SWITCHOVER_RETURNING);

@@ -189,6 +189,8 @@ static void source_stop(Source *self, int64_t time_us)
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;
+    } else {
+        source_advance(self); /* what it now knows to have found no room */
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
     number = MAX(number, again ? 0 : self->end_number);
@@ -205,10 +207,10 @@ static void source_stop(Source *self, int64_t time_us)
              " (by %s)",
              self->config.name, ledger_entered(&self->ledger),
              self->ledger.taken, number, self->record.method);
-    frame_writer_set_retain(self->writer,
-                            self->vm->migration != VM_MIGRATION_COMPLETED);
+    self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
     source_phase(self, SWITCHOVER_SHIPPING);
     if (!frame_writer_is_shipping(self->writer)) {
+        source_link_start(self->link);
         frame_writer_start(self->writer, number);
     }
 }
@@ -232,11 +234,13 @@ static void source_vm_event(void *opaque, VmEvent event, int64_t time_us)
         break;
     case VM_EVENT_MIGRATION:
         if (self->vm->migration == VM_MIGRATION_COMPLETED) {
-            frame_writer_set_retain(self->writer, false);
+            self->keep = false;
+            source_release(self);
         }
         break;
     case VM_EVENT_GONE:
-        frame_writer_set_retain(self->writer, false);
+        self->keep = false;
+        source_release(self);
         break;
     }
     if (self->vm->running && source_should_arm(self)) {
@@ -295,6 +299,8 @@ Source *source_new(const SourceConfig *config, GError **errp)
         g_free(self);
         return NULL;
     }
+    self->link = source_link_new(config->name, config->acknowledge,
+                                 config->vnet_len > 0, self->writer);
     loop_timer_open(&self->sampler, source_tick, self);
     self->nic = vm_nic_new(self->vm, tap_ifname(config->tap));
     self->vm_listener = (VmListener){source_vm_event, self};
@@ -318,11 +324,18 @@ void source_free(Source *self)
     loop_timer_close(&self->sampler);
     tap_remove_capture(self->config.tap, self->capture);
     injector_free(self->injector);
+    source_link_end(self->link);
     frame_writer_free(self->writer);
+    source_link_free(self->link);
     g_free(self);
 }
 
 const SwitchoverRecord *source_record(const Source *self)
 {
     return &self->record;
+}
+
+json_t *source_link(const Source *self)
+{
+    return source_link_to_json(self->link);
 }

@@ -15,6 +15,7 @@
 #include "netdev/tap.h"
 #include "switchover/account.h"
 #include "switchover/record.h"
+#include "switchover/source-link.h"
 
 typedef struct SourceConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
@@ -23,6 +24,7 @@ typedef struct SourceConfig {
     uint32_t vnet_len;
     uint64_t send_queue_size;
     FullPolicy on_full;
+    LinkMode acknowledge;
     bool arm_always;
     uint32_t keep_tap_ms; /* see keeper.h */
     uint32_t overlap;     /* PROP_AUTO: what is known */
@@ -41,5 +43,7 @@ void source_set_on(Source *source, bool on);
 /* The capturing side of the ledger. */
 Account source_account(Source *source);
 const SwitchoverRecord *source_record(const Source *source);
+/* The state of the link, for query-switchover; owned. */
+json_t *source_link(const Source *source);
 
 #endif

@@ -2,6 +2,7 @@
 #include "wire/framer.h"
 
 #include "packet/packet.h"
+#include "wire/link-record.h"
 
 #include <string.h>
 
@@ -62,6 +63,22 @@ void framer_filled(Framer *framer, size_t n)
     framer->end += n;
 }
 
+static FramerResult framer_next_record(Framer *framer, FramerFrame *record)
+{
+    size_t have = framer->end - framer->start;
+
+    if ((record->len & ~LINK_RECORD_BIT) > LINK_BODY_MAX) {
+        return FRAMER_OVERSIZE;
+    }
+    record->len &= ~LINK_RECORD_BIT;
+    if (have < 4 + record->len) {
+        return FRAMER_MORE;
+    }
+    record->payload = framer->buffer + framer->start + 4;
+    framer->start += 4 + record->len;
+    return FRAMER_RECORD;
+}
+
 FramerResult framer_next(Framer *framer, FramerFrame *frame)
 {
     const uint8_t *bytes = framer->buffer + framer->start;
@@ -73,6 +90,9 @@ FramerResult framer_next(Framer *framer, FramerFrame *frame)
         return FRAMER_MORE;
     }
     frame->len = framer_get32(bytes);
+    if (framer->records && (frame->len & LINK_RECORD_BIT)) {
+        return framer_next_record(framer, frame);
+    }
     if (frame->len > PACKET_MAX_LEN) {
         return FRAMER_OVERSIZE;
     }
@@ -96,9 +116,14 @@ void framer_end_stream(Framer *framer)
     Framer probe = *framer;
     FramerFrame frame;
 
-    while (framer_next(&probe, &frame) == FRAMER_FRAME) {
+    while (framer_next(&probe, &frame) <= FRAMER_RECORD) {
     }
     framer->end = probe.start;
+}
+
+size_t framer_frame_len(const uint8_t *bytes)
+{
+    return (size_t)4 + framer_get32(bytes);
 }
 
 size_t framer_header(uint8_t *header, bool vnet, uint32_t payload_len,

@@ -7,6 +7,8 @@
  * payload_len counts the virtio-net header, which is the payload's first
  * vnet_hdr_len bytes. (QEMU net/net.c net_fill_rstate, net/filter-mirror.c)
  *
+ * Between two tapferry ends records stand between frames (wire/link-record.h).
+ *
  * The caller owns a FramerBuffer, reads from its socket straight into it and
  * then takes frame by frame out of it; a frame that lies whole in the buffer
  * is handed out in place.
@@ -22,6 +24,7 @@
 
 typedef struct Framer {
     bool vnet;       /* frames carry vnet_hdr_len */
+    bool records;    /* there may be records; else their lengths are oversize */
     uint8_t *buffer; /* owned */
     size_t size;     /* of @buffer */
     size_t start;    /* first byte not yet taken */
@@ -30,6 +33,7 @@ typedef struct Framer {
 
 typedef enum FramerResult {
     FRAMER_FRAME,     /* one frame was handed out */
+    FRAMER_RECORD,    /* a record was: what is behind its length word */
     FRAMER_MORE,      /* the frame is not complete: read on */
     FRAMER_OVERSIZE,  /* payload_len is above PACKET_MAX_LEN */
     FRAMER_MALFORMED, /* vnet_hdr_len does not fit the payload */
@@ -62,6 +66,10 @@ void framer_filled(Framer *framer, size_t n);
 /* Takes the next frame. After OVERSIZE or MALFORMED, which set the lengths of
  * @frame as the peer gave them, only a reset helps. */
 FramerResult framer_next(Framer *framer, FramerFrame *frame);
+
+/* Bytes of the frame without vnet headers that begins at @bytes, its length
+ * included. */
+size_t framer_frame_len(const uint8_t *bytes);
 
 /* Writes the header of a frame into @header (FRAMER_HEADER_MAX bytes) and
  * returns its length. @payload_len includes @vnet_hdr_len. */

@@ -74,6 +74,8 @@ def _all_in_ns(stage: Stage) -> float:
     the last of the backlog was injected (as time.monotonic_ns())."""
     if not stage.destination.daemon:
         return 0
+    if stage.destination.name in stage.lost_counters:
+        return float("inf")  # who had them took it along
     offset_ns = time.time_ns() - time.monotonic_ns()
     times = [time_us for entry in
              stage.destination.daemon.execute("query-switchover")
@@ -278,6 +280,14 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
         return
     scenario = stage.scenario
     verdict.examples = _some([book.name(number) for number in lost])
+    # Of identical frames it can't be told which of them were lost.
+    late = [number for number in lost if stage.back_ns and
+            book.sent[number][0] > stage.back_ns and
+            not stage.frames[number].flow.startswith("identical")]
+    if late and not scenario.faults & (SLOW | {"overflow"}):
+        verdict.reasons.append(
+            f"{len(late)} lost with a new daemon at the source: "
+            f"{_some([book.name(number) for number in late])}")
     if lost and not scenario.faults & LOSSY:
         verdict.reasons.append(f"{len(lost)} lost: {verdict.examples}")
     if verdict.repeated > _most_repeats(scenario):

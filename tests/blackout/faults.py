@@ -71,9 +71,10 @@ FAULTS: Dict[str, Fault] = {
     "link-cut": Fault("the link breaks, with frames under way", 0.2),
     "link-stall": Fault("the link stands still for a while", 0.2),
     "kill-destination": Fault("kill -9 of the new host's daemon, and "
-                              "another one", 0.2),
+                              "another one", 0.2, 128),
+    # The next one begins to look when it is late, as with busy-arm.
     "kill-source": Fault("kill -9 of the old host's daemon, and another "
-                         "one", 0.1),
+                         "one", 0.1, 63 + 20, queue=True),
 }
 
 KNOWN: FrozenSet[str] = frozenset(FAULTS)
@@ -88,8 +89,7 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               *((name, "exit-early") for name in ABORTED)}
 
 NOT_YET: FrozenSet[str] = frozenset({
-    "incoming-swallow", "flood", "stale", "link-cut",
-    "kill-destination", "kill-source"})
+    "incoming-swallow", "flood", "stale"})
 
 NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset({
     # Which queue is not empty is not known: everything is shipped again.

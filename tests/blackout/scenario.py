@@ -45,6 +45,7 @@ class Scenario:  # pylint: disable=too-many-instance-attributes
     guest_rate: int
     post_ms: int
     transport: str
+    acknowledge: str  # the source's property
     attempts: List[Attempt]
     fault_ms: int  # when a daemon or the link fails, after the stop
     repair_ms: int  # how long that lasts
@@ -169,6 +170,9 @@ def draw(seed: int, allowed: Iterable[str] = ENABLED,
         guest_rate=rate // dice.choice([2, 3, 4]),
         post_ms=dice.randrange(50, 150),
         transport=dice.choice(["unix", "tcp"]),
+        # A daemon that takes over tells the others what was settled.
+        acknowledge="on" if "kill-destination" in faults else
+        _dice(seed, "acknowledge").choice(["auto", "on"]),
         attempts=attempts,
         fault_ms=dice.randrange(0, 120),
         repair_ms=dice.randrange(10, 300) if faults & {

@@ -3,17 +3,18 @@
 that sends to them, and two daemons with the link between them."""
 
 import os
+import time
 from pathlib import Path
 from typing import Dict, List, Optional
 
 from lib.daemon import Counters, Daemon
 from lib.hosts import Host, connect
+from lib.relay import Relay
 from lib.site import Site
 from lib.waiting import wait_until
 
 from .actors import TUN_F_CSUM, TUN_F_TSO4, Network, Vmm
 from .mix import Prepared, prepare
-from .relay import Relay
 from .scenario import Scenario
 
 TAP = "tap0"
@@ -83,6 +84,7 @@ class Stage:
         site.on_exit(self.network.close)
         self.relay: Optional[Relay] = None
         self.lost_counters: Dict[str, Counters] = {}  # of daemons killed
+        self.back_ns = 0  # when the source's was back
 
     @property
     def ends(self) -> List[End]:
@@ -135,7 +137,8 @@ class Stage:
             self.source, *self.source.netdev(),
             "-chardev", f"socket,id=out0,{self._front},reconnect-ms=20",
             "-object", "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,"
-            f"outdev=out0,capture=undelivered,arm={arm}{self._vnet}")
+            f"outdev=out0,capture=undelivered,arm={arm},"
+            f"acknowledge={self.scenario.acknowledge}{self._vnet}")
 
     def _start_destination(self) -> Daemon:
         return self._start(
@@ -153,8 +156,11 @@ class Stage:
 
     def renew_daemon(self, end: End) -> None:
         """Another one in its place."""
-        end.daemon = self._start_source() if end is self.source \
-            else self._start_destination()
+        if end is self.source:
+            end.daemon = self._start_source()
+            self.back_ns = time.monotonic_ns()
+        else:
+            end.daemon = self._start_destination()
 
     def look(self) -> None:
         """Both daemons live, and their ledgers balance."""

@@ -3,7 +3,8 @@
  * The framing of a link: however a stream is cut into reads, the same frames
  * come out of it, and none reaches beyond what was read.
  *
- * Input: one byte of flags, one byte of how much a read takes, the stream.
+ * Input: one byte of flags (1: vnet headers, 2: records), one of how much a
+ * read takes, the stream.
  */
 #include "fuzz.h"
 #include "packet/packet.h"
@@ -21,7 +22,7 @@ static bool fuzz_take_all(Framer *framer, GByteArray *seen)
     FramerResult result;
     FramerFrame frame;
 
-    while ((result = framer_next(framer, &frame)) == FRAMER_FRAME) {
+    while ((result = framer_next(framer, &frame)) <= FRAMER_RECORD) {
         g_assert(frame.len <= PACKET_MAX_LEN);
         g_assert(frame.vnet_hdr_len <= frame.len);
         g_assert(frame.payload >= framer->buffer &&
@@ -37,14 +38,15 @@ static bool fuzz_take_all(Framer *framer, GByteArray *seen)
     return false;
 }
 
-static GByteArray *fuzz_read(const uint8_t *data, size_t size, bool vnet,
+static GByteArray *fuzz_read(const uint8_t *data, size_t size, uint8_t flags,
                              size_t most)
 {
     GByteArray *seen = g_byte_array_new();
     bool going = true;
     Framer framer;
 
-    framer_init(&framer, vnet, ROOM);
+    framer_init(&framer, flags & 1, ROOM);
+    framer.records = flags & 2;
     while (going && size > 0) {
         size_t room, n;
         uint8_t *to = framer_room(&framer, &room);
@@ -69,8 +71,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size < 2) {
         return 0;
     }
-    whole = fuzz_read(data + 2, size - 2, data[0] & 1, ROOM);
-    pieces = fuzz_read(data + 2, size - 2, data[0] & 1, 1 + data[1] % 64);
+    whole = fuzz_read(data + 2, size - 2, data[0], ROOM);
+    pieces = fuzz_read(data + 2, size - 2, data[0], 1 + data[1] % 64);
     g_assert(whole->len == pieces->len);
     g_assert(whole->len == 0 ||
              memcmp(whole->data, pieces->data, whole->len) == 0);

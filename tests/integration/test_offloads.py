@@ -21,15 +21,12 @@ from lib.capture_files import capinfos, capture_lines
 from lib.daemon import Daemon
 from lib.frames import Frame, completed, numbered
 from lib.hosts import Host
-from lib.offloads import (GSO_NONE, GSO_TCPV4, KINDS, Kind, check_segments,
-                          check_sums, offloaded, super_frame)
+from lib.offloads import (ALL_OFFLOADS, GSO_NONE, GSO_TCPV4, KINDS, Kind,
+                          check_segments, check_sums, offloaded, super_frame)
 from lib.site import Site
 from lib.vmm import Vmm
 from lib.waiting import wait_until
 from lib.wire import Pair, Peer, encode_vnet
-
-# TUNSETOFFLOAD (linux/if_tun.h): CSUM, TSO4, TSO6, USO4, USO6.
-ALL_OFFLOADS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
 
 SIZE = 1400
 PAYLOAD = random.Random(7).randbytes(20000)

@@ -4,6 +4,7 @@ around a migration."""
 
 import json
 import socket
+import time
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import List, Tuple
@@ -13,11 +14,13 @@ import pytest
 
 from lib.certificates import Authority
 from lib.command import RUN_DIR, Command, run_tapferry
-from lib.frames import numbered_range
+from lib.frames import number_of, numbered_range
 from lib.hosts import connect
+from lib.relay import Relay
 from lib.site import Site
 from lib.switchover import (CALIBRATION_ROUNDS, DESTINATION_ADDRESS, PORT,
                             SOURCE_ADDRESS, TAP, Destination, Source)
+from lib.wire import Peer
 
 ADDRESS = f"{DESTINATION_ADDRESS}:{PORT}"
 
@@ -406,6 +409,51 @@ def test_json(world: World) -> None:
     assert source.wait() == 1
     assert json.loads(source.output)["verdict"]["ok"] is False
     assert source.errors.count("\n") == 1
+
+
+def test_link_cut(world: World) -> None:
+    """The link is down for longer than a destination waits for a source
+    that has gone: both wait for each other, and nothing is lost."""
+    front = "127.0.0.1", PORT + 1
+    relay = Relay(front, (DESTINATION_ADDRESS, PORT), world.source.host)
+    world.site.on_exit(relay.close)
+    source = world.start_source("--to", f"{front[0]}:{front[1]}")
+    destination = world.start_destination()
+    world.wait_ready()
+    world.begin()
+    world.stop()
+    destination.wait_counter("held", 10)
+    world.destination.resume()
+    destination.wait_counter("out_netdev", 10)
+    relay.cut()
+    world.source.vmm.migration("completed")
+    world.send(world.source.next, world.source.next + 5)
+    time.sleep(1.5)
+    relay.restore()
+    assert (source.wait(), destination.wait()) == (0, 0)
+    report = json.loads((world.site.directory / "source.json").read_text())
+    assert report["sides"][0]["switchover"]["link"] == {"acknowledged": True, "unconfirmed": 0, "repeated": 0,
+                    "lost": 0}
+    assert world.destination.vmm.count() == 15
+
+
+def test_plain_receiver(world: World) -> None:
+    """Somebody who takes frames and says nothing will do; the verdict says
+    that nothing is confirmed."""
+    with world.destination.host.entered():
+        listener = socket.create_server((DESTINATION_ADDRESS, PORT))
+    world.site.on_exit(listener.close)
+    source = world.start_source()
+    peer = Peer(listener.accept()[0])
+    world.site.on_exit(peer.close)
+    world.wait_ready()
+    world.begin()
+    first = world.stop()
+    assert [number_of(frame) for frame in peer.receive(10)] == \
+        list(range(first, first + 10))
+    world.source.vmm.migration("completed")
+    assert source.wait() == 0
+    assert "does not confirm what it got" in source.output
 
 
 def test_report_of_daemons(world: World) -> None:

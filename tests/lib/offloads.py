@@ -17,6 +17,9 @@ GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4 = 0, 1, 4, 5
 NEEDS_CSUM = 1
 FIRST_SEQUENCE = 1000
 
+# TUNSETOFFLOAD (linux/if_tun.h): CSUM, TSO4, TSO6, USO4, USO6.
+ALL_OFFLOADS = 0x01 | 0x02 | 0x04 | 0x20 | 0x40
+
 
 @dataclasses.dataclass(frozen=True)
 class Kind:

@@ -39,6 +39,7 @@ class End:
         # Options that make the run-state object vm0, if it is none that
         # follows the VMM's monitor.
         self.run_state: List[str] = []
+        self.more: List[str] = []  # options of its daemon
 
     @property
     def monitor(self) -> str:
@@ -55,7 +56,7 @@ class End:
         run_state = self.run_state
         if follows_vm:
             run_state = ["-object", f"vm-qmp,id=vm0,addr=unix:{self.monitor}"]
-        return [*run_state, "-netdev", f"tap,id=n0,ifname={TAP}" +
+        return [*self.more, *run_state, "-netdev", f"tap,id=n0,ifname={TAP}" +
                 (",vm=vm0" if run_state else "")]
 
     def tx_dropped(self) -> int:
@@ -90,6 +91,11 @@ class Source(End):
         """Send the next frames to the guest, not faster than the daemon
         sees them."""
         self._send(count, size, 500, self.wait_captured)
+
+    def send_unseen(self, count: int) -> None:
+        """Send the next frames while there is no daemon."""
+        self._send(count, 64, count, lambda: None)
+        self.unseen += count
 
     def _send(self, count: int, size: int, burst: int,
               wait: Callable[[], None]) -> None:
@@ -200,7 +206,8 @@ class Switchover:
             self.destination.serve(virtio=virtio)
 
     @functools.cached_property
-    def _addresses(self) -> str:
+    def addresses(self) -> str:
+        """Where the destination listens, as a chardev's options."""
         if self._transport == "unix":
             return f"path={self.site.path('wire')}"
         source, destination = self.source.host, self.destination.host
@@ -219,12 +226,12 @@ class Switchover:
 
     def start_source(self, properties: str = "") -> None:
         """Start the source's daemon."""
-        self.source.start(f"socket,{self._addresses},reconnect-ms=50",
+        self.source.start(f"socket,{self.addresses},reconnect-ms=50",
                           properties, self._follows_vm)
 
     def start_destination(self, properties: str = "") -> None:
         """Start the destination's daemon."""
-        self.destination.start(f"socket,{self._addresses},server=on,wait=off",
+        self.destination.start(f"socket,{self.addresses},server=on,wait=off",
                                properties, self._follows_vm)
 
     def wait_connected(self) -> None:

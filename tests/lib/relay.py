@@ -9,16 +9,23 @@ import selectors
 import socket
 import threading
 from pathlib import Path
-from typing import Dict, Optional
+from typing import Any, Dict, Optional, Tuple, Union
+
+from .hosts import Host
 
 _ROOM = 1 << 18
 
+# A unix socket's path, or an address and a port.
+Place = Union[Path, Tuple[str, int]]
+
 
 class Relay:
-    """Listens at ``front`` and connects to ``back`` for whoever comes."""
+    """Listens at ``front`` and connects to ``back`` for whoever comes, on a
+    host or here."""
 
-    def __init__(self, front: Path, back: Path) -> None:
-        self._front, self._back = front, back
+    def __init__(self, front: Place, back: Place,
+                 host: Optional[Host] = None) -> None:
+        self._front, self._back, self._host = front, back, host
         self._stalled = self._down = False
         self._waiting: Dict[socket.socket, bytes] = {}  # to be sent to it
         self._peers: Dict[socket.socket, socket.socket] = {}
@@ -32,10 +39,21 @@ class Relay:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
+    def _socket(self, place: Place) -> Tuple[socket.socket, Any]:
+        """A socket on the host, and the address that it is for."""
+        with self._host.entered() if self._host else contextlib.nullcontext():
+            if isinstance(place, Path):
+                return socket.socket(socket.AF_UNIX), str(place)
+            return socket.socket(), place
+
     def _listen(self) -> None:
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._front.unlink(missing_ok=True)
-        self._listener.bind(str(self._front))
+        self._listener, address = self._socket(self._front)
+        if isinstance(self._front, Path):
+            self._front.unlink(missing_ok=True)
+        else:
+            self._listener.setsockopt(socket.SOL_SOCKET,
+                                      socket.SO_REUSEADDR, 1)
+        self._listener.bind(address)
         self._listener.listen(4)
         self._listener.setblocking(False)
         self._selector.register(self._listener, selectors.EVENT_READ)
@@ -62,7 +80,8 @@ class Relay:
                 self._selector.unregister(self._listener)
                 self._listener.close()
                 self._listener = None
-                self._front.unlink(missing_ok=True)
+                if isinstance(self._front, Path):
+                    self._front.unlink(missing_ok=True)
 
     def restore(self) -> None:
         """Let them connect again."""
@@ -108,9 +127,9 @@ class Relay:
         assert self._listener is not None
         with contextlib.suppress(BlockingIOError):
             front, _ = self._listener.accept()
-            back = socket.socket(socket.AF_UNIX)
+            back, address = self._socket(self._back)
             try:
-                back.connect(str(self._back))
+                back.connect(address)
             except OSError:
                 front.close()
                 back.close()
@@ -131,6 +150,7 @@ class Relay:
                     len(self._waiting[peer]) < _ROOM:
                 data = end.recv(_ROOM)
                 if not data:
+                    peer.send(self._waiting[peer])  # its last words
                     self._forget(end)
                     return
                 self._waiting[peer] += data

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/sink-link.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "wire/link-receiver.h"
+
+/* So long after frames moved the source is told, and at once when so many have
+ * found their place: what it does not know of it would send again to the next
+ * daemon. */
+#define ACK_US 5000
+#define ACK_FRAMES 64
+
+struct SinkLink {
+    SinkLinkConfig config;
+    FrameReader *reader;
+    LinkReceiver receiver;
+    LoopTimer timer;
+    bool ended;      /* the source does not come back */
+    GByteArray *out; /* of what the source was told and the kernel had no room
+                        for */
+};
+
+static void sink_link_flush(SinkLink *self)
+{
+    size_t n;
+
+    if (self->out->len > 0) {
+        n = frame_reader_answer(self->reader, self->out->data, self->out->len);
+        g_byte_array_remove_range(self->out, 0, (guint)n);
+    }
+    if (self->out->len > 0) {
+        loop_timer_set(&self->timer, ACK_US);
+    }
+}
+
+static void sink_link_tell(SinkLink *self, const LinkRecord *record)
+{
+    uint8_t bytes[LINK_RECORD_MAX];
+
+    g_byte_array_append(self->out, bytes,
+                        (guint)link_record_put(bytes, record));
+    sink_link_flush(self);
+}
+
+static void sink_link_tick(void *opaque)
+{
+    SinkLink *self = opaque;
+    LinkRecord ack;
+
+    sink_link_flush(self);
+    if (self->out->len == 0 &&
+        link_receiver_ack(&self->receiver, sink_held(self->config.sink),
+                          &ack)) {
+        sink_link_tell(self, &ack);
+    }
+}
+
+static void sink_link_moved(void *opaque)
+{
+    SinkLink *self = opaque;
+
+    if (link_receiver_untold(&self->receiver, sink_held(self->config.sink)) >=
+        ACK_FRAMES) {
+        sink_link_tick(self);
+    } else if (self->receiver.acked && !self->timer.armed) {
+        loop_timer_set(&self->timer, ACK_US);
+    }
+}
+
+/* FrameReaderHandlers */
+
+static void sink_link_packets(void *opaque, const PacketBatch *batch)
+{
+    SinkLink *self = opaque;
+
+    self->config.handlers->packets(self->config.opaque, batch);
+    for (unsigned i = 0; i < batch->n; i++) {
+        link_receiver_frame(&self->receiver, batch->packets[i].data,
+                            batch->packets[i].len);
+    }
+    if (self->receiver.acked) {
+        sink_take_part(self->config.sink);
+    }
+    sink_link_moved(self);
+}
+
+static void sink_link_malformed(void *opaque, uint32_t len)
+{
+    SinkLink *self = opaque;
+
+    self->config.handlers->malformed(self->config.opaque, len);
+}
+
+static void sink_link_count(void *opaque, const Packet *packet)
+{
+    link_receiver_frame(opaque, packet->data, packet->len);
+}
+
+static bool sink_link_asked(void *opaque)
+{
+    SinkLink *self = opaque;
+    LinkReceiver all = self->receiver;
+    LinkRecord state;
+
+    frame_reader_peek(self->reader, sink_link_count, &all);
+    link_receiver_state(
+        &all, sink_held(self->config.sink) + all.next - self->receiver.next,
+        &state);
+    sink_link_tell(self, &state);
+    return true;
+}
+
+static void sink_link_plain(void *opaque)
+{
+    SinkLink *self = opaque;
+
+    link_receiver_plain(&self->receiver);
+    frame_reader_set_renewable(self->reader, false);
+}
+
+static void sink_link_session(SinkLink *self, const LinkRecord *record)
+{
+    if (self->receiver.session != 0 &&
+        self->receiver.session != record->session) {
+        log_info("switchover",
+                 "%s: another source goes on in the place of the last one",
+                 self->config.name);
+    }
+    self->ended = false;
+    link_receiver_session(&self->receiver, record);
+    frame_reader_set_renewable(self->reader, true);
+    log_info("switchover",
+             "%s: acknowledges frames, from number %" G_GUINT64_FORMAT " on",
+             self->config.name, record->next);
+    if (record->lost > 0) {
+        log_warning("switchover",
+                    "%s: %" G_GUINT64_FORMAT
+                    " frames were lost with the connection: the source has "
+                    "them no more",
+                    self->config.name, record->lost);
+    }
+    sink_link_moved(self);
+}
+
+static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
+{
+    SinkLink *self = opaque;
+    LinkRecord record;
+
+    if (!link_record_parse(body, len, &record)) {
+        return;
+    }
+    if (record.type == LINK_SESSION) {
+        sink_link_session(self, &record);
+    } else if (record.type == LINK_CANCELLED) {
+        sink_cancel(self->config.sink);
+        sink_link_moved(self);
+    } else if (record.type == LINK_END) {
+        self->ended = true;
+    }
+}
+
+static void sink_link_closed(void *opaque)
+{
+    SinkLink *self = opaque;
+
+    loop_timer_cancel(&self->timer);
+    g_byte_array_set_size(self->out, 0);
+    link_receiver_closed(&self->receiver);
+}
+
+static const FrameReaderHandlers sink_link_handlers = {
+    .packets = sink_link_packets,
+    .malformed = sink_link_malformed,
+    .asked = sink_link_asked,
+    .plain = sink_link_plain,
+    .record = sink_link_record,
+    .closed = sink_link_closed,
+};
+
+json_t *sink_link_to_json(const SinkLink *self)
+{
+    return json_pack("{s:b, s:I, s:b}", "acknowledged",
+                     self->receiver.session != 0, "lost",
+                     (json_int_t)self->receiver.lost, "ended", self->ended);
+}
+
+FrameReader *sink_link_reader(const SinkLink *self)
+{
+    return self ? self->reader : NULL;
+}
+
+SinkLink *sink_link_new(const SinkLinkConfig *config, GError **errp)
+{
+    SinkLink *self = g_new0(SinkLink, 1);
+
+    self->config = *config;
+    self->out = g_byte_array_new();
+    self->timer = LOOP_TIMER_INIT;
+    link_receiver_init(&self->receiver);
+    self->reader =
+        config->answers
+            ? frame_reader_new(config->chardev, config->vnet,
+                               &sink_link_handlers, self, errp)
+            : frame_reader_new(config->chardev, config->vnet, config->handlers,
+                               config->opaque, errp);
+    self->config.chardev = NULL; /* borrowed only now */
+    if (!self->reader) {
+        sink_link_free(self);
+        return NULL;
+    }
+    loop_timer_open(&self->timer, sink_link_tick, self);
+    if (config->answers) {
+        sink_listen(config->sink, sink_link_moved, self);
+    }
+    return self;
+}
+
+void sink_link_free(SinkLink *self)
+{
+    if (self) {
+        if (self->config.answers) {
+            sink_listen(self->config.sink, NULL, NULL);
+        }
+        frame_reader_free(self->reader);
+        loop_timer_close(&self->timer);
+        g_byte_array_unref(self->out);
+        g_free(self);
+    }
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What two tapferry ends of a link tell each other besides frames, as byte
+ * formats without I/O. docs/design/0004-link.md has the whole story.
+ *
+ * A record stands where a frame could begin, and the top bit of its length
+ * word tells it from one:
+ *
+ *   u32 BE 0x80000000 | len | u8 type | u64 BE fields
+ *
+ * A known type may have more fields than are known, an unknown one is skipped:
+ * so both can be added to. No record is sent to a peer that has not shown that
+ * it knows them: the sender asks by sending LINK_ASK, the first byte of
+ * whatever length word comes next, and no more for a while. A receiver that
+ * knows records answers with LINK_STATE; the sender then ends the word it has
+ * begun with zeros (LINK_ACCEPT_LEN), an empty frame, and sends LINK_SESSION.
+ * To anybody else the stream is the one it would be without all that.
+ */
+#ifndef TF_WIRE_LINK_RECORD_H
+#define TF_WIRE_LINK_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The first byte of a frame's length, which is PACKET_MAX_LEN at most. */
+#define LINK_ASK 0x00
+/* What is asked for is accepted: the rest of a length of 0, an empty frame. */
+#define LINK_ACCEPT_LEN 3
+/* A length word with this bit is a record's. */
+#define LINK_RECORD_BIT 0x80000000u
+/* Of a record, behind its length word. */
+#define LINK_BODY_MAX 4096
+/* The longest that link_record_put() writes. */
+#define LINK_RECORD_MAX 64
+/* So many of the last frames make the digest. */
+#define LINK_TAIL 16
+
+typedef enum LinkType {
+    LINK_STATE = 1,     /* to the sender: where I am */
+    LINK_SESSION = 2,   /* to the receiver: where I go on */
+    LINK_ACK = 3,       /* to the sender: where I am now */
+    LINK_CANCELLED = 4, /* to the receiver: the VM needs no frame before this */
+    LINK_DELIVERED = 5, /* to the receiver; reserved: digests of frames that the
+                           VM got at the source lately */
+    LINK_END = 6,       /* to the receiver: the sender does not come back */
+} LinkType;
+
+/* The fields of all types; a type has those that its comment names it for. */
+typedef struct LinkRecord {
+    LinkType type;
+    uint64_t epoch;   /* state: drawn by each receiver when it is made */
+    uint64_t session; /* state, session: drawn by the sender; 0: none yet, and
+                         frames count from the first of the last connection
+                         that began without a question */
+    uint64_t next;    /* state, session, ack: number of the frame to come */
+    uint64_t settled; /* state, ack: all before it have their place for good */
+    uint64_t digest;  /* state: of the last frames before next */
+    uint64_t lost;    /* session: so many before next can't be sent again */
+} LinkRecord;
+
+/* Writes @record with its length word to @bytes (LINK_RECORD_MAX); returns
+ * how many. */
+size_t link_record_put(uint8_t *bytes, const LinkRecord *record);
+
+/* What is behind the length word. An unknown type has no fields; false if a
+ * known one is too short. */
+bool link_record_parse(const uint8_t *body, size_t len, LinkRecord *record);
+
+/* A stream of nothing but records, as a sender gets it. */
+typedef struct LinkInput {
+    uint8_t bytes[4 + LINK_BODY_MAX];
+    size_t have;
+} LinkInput;
+
+typedef enum LinkResult {
+    LINK_MORE,    /* all bytes are taken, and the record is not complete */
+    LINK_RECORD,  /* one is */
+    LINK_GARBAGE, /* that is no such stream */
+} LinkResult;
+
+/* Takes bytes, up to the end of the next record. */
+LinkResult link_input_take(LinkInput *input, const uint8_t **bytes, size_t *n,
+                           LinkRecord *record);
+
+/* The last frames of a count. */
+typedef struct LinkTail {
+    uint64_t count;
+    uint64_t hashes[LINK_TAIL];
+} LinkTail;
+
+/* One more frame, from its destination address on, as the wire has it. */
+void link_tail_add(LinkTail *tail, const uint8_t *frame, size_t len);
+
+/* 0 if there is none. */
+uint64_t link_tail_digest(const LinkTail *tail);
+
+#endif
