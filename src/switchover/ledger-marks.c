@@ -175,7 +175,9 @@ uint64_t ledger_number(const Ledger *ledger, uint64_t accepted, bool most)
     for (unsigned i = 0; i < ledger->n_marks; i++) {
         const LedgerMark *mark = &ledger->marks[i];
 
-        if (most ? number <= mark->first : number + mark->dropped < mark->end) {
+        uint64_t safe = mark->stands ? mark_begin(mark) : mark->first;
+
+        if (most ? number <= safe : number + mark->dropped < mark->end) {
             break;
         }
         number += mark->dropped;

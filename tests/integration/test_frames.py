@@ -223,9 +223,12 @@ def test_super_frame_while_running(site: Site) -> None:
 
 
 def test_cancelled_with_super_frames(site: Site) -> None:
-    """Super-frames that overflowed the queue are given back whole."""
+    """Super-frames that overflowed the queue are given back whole.  They void
+    the used index, so what the VMM takes around the word of the resume may
+    come again: two frames at most."""
     pair = Switchover(site, vnet=True, offloads=OFFLOADS, txqueuelen=10)
     pair.start()
+    pair.source.rest()
     pair.stop_source()
     payloads = [random.Random(i).randbytes(60000) for i in range(30)]
     send_super_frames(pair, payloads)
@@ -233,6 +236,8 @@ def test_cancelled_with_super_frames(site: Site) -> None:
     pair.source.vmm.resume()
     pair.source.vmm.wait_count(30)
     pair.source.daemon.wait_counters(reinjected=30, pending=0)
+    pair.source.wait_phase("armed", 2)
     frames = pair.source.vmm.frames()
     assert {frame.gso_type for frame in frames} == {VIRTIO_GSO_TCPV4}
-    assert sorted(frame.data[54:] for frame in frames) == sorted(payloads)
+    assert {frame.data[54:] for frame in frames} == set(payloads)
+    assert len(frames) <= len(payloads) + 2
