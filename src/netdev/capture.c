@@ -12,8 +12,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Frames a wakeup, so that one busy interface does not starve the rest. */
+/* Frames a wakeup, or bytes, so that one busy interface does not starve the
+ * rest, nor its own outdev: what is read waits until all of it is. */
 #define WAKEUP_BUDGET 1024u
+#define WAKEUP_BYTES (2 * 1024 * 1024)
 /* All that a ring, or so, can hold. */
 #define DRAIN_BUDGET 65536u
 /*
@@ -236,8 +238,10 @@ static bool capture_read_socket(Capture *self, CaptureSocket *socket,
 {
     CaptureTake take = CAPTURE_TAKE_FRAME;
     uint64_t end = self->bytes + DROPS_BYTES;
+    uint64_t most = self->sparing ? self->bytes + WAKEUP_BYTES : UINT64_MAX;
 
-    while (*budget > 0 && !self->detached && take != CAPTURE_TAKE_NONE) {
+    while (*budget > 0 && self->bytes < most && !self->detached &&
+           !self->paused && take != CAPTURE_TAKE_NONE) {
         Packet *packet = &self->batch.packets[self->batch.n];
         Direction direction = self->direction;
         bool losing = false;
