@@ -70,7 +70,8 @@ static const InjectorHandlers source_injector_handlers = {
     .counted = source_injector_counted,
 };
 
-/* Hands the frames [first, end) that @wanted picks to the injector. */
+/* Hands the frames [first, end) that @wanted picks to the injector. A VM that
+ * has left and comes back got elsewhere what was shipped. */
 static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
@@ -80,6 +81,7 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
         if (cursor.number >= first && record->len > 0 &&
+            (self->keep || !(record->mark & RECORD_SHIPPED)) &&
             wanted(&self->ledger, cursor.number)) {
             Packet packet = packet_record_view(record);
 

@@ -165,14 +165,15 @@ static bool source_overlap(const Source *self, uint32_t *overlap)
 static void source_stop(Source *self, int64_t time_us)
 {
     bool again = self->record.phase == SWITCHOVER_RETURNING;
+    bool known = self->capture && self->record.phase == SWITCHOVER_SHIPPING;
     LedgerMethod method;
     uint64_t number;
     uint32_t overlap;
     bool fixed;
 
     source_arm(self);
-    if (!self->capture) {
-        return;
+    if (!self->capture || known) {
+        return; /* another VMM waits for a VM that has not run here since */
     }
     if (self->injector) {
         injector_set_gate(self->injector, false);

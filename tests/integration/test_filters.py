@@ -685,7 +685,7 @@ def test_bpf_in_the_kernel(host: Host) -> None:
     tap.send(udp(53), udp(54))
     assert second.receive() == [udp(54)]
     daemon.execute("object-del", id="f1")
-    assert not kernel_programs(host)
+    wait_until(lambda: not kernel_programs(host), "the socket to be closed")
     # One that captures on its own.
     daemon.add("filter-redirector", "r0", in_netdev="n0", outdev="c0",
                bpf="udp port 55")

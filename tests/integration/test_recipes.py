@@ -124,6 +124,7 @@ def test_recipe(site: Site, name: str, overlap: int) -> None:
     """A machine moves by the book."""
     pair = Pair(site, recipes()[name])
     pair.source.run(30)
+    pair.source.rest()
     pair.source.vmm.read(False)
     first = pair.source.next - overlap
     pair.source.send(10)
