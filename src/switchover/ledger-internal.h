@@ -25,10 +25,6 @@ void ledger_locate(Ledger *ledger, uint64_t accepted);
  * queue; the least that it can be, or the most. */
 uint64_t ledger_number(const Ledger *ledger, uint64_t accepted, bool most);
 
-/* The queue was full before the stop, which has made room in it: then the
- * frames that found it came from @first on. */
-void ledger_split_mark(Ledger *ledger, uint64_t first);
-
 /* The VM resumed when frame @first came, and no sample was taken since the
  * queue was full but the one after it: then the dropped ones are the last
  * before. */

@@ -4,6 +4,9 @@
 
 #include <string.h>
 
+/* Frames that a sample finds, and that the TAP is about to count. */
+#define UNCOUNTED_MAX 2
+
 /* Forgets the first @n marks, which were passed. */
 static void ledger_forget_marks(Ledger *ledger, unsigned n)
 {
@@ -56,6 +59,15 @@ static void ledger_stretch(Ledger *ledger, uint64_t n)
     }
 }
 
+/* The run of dropped frames of a mark that was made while the VM stood still
+ * begins no later than with frame @number. The first samples of it may have
+ * found frames that had not been counted. */
+static void mark_run_begins(LedgerMark *mark, uint64_t number)
+{
+    mark->begin = MIN(mark->begin, number);
+    mark->first = MIN(mark->first, mark->begin);
+}
+
 /* The VM stands still, and so it did at the last mark: true if that one simply
  * goes on. A VMM that takes a late one makes room, and there may be a second
  * run. */
@@ -71,8 +83,8 @@ static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped, uint64_t tx)
     }
     last->end = ledger->meter.entered;
     last->dropped += dropped;
-    last->fits = MIN(last->fits, last->end - last->first - last->dropped);
-    ledger->fits_known = true;
+    mark_run_begins(last, last->end - last->dropped);
+    ledger->begin_known = true;
     return true;
 }
 
@@ -101,6 +113,8 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
         .end = end,
         .dropped = dropped,
         .stands = ledger->stands,
+        .room_least = UINT64_MAX,
+        .room_most = UINT64_MAX,
     };
     LedgerMark *last;
 
@@ -139,17 +153,9 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
         last->dropped += mark.dropped;
         return;
     }
-    mark.fits = mark.end - mark.first - mark.dropped;
-    ledger->fits_known = false;
+    mark.begin = mark.end - mark.dropped;
+    ledger->begin_known = false;
     ledger->marks[ledger->n_marks++] = mark;
-}
-
-/* Where the dropped ones of @mark begin. */
-static uint64_t mark_begin(const LedgerMark *mark)
-{
-    return mark->stands     ? mark->first + mark->fits
-           : mark->was_full ? mark->first
-                            : mark->end - mark->dropped;
 }
 
 void ledger_locate(Ledger *ledger, uint64_t accepted)
@@ -175,7 +181,7 @@ uint64_t ledger_number(const Ledger *ledger, uint64_t accepted, bool most)
     for (unsigned i = 0; i < ledger->n_marks; i++) {
         const LedgerMark *mark = &ledger->marks[i];
 
-        uint64_t safe = mark->stands ? mark_begin(mark) : mark->first;
+        uint64_t safe = mark->stands ? mark->begin : mark->first;
 
         if (most ? number <= safe : number + mark->dropped < mark->end) {
             break;
@@ -195,33 +201,22 @@ uint64_t ledger_dropped(const Ledger *ledger)
     return dropped;
 }
 
-void ledger_split_mark(Ledger *ledger, uint64_t first)
+void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most)
 {
-    LedgerMark *mark = &ledger->marks[MAX(ledger->n_marks, 1) - 1], behind;
-
-    if (ledger->n_marks == 0 || ledger->n_marks == LEDGER_MARKS_MAX ||
-        !mark->was_full || first <= mark->first || first >= mark->end ||
-        first - mark->first >= mark->dropped) {
-        return;
+    for (unsigned i = ledger->n_marks;
+         i-- > 0 && ledger->marks[i].end > least;) {
+        ledger->marks[i].room_least = least;
+        ledger->marks[i].room_most = most;
     }
-    behind = (LedgerMark){
-        .first = first,
-        .end = mark->end,
-        .dropped = mark->dropped - (first - mark->first),
-    };
-    mark->end = first;
-    mark->dropped = first - mark->first;
-    ledger->marks[ledger->n_marks++] = behind;
 }
 
 void ledger_bound_run(Ledger *ledger, uint64_t first)
 {
     LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
 
-    if (ledger->n_marks > 0 && last->stands && !ledger->fits_known) {
-        uint64_t behind = last->first + last->dropped;
-
-        last->fits = MIN(last->fits, first - MIN(first, behind));
+    if (ledger->n_marks > 0 && last->stands && !ledger->begin_known) {
+        mark_run_begins(last,
+                        MAX(last->first, first - MIN(first, last->dropped)));
     }
 }
 
@@ -230,28 +225,60 @@ void ledger_forget_passed(Ledger *ledger)
     ledger_forget_marks(ledger, ledger->n_passed);
 }
 
-static const LedgerMark *ledger_find_mark(const Ledger *ledger, uint64_t number)
+static bool mark_covers(const LedgerMark *mark, uint64_t number)
 {
-    for (unsigned i = 0; i < ledger->n_marks; i++) {
-        const LedgerMark *mark = &ledger->marks[i];
+    return number >= mark->first && number < mark->end;
+}
 
-        if (number >= mark->first && number < mark->end) {
-            return mark;
-        }
+/* The first ones of a queue that was full before are dropped until there is
+ * room, when frame @room comes: how many? The others are the last ones. */
+static uint64_t mark_head(const LedgerMark *mark, uint64_t room)
+{
+    return mark->was_full ? MIN(mark->dropped, room - MIN(room, mark->first))
+                          : 0;
+}
+
+/* Had it become full just before the stop made room? A frame or two that the
+ * last sample found before they were counted may be among the dropped ones. */
+static bool mark_became_full(const LedgerMark *mark, uint64_t number)
+{
+    return !mark->was_full && mark->room_most != UINT64_MAX &&
+           number + UNCOUNTED_MAX >= mark->first && number < mark->end &&
+           number + mark->dropped >= mark->room_least &&
+           number < mark->room_most;
+}
+
+static bool mark_has_dropped(const LedgerMark *mark, uint64_t number)
+{
+    if (mark->stands) {
+        return number >= mark->begin && number - mark->begin < mark->dropped;
     }
-    return NULL;
+    return number - mark->first < mark_head(mark, mark->room_most) ||
+           mark->end - number <=
+               mark->dropped - mark_head(mark, mark->room_least);
 }
 
 bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number)
 {
-    return ledger_find_mark(ledger, number) != NULL;
+    for (unsigned i = 0; i < ledger->n_marks; i++) {
+        if (mark_covers(&ledger->marks[i], number)) {
+            return true;
+        }
+    }
+    return false;
 }
 
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
 {
-    const LedgerMark *mark = ledger_find_mark(ledger, number);
-    uint64_t begin = mark ? mark_begin(mark) : 0;
+    for (unsigned i = 0; i < ledger->n_marks; i++) {
+        const LedgerMark *mark = &ledger->marks[i];
 
-    return mark && (ledger->multi ||
-                    (number >= begin && number < begin + mark->dropped));
+        /* One of them may begin within the one before it. */
+        if (mark_became_full(mark, number) ||
+            (mark_covers(mark, number) &&
+             (ledger->multi || mark_has_dropped(mark, number)))) {
+            return true;
+        }
+    }
+    return false;
 }

@@ -12,12 +12,11 @@
 /* The same for several queues together. */
 #define OVERLAP_MULTI 64
 
-uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
     uint32_t back, queue;
 
-    ledger_split_mark(ledger, first);
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;

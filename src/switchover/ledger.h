@@ -53,11 +53,14 @@ typedef struct LedgerMark {
     /* The queue was full before: then the first of them were dropped, until
      * there was room; else the last of them, once there was none. */
     bool was_full;
+    /* ... or until a stop made some, when one of these came: what came between
+     * them may have been dropped or not. */
+    uint64_t room_least, room_most;
     /* Made while the VM stood still: the dropped ones are one run. It begins
-     * behind the fewest frames that a sample showed to have found room: a VM
+     * with the earliest frame that a sample showed to have found no room: a VM
      * that has resumed unheard makes room for more, behind that run. */
     bool stands;
-    uint64_t fits;
+    uint64_t begin;
 } LedgerMark;
 
 typedef struct Ledger {
@@ -104,7 +107,7 @@ typedef struct Ledger {
     uint16_t used_offset_last; /* of the last sample that was stable */
     uint16_t used_offsets[LEDGER_USED_WINDOW];
     bool started;
-    bool fits_known; /* the last mark's fits, by a sample before this one */
+    bool begin_known; /* the last mark's, by a sample before this one */
     bool certain;
     bool frozen;       /* the present offset is kept until ledger_restart() */
     bool large_frozen; /* a frame of several buffers came since */
@@ -160,13 +163,17 @@ uint64_t ledger_pending(const Ledger *ledger);
 /* Frames that the TAP dropped while the guest ran. */
 uint64_t ledger_dropped(const Ledger *ledger);
 
-/* The VM stands still since about when frame @first came, @sample was taken
- * since: returns the number of the
+/* The VM stops, and what it destroys or takes then makes room in a full queue:
+ * when one of the frames [@least, @most] came. To be told before ledger_stop(),
+ * if it is known. */
+void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
+
+/* The VM stands still, @sample was taken since: returns the number of the
  * first frame that the guest did not get. @overlap is what is shipped again
  * if the used index does not tell, or UINT32_MAX for a good default; @fixed
  * uses it in any case. @taken is that number now; what found the queue full
  * behind it no longer counts as dropped before it. */
-uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample, uint64_t first,
+uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
 /* Samples that span a moment agree on what the offset of the used index is

@@ -6,6 +6,9 @@
 
 /* The slowest pace of samples while frames stay pending. */
 #define SAMPLE_MAX_US 20000
+/* A stop that makes room in a full queue does it so long before or after the
+ * VMM's clock says that it stopped. */
+#define STOP_MARGIN_US 1000
 
 void source_phase(Source *self, SwitchoverPhase phase)
 {
@@ -184,9 +187,10 @@ static void source_stop(Source *self, int64_t time_us)
     self->stop_us = time_us;
     self->stop_heard_us = g_get_real_time();
     fixed = source_overlap(self, &overlap);
-    number =
-        ledger_stop(&self->ledger, &self->sample,
-                    source_first_since(self, time_us), overlap, fixed, &method);
+    ledger_made_room(&self->ledger,
+                     source_first_since(self, time_us - STOP_MARGIN_US),
+                     source_first_since(self, time_us + STOP_MARGIN_US));
+    number = ledger_stop(&self->ledger, &self->sample, overlap, fixed, &method);
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;

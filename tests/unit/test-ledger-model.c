@@ -253,6 +253,18 @@ static void check_late_resume(const World *before, const Ledger *stopped,
     }
 }
 
+/* The last sample has found no frame that had not been counted: else only the
+ * next one tells where a run of dropped frames begins. */
+static bool was_sampled_whole(void)
+{
+    unsigned i = trial.n_trail - 1;
+
+    while (trial.trail[i] < STEP_SAMPLE) {
+        i--;
+    }
+    return trial.trail[i] != STEP_SAMPLE_SEND;
+}
+
 /* While the VM stands: the VMM takes what it should not, frames come. In this
  * order: what it takes out of a queue that has turned frames away meanwhile
  * makes room for one of which nothing tells that it was not turned away. */
@@ -262,7 +274,9 @@ static void try_stopped(const World *before, const Ledger *stopped,
     bool sent = before->entered > stopped_at;
 
     check_resume(before, stopped, first, stopped_at);
-    check_late_resume(before, stopped, first, stopped_at);
+    if (was_sampled_whole()) {
+        check_late_resume(before, stopped, first, stopped_at);
+    }
     if (depth == 0) {
         return;
     }
@@ -277,8 +291,8 @@ static void try_stopped(const World *before, const Ledger *stopped,
             world_send(&world);
         } else if (step == STEP_TAKE) {
             possible = !sent && world_take(&world);
-        } else if (step == STEP_SAMPLE) {
-            world_sample(&world, &ledger, false);
+        } else if (step >= STEP_SAMPLE) {
+            world_sample(&world, &ledger, step == STEP_SAMPLE_SEND);
         } else {
             possible = false;
         }
@@ -301,8 +315,7 @@ static void try_stop(const World *before, const Ledger *running)
 
     trial.stops++;
     check_balance(&world, &ledger);
-    first =
-        ledger_stop(&ledger, &sample, UINT64_MAX, UINT32_MAX, false, &method);
+    first = ledger_stop(&ledger, &sample, UINT32_MAX, false, &method);
     CHECK(method, ==, LEDGER_USED_INDEX);
     CHECK(first, <=, missing);
     /* Exact, but for frames that were dropped: each can hide one. */
@@ -311,7 +324,9 @@ static void try_stop(const World *before, const Ledger *running)
         trial.repeats += world.fate[number] == DELIVERED;
     }
     if (trial.depth_stopped > 0) {
+        trial.trail[trial.n_trail++] = STEP_STOP;
         try_stopped(&world, &ledger, first, world.entered, trial.depth_stopped);
+        trial.n_trail--;
     }
 }
 
