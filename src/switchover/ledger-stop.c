@@ -71,7 +71,8 @@ void ledger_resume(Ledger *ledger, uint64_t first)
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
     ledger->stands = false;
-    ledger->content_least = UINT64_MAX;
+    ledger->content_least = ledger->content_before = UINT64_MAX;
+    ledger->content_least_samples = ledger->content_least_age = 0;
 }
 
 bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)

@@ -14,6 +14,8 @@
  * over so long a time. */
 #define REST_SAMPLES_MIN 5
 #define REST_US 5000
+/* A guest that empties its queue does so once in as many samples. */
+#define LEAST_AGE_MAX 200
 
 void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
 {
@@ -131,13 +133,22 @@ uint64_t ledger_doubt(const Ledger *ledger)
                : ledger->capacity - ledger->content_most;
 }
 
+/* What two samples in a row found: one alone may lack frames that have left
+ * already (METER_EXCESS_SAMPLES). A least that is not found again is none. */
 static void ledger_note_least(Ledger *ledger)
 {
-    if (ledger->content < ledger->content_least) {
-        ledger->content_least = ledger->content;
-        ledger->content_least_samples = 0;
+    uint64_t content = MAX(ledger->content, ledger->content_before);
+
+    ledger->content_before = ledger->content;
+    if (content == ledger->content_least) {
+        ledger->content_least_samples++;
+        ledger->content_least_age = 0;
+    } else if (content < ledger->content_least ||
+               ++ledger->content_least_age == LEAST_AGE_MAX) {
+        ledger->content_least = content;
+        ledger->content_least_samples = 1;
+        ledger->content_least_age = 0;
     }
-    ledger->content_least_samples += ledger->content == ledger->content_least;
 }
 
 void ledger_sample(Ledger *ledger, const LedgerSample *sample)

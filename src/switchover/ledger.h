@@ -101,9 +101,9 @@ typedef struct Ledger {
     uint64_t resume_tx; /* as they were at the resume */
     uint64_t resume_entered;
     /* The fewest that the queue seemed to hold since the VM resumed, and how
-     * many samples found it so. */
-    uint64_t content_least;
-    unsigned content_least_samples;
+     * many samples found it so, and how many since the last of them did not. */
+    uint64_t content_least, content_before;
+    unsigned content_least_samples, content_least_age;
     uint16_t used_offset_last; /* of the last sample that was stable */
     uint16_t used_offsets[LEDGER_USED_WINDOW];
     bool started;

@@ -717,6 +717,55 @@ static void test_destroyed(void)
     }
 }
 
+/* Of a full queue the stop destroys some, and the guest takes up to @taken
+ * frames for each that comes. Now and then a sample does not find a frame that
+ * was taken already. Returns how many samples it takes to tell. */
+static unsigned world_settle(World *world, unsigned destroyed, unsigned taken)
+{
+    LedgerMethod method;
+    LedgerSample sample;
+    uint32_t told;
+    unsigned n = 0;
+
+    world_sample(world, true, true);
+    world_quiet(world, true);
+    while (queue_len(world) < world->capacity) {
+        world_send(world);
+    }
+    sample = world_sample(world, true, true);
+    ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+    world->queue_head += destroyed;
+    world_sample(world, true, true);
+    ledger_resume(&world->ledger, world->entered);
+    while (!ledger_find_destroyed(&world->ledger, &told)) {
+        world_send(world);
+        for (unsigned i = chance(world, taken + 1); i > 0; i--) {
+            world_take(world);
+        }
+        world_deliver(world);
+        if (queue_len(world) == 0 && n % 20 == 0) {
+            sample.counters = world->counters;
+            ledger_sample(&world->ledger, &sample);
+        } else {
+            world_sample(world, true, true);
+        }
+        g_assert_cmpuint(n++, <, 5000);
+    }
+    g_assert_cmpuint(told, ==, destroyed);
+    return n;
+}
+
+static void test_destroyed_and_late_slot(void)
+{
+    for (guint32 seed = 0; seed < 300; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+
+        world_init(world, seed, 100, 0);
+        world_settle(world, seed % (LEDGER_DESTROYED_MAX + 1), 6);
+        world_free(world);
+    }
+}
+
 /* At any moment entered = taken + pending + dropped behind it. */
 static void test_balance(void)
 {
@@ -761,6 +810,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/never-empty", test_never_empty);
     g_test_add_func("/ledger/several-queues", test_several_queues);
     g_test_add_func("/ledger/destroyed", test_destroyed);
+    g_test_add_func("/ledger/destroyed-and-late-slot",
+                    test_destroyed_and_late_slot);
     g_test_add_func("/ledger/balance", test_balance);
     return g_test_run();
 }
