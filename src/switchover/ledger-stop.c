@@ -80,13 +80,14 @@ bool ledger_find_destroyed(const Ledger *ledger, uint32_t *destroyed)
     *destroyed = ledger->stop_full
                      ? (uint32_t)MIN(ledger->content_least, UINT32_MAX)
                      : 0;
-    return *destroyed == 0 ||
+    return !ledger->stop_full || *destroyed == 0 ||
            ((*destroyed <= LEDGER_DESTROYED_MAX || ledger->multi) &&
             ledger->content_least_samples >= LEAST_SAMPLES_MIN);
 }
 
 void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
 {
+    ledger->stop_full = false; /* that is settled */
     meter_destroyed(&ledger->meter, destroyed);
     ledger->content -= MIN(destroyed, ledger->content);
     ledger_locate(ledger, ledger->accepted + destroyed);

@@ -49,6 +49,7 @@ struct Source {
     int64_t stop_heard_us; /* and when the last sample after it was taken */
     uint64_t stop_number;  /* first frame shipped at the last stop */
     uint64_t end_number;   /* first frame after the resume */
+    int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
     uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
@@ -111,6 +112,9 @@ void source_carry_lost(Source *self);
 void source_resume(Source *self, int64_t time_us);
 /* One more sample was taken in the phase returning. */
 void source_settle(Source *self);
+/* All that a stop may have destroyed was given back before it was known how
+ * many those were; is it known now? */
+void source_settle_destroyed(Source *self);
 /* What waits to be given back, and was not shipped. */
 Counter source_returning(const Source *self);
 

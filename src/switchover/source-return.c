@@ -10,6 +10,14 @@
 /* More of them, if the queue has not been seen empty since we began. */
 #define DOUBT_SAMPLES 200
 
+/* After that, a guest that never empties its queue is waited for no longer. */
+#define RETURN_MAX_US 2000000
+
+static bool source_is_overdue(const Source *self)
+{
+    return g_get_monotonic_time() - self->return_us > RETURN_MAX_US;
+}
+
 /* A copy in the injector names its original, in the room of the wire header
  * that it does not need. Originals stay while frames are given back. */
 static void copy_set_original(PacketRecord *copy, PacketRecord *original)
@@ -51,6 +59,10 @@ static uint64_t source_injector_room(void *opaque)
     PaceQueue queue = {tap_queue_length(self->config.tap), 0};
 
     source_take_sample(self);
+    if (source_is_overdue(self)) {
+        /* Such a guest turns frames away anyhow. */
+        return queue.length - MIN(self->ledger.content, queue.length);
+    }
     return pace_share(self->ledger.content, queue,
                       packet_queue_count(injector_queue(self->injector)));
 }
@@ -143,6 +155,7 @@ void source_resume(Source *self, int64_t time_us)
                       RECORD_RETURNED);
     }
     self->catching_up = true;
+    self->return_us = g_get_monotonic_time();
     self->settling = SETTLE_SAMPLES + DOUBT_SAMPLES;
     /* The VMM may have taken another frame after the word of the stop. */
     if (!ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
@@ -165,7 +178,8 @@ static void source_catch_up(Source *self)
                   RECORD_RETURNED);
     self->end_number = end;
     if (ledger_pending(&self->ledger) <
-        tap_queue_length(self->config.tap) / 2) {
+            tap_queue_length(self->config.tap) / 2 ||
+        source_is_overdue(self)) {
         self->catching_up = false;
     }
 }
@@ -214,6 +228,16 @@ Counter source_returning(const Source *self)
     return sum;
 }
 
+void source_settle_destroyed(Source *self)
+{
+    uint32_t destroyed;
+
+    if (self->ledger.stop_full &&
+        ledger_find_destroyed(&self->ledger, &destroyed)) {
+        ledger_destroyed(&self->ledger, destroyed);
+    }
+}
+
 /* The oldest frames that the guest did not get at the stop, the stop has
  * destroyed (vhost, the queue was full), and those behind them the VMM had
  * swallowed: it delivers them after the resume (QEMU's own queue), or never
@@ -221,9 +245,10 @@ Counter source_returning(const Source *self)
 static bool source_settle_lost(Source *self)
 {
     uint32_t swallowed, destroyed;
-    bool told, doubt;
+    bool told, doubt, overdue;
 
     if (self->settling == 0) {
+        source_settle_destroyed(self);
         return true;
     }
     if (self->sample.used_stable &&
@@ -232,14 +257,17 @@ static bool source_settle_lost(Source *self)
     }
     told = ledger_find_destroyed(&self->ledger, &destroyed);
     doubt = ledger_doubt(&self->ledger) > 0;
-    if (!told || (doubt && self->settling > 1) ||
+    overdue = !told && self->settling == 1 && source_is_overdue(self);
+    if ((!told && !overdue) || (doubt && self->settling > 1) ||
         ((self->settle_least > 0 || destroyed > 0) &&
          self->settling > DOUBT_SAMPLES)) {
         self->settling = MAX(self->settling - 1, 1);
         return false;
     }
     source_carry_lost(self);
-    ledger_destroyed(&self->ledger, destroyed);
+    if (told) {
+        ledger_destroyed(&self->ledger, destroyed);
+    }
     if (self->injector) {
         source_return(self, self->lost_first, self->lost_end, ledger_was_queued,
                       RECORD_SWALLOWED);

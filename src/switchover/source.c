@@ -64,6 +64,7 @@ static void source_tick(void *opaque)
         source_settle(self);
     }
     if (self->record.phase == SWITCHOVER_ARMED) {
+        source_settle_destroyed(self);
         source_advance(self);
         source_trim(self);
         source_disarm_if_idle(self);

@@ -258,6 +258,37 @@ def resume_without_reading(pair: Switchover) -> None:
     pair.source.wait_phase("returning")
 
 
+def test_guest_that_never_empties_its_queue(site: Site) -> None:
+    """A guest that is slower than its traffic for good, from the resume on, is
+    given back what it missed all the same, in some seconds; and once its
+    queue gets empty nothing is pending."""
+    pair = Switchover(site, txqueuelen=200).start()
+    pair.source.calibrate()
+    pair.source.vmm.read(False)
+    pair.source.send(10)
+    pair.stop_source()
+    pair.source.send(250)
+    pair.source.wait_captured()
+    missed = pair.source.next
+    over = threading.Event()
+
+    def be_slow() -> None:
+        while not over.is_set():
+            pair.source.send(2)
+            pair.source.vmm.swallow(1)
+            pair.source.vmm.give_kept()
+
+    guest = threading.Thread(target=be_slow)
+    resume_without_reading(pair)
+    guest.start()
+    pair.source.wait_phase("armed", 2)
+    over.set()
+    guest.join()
+    pair.source.vmm.read()
+    pair.source.daemon.wait_counters(pending=0)
+    assert set(range(missed)) <= set(pair.source.vmm.numbers())
+
+
 def test_stopped_again_while_giving_back(site: Site) -> None:
     """The next migration begins before the guest has got back what it
     missed: that is shipped, too, and rather twice than never."""
