@@ -203,6 +203,8 @@ uint64_t ledger_dropped(const Ledger *ledger)
 
 void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most)
 {
+    ledger->room_least = least;
+    ledger->room_most = most;
     for (unsigned i = ledger->n_marks;
          i-- > 0 && ledger->marks[i].end > least;) {
         ledger->marks[i].room_least = least;

@@ -12,6 +12,16 @@
 /* The same for several queues together. */
 #define OVERLAP_MULTI 64
 
+/* The guest got what came after the stop: it runs again already, and nothing
+ * tells what the queue held at the stop. */
+static void ledger_stop_unheard(Ledger *ledger)
+{
+    uint64_t back = ledger->taken - ledger->room_least;
+
+    ledger->stop_full = true;
+    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+}
+
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
@@ -40,6 +50,9 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->stop_fixed = fixed;
     back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
     ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    if (ledger->taken > ledger->room_most) {
+        ledger_stop_unheard(ledger);
+    }
     return ledger->taken;
 }
 

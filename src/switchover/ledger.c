@@ -25,6 +25,7 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
         .accepted = first,
         .taken = first,
         .capacity = capacity,
+        .room_most = UINT64_MAX,
     };
 }
 

@@ -98,7 +98,8 @@ typedef struct Ledger {
     uint64_t stop_accepted; /* as they were then */
     uint64_t stop_tx;
     uint64_t stop_entered;
-    uint64_t resume_tx; /* as they were at the resume */
+    uint64_t room_least, room_most; /* see ledger_made_room() */
+    uint64_t resume_tx;             /* as they were at the resume */
     uint64_t resume_entered;
     /* The fewest that the queue seemed to hold since the VM resumed, and how
      * many samples found it so, and how many since the last of them did not. */
@@ -163,9 +164,9 @@ uint64_t ledger_pending(const Ledger *ledger);
 /* Frames that the TAP dropped while the guest ran. */
 uint64_t ledger_dropped(const Ledger *ledger);
 
-/* The VM stops, and what it destroys or takes then makes room in a full queue:
- * when one of the frames [@least, @most] came. To be told before ledger_stop(),
- * if it is known. */
+/* The VM stops when one of the frames [@least, @most] comes, and what it
+ * destroys or takes then makes room in a full queue. To be told before
+ * ledger_stop(), if it is known. */
 void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
 
 /* The VM stands still, @sample was taken since: returns the number of the

@@ -203,9 +203,11 @@ void source_carry_lost(Source *self)
     }
     ledger_lost(&self->ledger, n, &first, &end);
     if (self->unheard) {
-        /* What was taken since tells little of what was taken then. */
-        first = self->unheard_first -
-                MIN(self->unheard_first, self->settle_least + 2);
+        /* What was taken since tells little of what was taken then, and
+         * nothing of where in the queue that was which the stop destroyed. */
+        n = self->settle_least + 2 +
+            (destroyed > 0 ? self->ledger.capacity : 0);
+        first = self->unheard_first - MIN(self->unheard_first, n);
         end = self->unheard_end;
     } else {
         first = MAX(first, self->stop_number);

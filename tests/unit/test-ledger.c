@@ -766,6 +766,58 @@ static void test_destroyed_and_late_slot(void)
     }
 }
 
+/* The VM stopped with a full queue, and runs again when the word of that comes:
+ * the guest has taken all. What is looked through for losses begins no later
+ * than the stop, and what that destroyed is not pending for ever. */
+static void test_unheard(void)
+{
+    for (guint32 seed = 0; seed < 300; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        unsigned n = seed % (LEDGER_DESTROYED_MAX + 1);
+        uint64_t stopped;
+        LedgerMethod method;
+        LedgerSample sample;
+        uint32_t destroyed;
+
+        world_init(world, seed, 100, 0);
+        world_sample(world, true, true);
+        world_quiet(world, true);
+        while (queue_len(world) < world->capacity) {
+            world_send(world);
+        }
+        stopped = world->entered;
+        world->queue_head += n;
+        for (unsigned i = chance(world, 500); i > 0; i--) {
+            world_send(world);
+        }
+        for (unsigned i = 50 + chance(world, 500); i > 0; i--) {
+            world_send(world);
+            world_take(world);
+            world_take(world);
+            world_deliver(world);
+        }
+        while (queue_len(world) > 0) {
+            world_take(world);
+        }
+        world_deliver(world);
+        sample = world_sample(world, true, true);
+        ledger_made_room(&world->ledger, stopped - 2, stopped + 2);
+        g_assert_cmpuint(
+            ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method),
+            <=, stopped);
+        ledger_resume(&world->ledger, world->entered);
+        while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
+            world_sample(world, true, true);
+        }
+        g_assert_cmpuint(destroyed, ==, n);
+        ledger_destroyed(&world->ledger, destroyed);
+        ledger_restart(&world->ledger, 0);
+        world_quiet(world, true);
+        g_assert_cmpuint(ledger_pending(&world->ledger), ==, 0);
+        world_free(world);
+    }
+}
+
 /* At any moment entered = taken + pending + dropped behind it. */
 static void test_balance(void)
 {
@@ -812,6 +864,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/destroyed", test_destroyed);
     g_test_add_func("/ledger/destroyed-and-late-slot",
                     test_destroyed_and_late_slot);
+    g_test_add_func("/ledger/unheard", test_unheard);
     g_test_add_func("/ledger/balance", test_balance);
     return g_test_run();
 }
