@@ -81,6 +81,7 @@ class World:
         self.source.vmm.read()
         for _ in range(CALIBRATION_ROUNDS):
             self.run_frame()
+        self.command("source").wait_exact()
 
     def stop(self, late: int = 10) -> int:
         """The VM stops, more frames come.  Returns the first of them."""

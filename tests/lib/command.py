@@ -97,11 +97,18 @@ class Command:
 
     def wait_migration(self, state: str) -> None:
         """Wait until its daemon knows how far the migration is."""
+        self._wait_property("vm0", "migration", state)
+
+    def wait_exact(self) -> None:
+        """Wait until its daemon can tell what the guest got."""
+        self._wait_property("rd0", "exact", True)
+
+    def _wait_property(self, name: str, prop: str, value: Any) -> None:
         monitor = Monitor(self._socket)
         try:
             wait_until(lambda: monitor.execute(
-                "qom-get", path="/objects/vm0", property="migration")
-                == state, f"{self.name}: migration {state}")
+                "qom-get", path=f"/objects/{name}", property=prop) == value,
+                f"{self.name}: {prop} {value}")
         finally:
             monitor.close()
 
