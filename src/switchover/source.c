@@ -46,7 +46,7 @@ bool source_take_sample(Source *self)
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
     capture_drain(self->capture);
     ledger_sample(&self->ledger, sample);
-    *self->config.exact = sample->used_known && !self->ledger.multi &&
+    *self->config.exact = sample->used_known &&
                           ledger_is_exact(&self->ledger) &&
                           ledger_doubt(&self->ledger) == 0;
     return true;

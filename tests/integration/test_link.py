@@ -182,9 +182,9 @@ def test_source_made_again_while_running(site: Site) -> None:
     assert first - 8 <= numbers[0] <= first and numbers[0] >= before
 
 
-def test_source_gone_while_shipping(site: Site) -> None:
-    """The VMM ends after the migration and takes its TAP with it: what was
-    captured is shipped all the same."""
+def queued_for_nobody(site: Site) -> Tuple[Switchover, int]:
+    """A source that is to ship 50 frames, with nobody there yet; and the
+    first of them."""
     pair = Switchover(site)
     pair.start_source()
     pair.source.calibrate()
@@ -192,6 +192,13 @@ def test_source_gone_while_shipping(site: Site) -> None:
     first = pair.source.next
     pair.source.send(50)
     pair.source.daemon.wait_counters(queued=50)
+    return pair, first
+
+
+def test_source_gone_while_shipping(site: Site) -> None:
+    """The VMM ends after the migration and takes its TAP with it: what was
+    captured is shipped all the same."""
+    pair, first = queued_for_nobody(site)
     remove(pair.source)
     pair.start_destination()
     pair.source.daemon.wait_counters(outdev=50, queued=0)
@@ -305,13 +312,7 @@ def test_source_renamed(site: Site, phase: str) -> None:
 
 def test_source_moved_to_another_namespace(site: Site) -> None:
     """From here it is gone, and what was captured is shipped."""
-    pair = Switchover(site)
-    pair.start_source()
-    pair.source.calibrate()
-    pair.stop_source()
-    first = pair.source.next
-    pair.source.send(50)
-    pair.source.daemon.wait_counters(queued=50)
+    pair, first = queued_for_nobody(site)
     pair.source.host.drop_senders()
     run("ip", "-n", pair.source.host.name, "link", "set", TAP, "netns",
         site.host().name)
