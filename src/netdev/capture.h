@@ -33,7 +33,8 @@ typedef struct CaptureHandlers {
     /* All of @batch travels in @direction. */
     void (*packets)(void *opaque, Direction direction,
                     const PacketBatch *batch);
-    /* @n frames passed here, in order, that the ring had no room for. */
+    /* @n frames passed here, in order, that the ring had no room for. NULL: no
+     * matter. */
     void (*lost)(void *opaque, uint64_t n);
     /* Is what comes now dropped in any case? Then but few frames are read, and
      * the rest left to the kernel, which drops them at less cost. NULL: no. */

@@ -58,16 +58,9 @@ static void flood_packets(void *opaque, Direction direction,
     }
 }
 
-static void flood_lost(void *opaque, uint64_t n)
-{
-    /* Not seen, so not known: rather twice than never. */
-    (void)opaque;
-    (void)n;
-}
-
+/* What is lost is not known: rather twice than never. */
 static const CaptureHandlers flood_handlers = {
     .packets = flood_packets,
-    .lost = flood_lost,
 };
 
 /* What is counted as dropped has been seen once the capture is drained, and is
