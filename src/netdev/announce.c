@@ -48,7 +48,7 @@ typedef struct Announce {
     int fd;         /* -1: nothing is being announced */
     size_t header_len;
     uint32_t round; /* rounds done */
-    LoopTimer timer;
+    LoopTimer start, timer;
     GDir *processes; /* the search under way */
     LoopTimer search;
 } Announce;
@@ -57,6 +57,7 @@ typedef struct Announce {
 
 static void announce_end(Announce *self)
 {
+    loop_timer_cancel(&self->start);
     loop_timer_cancel(&self->timer);
     loop_timer_cancel(&self->search);
     g_clear_pointer(&self->processes, g_dir_close);
@@ -149,17 +150,27 @@ static void announce_search(void *opaque)
     g_clear_pointer(&self->processes, g_dir_close);
 }
 
-static void announce_begin(Announce *self)
+static void announce_start(void *opaque)
 {
+    Announce *self = opaque;
     pid_t pid = vm_pid(self->vm);
 
-    announce_end(self);
-    if (self->rounds == 0 || (pid > 0 && announce_try(self, pid))) {
+    if (pid > 0 && announce_try(self, pid)) {
         return;
     }
     self->processes = g_dir_open("/proc", 0, NULL);
     if (self->processes) {
         loop_timer_set(&self->search, 0);
+    }
+}
+
+/* In the next round: what was held for the VM goes first, so that what the
+ * network sends here from now on comes behind it. */
+static void announce_begin(Announce *self)
+{
+    announce_end(self);
+    if (self->rounds > 0) {
+        loop_timer_set(&self->start, 0);
     }
 }
 
@@ -270,6 +281,7 @@ static bool announce_complete(Object *obj, GError **errp)
 
     self->fd = -1;
     self->frames = g_array_new(FALSE, FALSE, sizeof(AnnounceFrame));
+    loop_timer_open(&self->start, announce_start, self);
     loop_timer_open(&self->timer, announce_round, self);
     loop_timer_open(&self->search, announce_search, self);
     if (!announce_make_frames(self, errp)) {
