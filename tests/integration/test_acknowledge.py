@@ -16,8 +16,8 @@ from lib.offloads import ALL_OFFLOADS, KINDS, check_segments, super_frame
 from lib.qemu import Qemu, needs_qemu, nic
 from lib.relay import Place, Relay
 from lib.site import Site
-from lib.switchover import (DESTINATION_ADDRESS, PORT, TAP, Destination,
-                            End, Source, Switchover)
+from lib.switchover import (DESTINATION_ADDRESS, PORT, SOURCE_ADDRESS, TAP,
+                            Destination, End, Source, Switchover)
 from lib.waiting import wait_until
 from lib.wire import Pair, Peer, encode
 
@@ -500,3 +500,28 @@ def test_qemu_sends(site: Site) -> None:
     end.resume()
     end.vmm.wait_count(200)
     assert end.vmm.numbers() == list(range(200))
+
+
+@pytest.mark.parametrize("owed", [False, True])
+def test_source_that_vanished(site: Site, owed: bool) -> None:
+    """The source's host has another address now, and nobody tells the
+    destination: it gives up the connection after a while, also when it has
+    not heard whether its last word has arrived, and lets the next one in."""
+    pair = Switchover(site, "tcp").start("acknowledge=on")
+    pair.source.daemon.wait_log("the peer acknowledges frames")
+    pair.stop_source()
+    pair.source.send(20)
+    pair.wait_arrived()
+    pair.source.host.ip(f"addr del {SOURCE_ADDRESS}/24 dev mgmt0",
+                        "addr add 10.99.0.7/24 dev mgmt0")
+    if owed:
+        pair.resume_destination()
+        pair.destination.daemon.wait_counters(out_netdev=20)
+    pair.source.daemon.kill()
+    wait_until(lambda: "disconnected" in next(
+        each["filename"] for each in
+        pair.destination.daemon.execute("query-chardev")
+        if each["label"] == "in0"), "the connection to be given up")
+    pair.start_source("acknowledge=on")
+    pair.source.daemon.wait_log("the peer acknowledges frames")
+    pair.destination.daemon.wait_log("another source goes on")
