@@ -525,3 +525,22 @@ def test_source_that_vanished(site: Site, owed: bool) -> None:
     pair.start_source("acknowledge=on")
     pair.source.daemon.wait_log("the peer acknowledges frames")
     pair.destination.daemon.wait_log("another source goes on")
+
+
+@pytest.mark.parametrize("farewell", [False, True])
+def test_source_killed(site: Site, farewell: bool) -> None:
+    """What a source's daemon takes along when it is killed nobody can count;
+    but both ends say that it is so."""
+    link = Link(site).start("on")
+    link.source.send(20)
+    link.pair.wait_arrived()
+    if farewell:
+        link.source.daemon.stop()
+    else:
+        link.source.daemon.kill()
+    link.start_source("acknowledge=on")
+    link.destination.daemon.wait_log("another source goes on")
+    for end in (link.source, link.destination):
+        wait_until(lambda e=end: told(e)["vanished"] == (not farewell),
+                   lambda e=end: str(told(e)))
+        assert ("ended without a word" in end.daemon.log) != farewell
