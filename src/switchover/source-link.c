@@ -32,7 +32,8 @@ struct SourceLink {
     LinkInput input;
     LoopTimer timer; /* set while asking */
     bool warned;     /* of a peer that does not acknowledge */
-    unsigned vanished; /* sources that were here before us, by the peer's word */
+    unsigned
+        vanished; /* sources that were here before us, by the peer's word */
     uint8_t *scratch;
 };
 
@@ -214,14 +215,6 @@ bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
 }
 
 /* What the VM does */
-
-void source_link_start(SourceLink *self)
-{
-    if (self->sender.cancelled) {
-        /* A frame that was under way at the resume is out by now. */
-        link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
-    }
-}
 
 static void source_link_tell(SourceLink *self, LinkType type)
 {

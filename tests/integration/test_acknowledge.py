@@ -544,3 +544,26 @@ def test_source_killed(site: Site, farewell: bool) -> None:
         wait_until(lambda e=end: told(e)["vanished"] == (not farewell),
                    lambda e=end: str(told(e)))
         assert ("ended without a word" in end.daemon.log) != farewell
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_stopped_again_while_stalled(site: Site, transport: str) -> None:
+    """The machine resumes while a frame is half sent, and stops again before
+    the rest of it is out: what it misses then is shipped all the same."""
+    link = Link(site, transport).start("on")
+    link.relay.stall()
+    link.source.send(6000, SIZE)
+    link.source.wait_captured()
+    assert link.source.daemon.counters()["queued"] > 0
+    link.source.vmm.resume()
+    link.source.vmm.wait_count(6000)
+    link.source.wait_phase("armed", 2)
+    link.source.vmm.read(False)
+    link.source.vmm.stop()
+    link.source.wait_phase("shipping", 2)
+    link.source.send(20, SIZE)
+    link.relay.stall(False)
+    link.destination.daemon.wait_counters(held=20)
+    link.pair.resume_destination()
+    link.destination.vmm.wait_count(20)
+    assert link.destination.vmm.numbers() == list(range(6000, 6000 + 20))
