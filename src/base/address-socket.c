@@ -148,23 +148,31 @@ static AddressInfo *address_resolve(const Address *address, int flags,
     return list;
 }
 
+static void address_set_option(int fd, int level, int name, int value)
+{
+    setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+void address_set_patience(int fd, unsigned seconds)
+{
+    bool usual = seconds == 0;
+
+    address_set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE,
+                       usual ? ADDRESS_KEEPALIVE_IDLE_S
+                             : (int)MAX(seconds / 2, 1));
+    address_set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL,
+                       usual ? ADDRESS_KEEPALIVE_INTERVAL_S
+                             : (int)MAX(seconds / 5, 1));
+    address_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)seconds * 1000);
+}
+
 /* Harmless on sockets that are not TCP. */
 static void address_tune(int fd)
 {
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},
-        {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, ADDRESS_KEEPALIVE_IDLE_S},
-        {IPPROTO_TCP, TCP_KEEPINTVL, ADDRESS_KEEPALIVE_INTERVAL_S},
-        {IPPROTO_TCP, TCP_KEEPCNT, ADDRESS_KEEPALIVE_PROBES},
-    };
-
-    for (size_t i = 0; i < G_N_ELEMENTS(options); i++) {
-        setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                   sizeof(options[i].value));
-    }
+    address_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    address_set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    address_set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, ADDRESS_KEEPALIVE_PROBES);
+    address_set_patience(fd, 0);
 }
 
 static void address_set_nonblocking(int fd)

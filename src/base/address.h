@@ -80,4 +80,10 @@ int address_connect_sync(const Address *address, GError **errp);
  * none. */
 int address_accept(int listen_fd);
 
+/* The peer of connection @fd counts as gone when it has been silent for so many
+ * seconds, though it was asked, or owes an acknowledgement. 0: as usual, which
+ * is a minute, and as long as TCP tries where it owes one. Harmless on what is
+ * not TCP; in any thread. */
+void address_set_patience(int fd, unsigned seconds);
+
 #endif

@@ -156,6 +156,12 @@ void chardev_want_write(Chardev *chardev, bool want)
     }
 }
 
+void chardev_set_renewable(Chardev *chardev, bool renewable)
+{
+    chardev->renewable = renewable;
+    chardev_update(chardev);
+}
+
 void chardev_disconnect(Chardev *chardev)
 {
     const ChardevClass *class = chardev_get_class(chardev);

@@ -58,8 +58,10 @@ struct Chardev {
     bool want_read, want_write;
     bool claimed;   /* on its frontend's loop; else on the control loop, or its
                        maker's */
-    bool renewable; /* frontend's: what a peer that is gone has left unread may
-                       go when the next one comes, who sends it again */
+    bool renewable; /* nothing is lost with the connection: what a peer that is
+                       gone has left unread may go when the next one comes, who
+                       sends it again, and one that falls silent is given up
+                       sooner */
 };
 
 extern const ObjectClass chardev_class; /* the abstract base */
@@ -83,6 +85,7 @@ ssize_t chardev_read(Chardev *chardev, void *buffer, size_t size);
 ssize_t chardev_writev(Chardev *chardev, const struct iovec *iov, int n);
 void chardev_want_read(Chardev *chardev, bool want);
 void chardev_want_write(Chardev *chardev, bool want);
+void chardev_set_renewable(Chardev *chardev, bool renewable);
 void chardev_disconnect(Chardev *chardev);
 bool chardev_is_duplex(const Chardev *chardev);
 char *chardev_filename(const Chardev *chardev);

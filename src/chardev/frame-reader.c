@@ -306,5 +306,5 @@ size_t frame_reader_answer(FrameReader *self, const uint8_t *bytes, size_t n)
 
 void frame_reader_set_renewable(FrameReader *self, bool renewable)
 {
-    self->chardev->renewable = renewable;
+    chardev_set_renewable(self->chardev, renewable);
 }

@@ -55,7 +55,8 @@ void frame_reader_peek(const FrameReader *reader,
 /* Tells the peer something; returns how much of it the kernel took. */
 size_t frame_reader_answer(FrameReader *reader, const uint8_t *bytes, size_t n);
 
-/* What a peer leaves unread when it goes, it sends again when it comes back. */
+/* What a peer leaves unread when it goes, it sends again when it comes back:
+ * see chardev.h. */
 void frame_reader_set_renewable(FrameReader *reader, bool renewable);
 
 /* A reader starts paused. */

@@ -29,7 +29,6 @@ struct FrameWriter {
     Chardev *chardev;
     bool shared; /* the chardev's frontend is somebody else */
     bool shipping;
-    bool closing; /* shipping ends behind the frame under way */
     bool running; /* frame_writer_run() is under way */
     bool starved; /* somebody was told FRAME_APPEND_FULL */
     PacketQueue queue;

@@ -90,10 +90,6 @@ void frame_writer_closed(FrameWriter *self)
     self->partial = 0;
     self->held = self->asked = self->told = false;
     g_byte_array_set_size(self->rest, 0);
-    if (self->closing) {
-        self->closing = false;
-        self->shipping = false;
-    }
     if (self->handlers->closed) {
         self->handlers->closed(self->opaque);
     }
@@ -270,10 +266,6 @@ static void writer_pass(FrameWriter *self, FrameFate fate)
     if (!self->config.retain) {
         frame_writer_trim(self, self->next.number);
     }
-    if (self->closing) {
-        self->closing = false;
-        self->shipping = false;
-    }
     if (self->starved && !frame_writer_is_full(self)) {
         self->starved = false;
         if (self->handlers->room) {
@@ -326,7 +318,7 @@ static bool writer_is_ready(const FrameWriter *self, const Packet *packet)
 static bool writer_may_lend(const FrameWriter *self, const Packet *packet)
 {
     return self->handlers->passed && frame_writer_connected(self) &&
-           self->shipping && !self->closing && self->rest->len == 0 &&
+           self->shipping && self->rest->len == 0 &&
            !self->chardev->want_write &&
            self->next.number == self->queue.next && self->run.n < RUN_FRAMES &&
            self->run.bytes < RUN_BYTES &&
@@ -425,9 +417,6 @@ static int writer_gather(FrameWriter *self, struct iovec *iov)
         iov[n].iov_len = record->len + prefix;
         bytes += iov[n++].iov_len;
         packet_cursor_advance(&cursor);
-        if (self->closing) {
-            break;
-        }
     }
     return n;
 }
@@ -601,19 +590,16 @@ void frame_writer_start(FrameWriter *self, uint64_t number)
     self->partial = 0;
     self->spilling = false;
     self->shipping = true;
-    self->closing = false;
     frame_writer_run(self);
 }
 
-uint64_t frame_writer_stop(FrameWriter *self)
+void frame_writer_stop(FrameWriter *self)
 {
     writer_keep_run(self, 0);
     if (self->partial > 0) {
-        self->closing = true; /* the peer is owed the rest of it */
-        return self->next.number + 1;
+        frame_writer_detach(self);
     }
     self->shipping = false;
-    return self->next.number;
 }
 
 bool frame_writer_is_shipping(const FrameWriter *self)

@@ -107,9 +107,8 @@ void frame_writer_run(FrameWriter *writer);
 
 /* Ships from the record @number (or the oldest there is) on. */
 void frame_writer_start(FrameWriter *writer, uint64_t number);
-/* Stops behind the frame that is on its way; returns the number of the first
- * one that was not shipped. */
-uint64_t frame_writer_stop(FrameWriter *writer);
+/* Stops behind the frame that is on its way, which counts as sent. */
+void frame_writer_stop(FrameWriter *writer);
 
 bool frame_writer_is_shipping(const FrameWriter *writer);
 

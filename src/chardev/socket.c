@@ -25,6 +25,9 @@
 
 /* Out of descriptors or memory: the next try to accept. */
 #define SOCKET_ACCEPT_RETRY_US 500000
+/* A server's next peer waits for that, when the path to the last one broke
+ * without a word. */
+#define SOCKET_PATIENCE_S 5
 
 static void socket_listen_on(ChardevSocket *self);
 static void socket_connect_later(ChardevSocket *self);
@@ -42,7 +45,7 @@ static void socket_start(void *opaque, Transport *transport)
     g_clear_pointer(&self->failure, g_free);
     self->failed = false;
     self->transport = transport;
-    self->eof = false;
+    self->eof = self->impatient = false;
     log_debug("chardev", "%s: peer connected", self->chardev.object.id);
     chardev_set_connected(&self->chardev, true);
 }
@@ -190,6 +193,17 @@ static void socket_turn(void *opaque)
     }
 }
 
+static void socket_set_patience(ChardevSocket *self)
+{
+    bool impatient = self->chardev.renewable && self->listen_fd >= 0;
+
+    if (impatient != self->impatient) {
+        address_set_patience(self->transport->fd,
+                             impatient ? SOCKET_PATIENCE_S : 0);
+        self->impatient = impatient;
+    }
+}
+
 /* Watches for what is wanted; what is there already gets a turn. */
 static void socket_update(Chardev *chardev)
 {
@@ -199,6 +213,7 @@ static void socket_update(Chardev *chardev)
     if (!chardev->connected) {
         return;
     }
+    socket_set_patience(self);
     events |= chardev->want_read ? EPOLLIN : 0;
     events |=
         chardev->want_write || transport_owes(self->transport) ? EPOLLOUT : 0;

@@ -43,6 +43,7 @@ typedef struct ChardevSocket {
     LoopTimer turn;   /* the transport has what the kernel does not know of */
     LoopTimer timer;  /* to the next attempt to connect or to accept */
     bool eof;         /* a read has seen the peer's end */
+    bool impatient;   /* with this peer: see "renewable" */
     bool write_first; /* readable() had its turn */
     bool failed;      /* the last attempt */
     unsigned attempts;

@@ -192,6 +192,12 @@ static void add_link_problems(json_t *problems, json_t *report)
                     "%s lost when the connection between the hosts broke",
                     lost_words);
     }
+    if (report_link(side, "vanished") > 0) {
+        add_problem(problems, "a daemon of the source ended without a word: "
+                              "what it had captured and not sent, and what "
+                              "came until the next one, was lost and is not "
+                              "counted");
+    }
     if (unsaid > 0 && !side_ended(source, OUTCOME_UNDER_WAY)) {
         add_problem(problems,
                     "%s shipped, and the destination did not confirm "

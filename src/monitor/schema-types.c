@@ -79,7 +79,7 @@ const SchemaType schema_types[] = {
                 "phases:[SwitchoverPhaseInfo] flows:[SwitchoverFlow] "
                 "timeline?:SwitchoverTimeline"},
     {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
-    {"SwitchoverLink", .members = "acknowledged:bool lost:int "
+    {"SwitchoverLink", .members = "acknowledged:bool lost:int vanished:int "
                                   "unconfirmed?:int repeated?:int ended?:bool"},
     {"SwitchoverWaits", .members = "packets:int bytes:int mean-us:int "
                                    "histogram:[SwitchoverWaitStep]"},

@@ -18,6 +18,8 @@
 #define SILENCE_US 20000
 #define BUSY_US 200000 /* until the next try */
 #define SILENT_LOOKS_ADOPTED 50
+/* Who ends meanwhile waits for so many of them. */
+#define LAST_LOOKS 4
 /* Frames a round, so that a backlog does not starve the rest. */
 #define ROUND_MAX 4096
 
@@ -38,7 +40,9 @@ struct Injector {
     InjectCounts counts; /* of inject_counts(), known to the pace */
     Raise raise;
     bool raise_wanted;
-    uint64_t raised_accepted; /* .counts.accepted when it was raised */
+    uint64_t raised_accepted; /* .counts.accepted when it was raised, or the
+                                 VMM that had the TAP open since has ended */
+    uint32_t closed;          /* how often that has happened, see LinkState */
     unsigned silent_looks;    /* in a row, for putting it back */
     uint64_t entered;         /* .pace.meter's at the last of them */
     LoopTimer timer;
@@ -116,8 +120,24 @@ bool injector_raise(Injector *self)
 void injector_lower(Injector *self)
 {
     self->raise_wanted = false;
+    self->silent_looks = 0;
     if (raise_is_up(&self->raise) && !self->timer.armed) {
         loop_timer_set(&self->timer, SILENCE_US);
+    }
+}
+
+/* When a VMM ends, what its queue held is gone, and nothing counts it. Another
+ * one may have the TAP open before we hear of that. */
+static void injector_check_reader(Injector *self)
+{
+    LinkQueue queue;
+
+    if (tap_read_queue(self->tap, &queue) && queue.closed != self->closed) {
+        self->closed = queue.closed;
+        self->raised_accepted = self->counts.accepted;
+        self->raise.adopted = false;
+        self->room = 0;
+        meter_reset(&self->pace.meter);
     }
 }
 
@@ -128,6 +148,7 @@ static bool injector_is_silent(Injector *self)
     LinkCounters counters;
     uint64_t content;
 
+    injector_check_reader(self);
     if (!tap_has_reader(self->tap) ||
         (!self->raise.adopted &&
          self->counts.accepted == self->raised_accepted && !self->open)) {
@@ -163,6 +184,18 @@ static bool injector_put_back(Injector *self)
     raise_down(&self->raise, &lost);
     injector_changed_queue(self, lost);
     return true;
+}
+
+/* The last chance to. */
+static void injector_put_back_now(Injector *self)
+{
+    for (unsigned looks = 0; !injector_put_back(self); looks++) {
+        if (looks == LAST_LOOKS) {
+            raise_leave(&self->raise);
+        } else {
+            g_usleep(SILENCE_US);
+        }
+    }
 }
 
 static void injector_tick(void *opaque)
@@ -203,10 +236,9 @@ static void injector_tap_changed(void *opaque, bool renewed)
 {
     Injector *self = opaque;
 
-    if (renewed || !tap_has_reader(self->tap)) {
-        meter_reset(&self->pace.meter); /* what the queue held is gone */
-    }
+    injector_check_reader(self);
     if (renewed) {
+        meter_reset(&self->pace.meter);
         raise_renew(&self->raise);
         injector_adopt_raise(self);
     }
@@ -235,6 +267,7 @@ Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
     self->listener =
         (TapListener){.changed = injector_tap_changed, .opaque = self};
     tap_listen(tap, &self->listener);
+    injector_check_reader(self);
     return self;
 }
 
@@ -244,11 +277,7 @@ void injector_free(Injector *self)
         return;
     }
     tap_unlisten(self->tap, &self->listener);
-    if (!injector_put_back(self)) {
-        g_usleep(SILENCE_US);
-        injector_put_back(self);
-        raise_leave(&self->raise);
-    }
+    injector_put_back_now(self);
     loop_timer_close(&self->timer);
     injector_stop_live(self);
     tap_remove_inject(self->tap, self->inject);

@@ -131,6 +131,8 @@ bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
             news->ifname = mnl_attr_get_str(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
             news->state.txqueuelen = mnl_attr_get_u32(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_CARRIER_DOWN_COUNT) {
+            news->state.closed = mnl_attr_get_u32(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_NUM_TX_QUEUES) {
             news->state.tx_queues = mnl_attr_get_u32(attr);
         }
@@ -207,6 +209,8 @@ static int query_got_queue(const struct nlmsghdr *nlh, void *opaque)
     mnl_attr_for_each (attr, nlh, sizeof(struct ifinfomsg)) {
         if (mnl_attr_get_type(attr) == IFLA_TXQLEN) {
             queue->length = mnl_attr_get_u32(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_CARRIER_DOWN_COUNT) {
+            queue->closed = mnl_attr_get_u32(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_IFALIAS) {
             g_strlcpy(queue->alias, mnl_attr_get_str(attr), IFALIASZ);
         }

@@ -35,7 +35,8 @@ static GHashTable *link_indices; /* of those that are there: ifindex -> same */
 static bool link_state_equal(const LinkState *a, const LinkState *b)
 {
     return a->ifindex == b->ifindex && a->up == b->up &&
-           a->carrier == b->carrier && a->txqueuelen == b->txqueuelen;
+           a->carrier == b->carrier && a->closed == b->closed &&
+           a->txqueuelen == b->txqueuelen;
 }
 
 static void link_set(LinkName *name, const LinkState *now)

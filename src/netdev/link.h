@@ -32,6 +32,7 @@ bool link_read_counters(int ifindex, LinkCounters *counters);
  * interface (ip link ... alias). */
 typedef struct LinkQueue {
     uint32_t length; /* txqueuelen, packets */
+    uint32_t closed; /* as that of LinkState, and not set */
     char alias[IFALIASZ];
 } LinkQueue;
 
@@ -51,6 +52,8 @@ typedef struct LinkState {
     int ifindex;         /* 0: there is none of that name */
     bool up;             /* IFF_UP: it takes frames */
     bool carrier;        /* IFF_LOWER_UP: somebody has the other end open */
+    uint32_t closed;     /* how often nobody had any more, modulo 2^32: who is
+                            there may be another one */
     uint32_t txqueuelen; /* packets */
     uint32_t tx_queues;  /* that it can have */
 } LinkState;

@@ -43,6 +43,7 @@ static void raise_adopt(Raise *self)
         raise_is_note(queue.alias, usual) && queue.length > usual &&
         queue.length - usual == RAISE_BY) {
         self->usual = usual;
+        self->ifindex = tap_ifindex(self->tap);
         self->adopted = true;
         log_info("tap",
                  "%s: txqueuelen was raised by another daemon, from %u to %u",
@@ -110,34 +111,57 @@ bool raise_up(Raise *self, uint64_t *lost)
         return false;
     }
     self->usual = usual;
+    self->ifindex = tap_ifindex(self->tap);
     self->adopted = false;
     log_info("tap", "%s: txqueuelen is raised from %u to %u",
              tap_ifname(self->tap), usual, queue.length);
     return true;
 }
 
+/* How to do it by hand. */
+static char *raise_command(const char *ifname, uint32_t usual)
+{
+    return g_strdup_printf("'ip link set %s txqueuelen %u alias \"\"'", ifname,
+                           usual);
+}
+
+/* Makes the queue what it was. False: somebody else has set its length. */
+static bool raise_undo(LinkQueue *queue, uint32_t usual)
+{
+    bool ours = queue->length == usual + RAISE_BY;
+
+    if (ours) {
+        queue->length = usual;
+    }
+    if (raise_is_note(queue->alias, usual)) {
+        queue->alias[0] = '\0';
+    }
+    return ours;
+}
+
 void raise_down(Raise *self, uint64_t *lost)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *command =
+        raise_command(tap_ifname(self->tap), self->usual);
     uint32_t usual = self->usual;
     LinkQueue queue;
     bool ours;
 
     *lost = 0;
     self->usual = 0;
-    if (usual == 0 || !tap_read_queue(self->tap, &queue)) {
+    if (usual == 0) {
         return;
     }
-    ours = queue.length == usual + RAISE_BY;
-    if (ours) {
-        queue.length = usual;
+    if (!tap_read_queue(self->tap, &queue)) {
+        log_warning("tap", "%s: txqueuelen can not be read; %s puts it back",
+                    tap_ifname(self->tap), command);
+        return;
     }
-    if (raise_is_note(queue.alias, usual)) {
-        queue.alias[0] = '\0';
-    }
+    ours = raise_undo(&queue, usual);
     if (!raise_set(self, &queue, lost, &error)) {
-        log_warning("tap", "%s: %s to %u again", tap_ifname(self->tap),
-                    error->message, usual);
+        log_warning("tap", "%s: %s to %u again; %s does it",
+                    tap_ifname(self->tap), error->message, usual, command);
     } else if (ours) {
         log_info("tap", "%s: txqueuelen is %u again", tap_ifname(self->tap),
                  usual);
@@ -157,18 +181,41 @@ void raise_down(Raise *self, uint64_t *lost)
 void raise_leave(Raise *self)
 {
     if (raise_is_up(self)) {
+        g_autofree char *command =
+            raise_command(tap_ifname(self->tap), self->usual);
+
         log_warning("tap",
                     "%s: txqueuelen stays %u: to change it now would cost "
-                    "frames; 'ip link set %s txqueuelen %u alias \"\"' puts it "
-                    "back",
-                    tap_ifname(self->tap), self->usual + RAISE_BY,
-                    tap_ifname(self->tap), self->usual);
+                    "frames; %s puts it back",
+                    tap_ifname(self->tap), self->usual + RAISE_BY, command);
         self->usual = 0;
+    }
+}
+
+static void raise_leave_behind(const Raise *self)
+{
+    g_autofree char *command = raise_command("NAME", self->usual);
+    LinkQueue queue;
+
+    if (link_read_queue(self->ifindex, &queue)) {
+        if (raise_undo(&queue, self->usual) &&
+            link_set_queue(self->ifindex, &queue, NULL)) {
+            log_info("tap", "%s, as it was named: txqueuelen is %u again",
+                     tap_ifname(self->tap), self->usual);
+        }
+    } else {
+        log_info("tap",
+                 "%s: it had a raised txqueuelen; if it was moved to another "
+                 "namespace %s puts it back there",
+                 tap_ifname(self->tap), command);
     }
 }
 
 void raise_renew(Raise *self)
 {
+    if (raise_is_up(self)) {
+        raise_leave_behind(self);
+    }
     self->usual = 0;
     self->failed = false;
     raise_adopt(self);

@@ -33,6 +33,7 @@ typedef struct Raise {
     bool failed;    /* it can't be, or need not */
     bool adopted;   /* by another daemon, so what the queue holds is unknown */
     uint32_t usual; /* length; 0: it is not raised by us */
+    int ifindex;    /* where */
 } Raise;
 
 void raise_init(Raise *raise, Tap *tap);
@@ -58,7 +59,9 @@ void raise_down(Raise *raise, uint64_t *lost);
 /* Gives up putting it back, and says so. */
 void raise_leave(Raise *raise);
 
-/* The interface is another one, which may have been raised in its turn. */
+/* The interface is another one, which may have been raised in its turn. The
+ * last one is put back if it just has another name now; one that was moved to
+ * another namespace looks as if it were deleted, so a line says how. */
 void raise_renew(Raise *raise);
 
 #endif

@@ -35,6 +35,11 @@ const char *tap_ifname(const Tap *self)
     return self->ifname;
 }
 
+int tap_ifindex(const Tap *self)
+{
+    return self->link.state.ifindex;
+}
+
 bool tap_is_up(const Tap *self)
 {
     return self->link.state.ifindex > 0 && self->link.state.up;

@@ -22,6 +22,8 @@ Tap *tap_from_netdev(Netdev *netdev);
 
 Netdev *tap_netdev(Tap *tap);
 const char *tap_ifname(const Tap *tap);
+/* 0: there is no interface. */
+int tap_ifindex(const Tap *tap);
 
 /* The interface exists and is up. */
 bool tap_is_up(const Tap *tap);
@@ -52,8 +54,9 @@ void tap_remove_capture(Tap *tap, Capture *capture);
 Inject *tap_add_inject(Tap *tap, GError **errp);
 void tap_remove_inject(Tap *tap, Inject *inject);
 
-/* Told after the interface went down, away, or came back; what was counted
- * before has no meaning for a new one (@renewed). */
+/* Told after the interface went down, away, or came back, or its other end was
+ * closed or opened; what was counted before has no meaning for a new one
+ * (@renewed). */
 typedef struct TapListener {
     void (*changed)(void *opaque, bool renewed);
     void *opaque;

@@ -128,7 +128,14 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
                  self->config.name);
     }
     self->ended = false;
-    link_receiver_session(&self->receiver, record);
+    if (link_receiver_session(&self->receiver, record)) {
+        sink_link_tell(self, &(LinkRecord){.type = LINK_VANISHED});
+        log_warning("switchover",
+                    "%s: the last source ended without a word: what it had "
+                    "captured and not sent, and what came until now, is lost "
+                    "and not counted",
+                    self->config.name);
+    }
     frame_reader_set_renewable(self->reader, true);
     log_info("switchover",
              "%s: acknowledges frames, from number %" G_GUINT64_FORMAT " on",
@@ -154,9 +161,11 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
     if (record.type == LINK_SESSION) {
         sink_link_session(self, &record);
     } else if (record.type == LINK_CANCELLED) {
+        link_receiver_settle(&self->receiver);
         sink_cancel(self->config.sink);
         sink_link_moved(self);
     } else if (record.type == LINK_END) {
+        link_receiver_settle(&self->receiver);
         self->ended = true;
     }
 }
@@ -181,9 +190,10 @@ static const FrameReaderHandlers sink_link_handlers = {
 
 json_t *sink_link_to_json(const SinkLink *self)
 {
-    return json_pack("{s:b, s:I, s:b}", "acknowledged",
+    return json_pack("{s:b, s:I, s:b, s:I}", "acknowledged",
                      self->receiver.session != 0, "lost",
-                     (json_int_t)self->receiver.lost, "ended", self->ended);
+                     (json_int_t)self->receiver.lost, "ended", self->ended,
+                     "vanished", (json_int_t)self->receiver.vanished);
 }
 
 FrameReader *sink_link_reader(const SinkLink *self)

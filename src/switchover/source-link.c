@@ -32,6 +32,8 @@ struct SourceLink {
     LinkInput input;
     LoopTimer timer; /* set while asking */
     bool warned;     /* of a peer that does not acknowledge */
+    unsigned
+        vanished; /* sources that were here before us, by the peer's word */
     uint8_t *scratch;
 };
 
@@ -184,6 +186,16 @@ void source_link_closed(SourceLink *self)
     link_sender_closed(&self->sender);
 }
 
+static void source_link_follow(SourceLink *self)
+{
+    self->vanished++;
+    log_warning("switchover",
+                "%s: the source before this one ended without a word: what it "
+                "had captured and not sent, and what came until now, is lost "
+                "and not counted",
+                self->name);
+}
+
 bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
 {
     uint64_t settled = self->sender.settled;
@@ -195,20 +207,14 @@ bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
         } else if (record.type == LINK_ACK) {
             link_sender_ack(&self->sender, &record,
                             frame_writer_sent(self->writer));
+        } else if (record.type == LINK_VANISHED) {
+            source_link_follow(self);
         }
     }
     return self->sender.settled > settled;
 }
 
 /* What the VM does */
-
-void source_link_start(SourceLink *self)
-{
-    if (self->sender.cancelled) {
-        /* A frame that was under way at the resume is out by now. */
-        link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
-    }
-}
 
 static void source_link_tell(SourceLink *self, LinkType type)
 {
@@ -267,11 +273,11 @@ json_t *source_link_to_json(const SourceLink *self)
     bool acked = sender->session != 0;
 
     return json_pack(
-        "{s:b, s:I, s:I, s:I}", "acknowledged", acked, "unconfirmed",
+        "{s:b, s:I, s:I, s:I, s:I}", "acknowledged", acked, "unconfirmed",
         acked ? (json_int_t)(frame_writer_sent(self->writer) - sender->received)
               : 0,
         "repeated", (json_int_t)sender->repeated, "lost",
-        (json_int_t)sender->lost);
+        (json_int_t)sender->lost, "vanished", (json_int_t)self->vanished);
 }
 
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,

@@ -35,9 +35,7 @@ void source_link_closed(SourceLink *link);
 /* True if the peer has found a place for more frames. */
 bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
 
-/* The VM stopped; frame_writer_start() follows. */
-void source_link_start(SourceLink *link);
-/* It resumed here; frame_writer_stop() came before. */
+/* The VM resumed here; frame_writer_stop() came before. */
 void source_link_cancel(SourceLink *link);
 
 /* The source goes; its writer is still there. */

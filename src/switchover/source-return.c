@@ -34,6 +34,13 @@ static PacketRecord *copy_get_original(const PacketRecord *copy)
     return original;
 }
 
+/* Do the books wait for @copy? Else its original was shipped, or it counts as
+ * delivered already, and is given back for fear that it was not. */
+static bool copy_is_pending(const PacketRecord *copy)
+{
+    return !(copy_get_original(copy)->mark & (RECORD_SHIPPED | RECORD_GIVEN));
+}
+
 static void source_injected(void *opaque, const PacketRecord *record)
 {
     Source *self = opaque;
@@ -47,7 +54,7 @@ static void source_refused(void *opaque, const PacketRecord *record,
     Source *self = opaque;
 
     (void)why;
-    if (!(copy_get_original(record)->mark & RECORD_SHIPPED)) {
+    if (copy_is_pending(record)) {
         counter_add(&self->account.dropped[DROP_INJECT], 1, record->len);
     }
 }
@@ -82,8 +89,10 @@ static const InjectorHandlers source_injector_handlers = {
     .counted = source_injector_counted,
 };
 
-/* Hands the frames [first, end) that @wanted picks to the injector. A VM that
- * has left and comes back got elsewhere what was shipped. */
+/* Hands the frames [first, end) that @wanted picks to the injector, each once:
+ * one that may have found the queue full can be among those that may have been
+ * swallowed. A VM that has left and comes back got elsewhere what was shipped.
+ */
 static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
@@ -93,6 +102,7 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
         if (cursor.number >= first && record->len > 0 &&
+            !(record->mark & (RECORD_RETURNED | RECORD_SWALLOWED)) &&
             (self->keep || !(record->mark & RECORD_SHIPPED)) &&
             wanted(&self->ledger, cursor.number)) {
             Packet packet = packet_record_view(record);
@@ -222,7 +232,7 @@ Counter source_returning(const Source *self)
     Counter sum = {0};
 
     while ((copy = packet_queue_at(injector_queue(self->injector), &cursor))) {
-        if (!(copy_get_original(copy)->mark & RECORD_SHIPPED)) {
+        if (copy_is_pending(copy)) {
             counter_add(&sum, 1, copy->len);
         }
         packet_cursor_advance(&cursor);

@@ -218,7 +218,6 @@ static void source_stop(Source *self, int64_t time_us)
     self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
     source_phase(self, SWITCHOVER_SHIPPING);
     if (!frame_writer_is_shipping(self->writer)) {
-        source_link_start(self->link);
         frame_writer_start(self->writer, number);
     }
 }

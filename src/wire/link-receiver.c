@@ -17,14 +17,25 @@ void link_receiver_plain(LinkReceiver *self)
     self->acked = false;
 }
 
-void link_receiver_session(LinkReceiver *self, const LinkRecord *session)
+bool link_receiver_session(LinkReceiver *self, const LinkRecord *session)
 {
+    bool another = self->session != 0 && self->session != session->session;
+    bool vanished = another && self->owes;
+
+    self->vanished += vanished;
+    self->owes = self->owes && !another;
     self->session = session->session;
     self->next = session->next;
     self->lost += session->lost;
     self->acked = true;
     /* What this sender was told last is no matter: it was told where we are. */
     self->told_next = self->told_settled = 0;
+    return vanished;
+}
+
+void link_receiver_settle(LinkReceiver *self)
+{
+    self->owes = false;
 }
 
 void link_receiver_closed(LinkReceiver *self)
@@ -35,6 +46,7 @@ void link_receiver_closed(LinkReceiver *self)
 void link_receiver_frame(LinkReceiver *self, const uint8_t *frame, size_t len)
 {
     self->next++;
+    self->owes = true;
     link_tail_add(&self->tail, frame, len);
 }
 

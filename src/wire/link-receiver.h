@@ -16,14 +16,20 @@ typedef struct LinkReceiver {
     bool acked; /* the sender of this connection has named its session */
     uint64_t told_next, told_settled; /* the last acknowledgement */
     uint64_t lost;                    /* by the sender's word */
+    bool owes;         /* frames came, and the sender neither took its leave nor
+                          said that they are void */
+    uint64_t vanished; /* senders that another followed while they owed */
 } LinkReceiver;
 
 void link_receiver_init(LinkReceiver *self);
 
 /* The frames of a connection begin, and the sender has not accepted. */
 void link_receiver_plain(LinkReceiver *self);
-/* The sender has, and names its session. */
-void link_receiver_session(LinkReceiver *self, const LinkRecord *session);
+/* The sender has, and names its session. True if it follows one that vanished:
+ * what that had captured and not sent is lost, and nobody has counted it. */
+bool link_receiver_session(LinkReceiver *self, const LinkRecord *session);
+/* It takes its leave, or the frames up to now are void. */
+void link_receiver_settle(LinkReceiver *self);
 void link_receiver_closed(LinkReceiver *self);
 
 /* A frame came whole, from its destination address on. */

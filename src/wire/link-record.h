@@ -46,6 +46,7 @@ typedef enum LinkType {
     LINK_DELIVERED = 5, /* to the receiver; reserved: digests of frames that the
                            VM got at the source lately */
     LINK_END = 6,       /* to the receiver: the sender does not come back */
+    LINK_VANISHED = 7,  /* to the sender: you follow one that did not say so */
 } LinkType;
 
 /* The fields of all types; a type has those that its comment names it for. */

@@ -16,8 +16,8 @@ from lib.offloads import ALL_OFFLOADS, KINDS, check_segments, super_frame
 from lib.qemu import Qemu, needs_qemu, nic
 from lib.relay import Place, Relay
 from lib.site import Site
-from lib.switchover import (DESTINATION_ADDRESS, PORT, TAP, Destination,
-                            End, Source, Switchover)
+from lib.switchover import (DESTINATION_ADDRESS, PORT, SOURCE_ADDRESS, TAP,
+                            Destination, End, Source, Switchover)
 from lib.waiting import wait_until
 from lib.wire import Pair, Peer, encode
 
@@ -500,3 +500,70 @@ def test_qemu_sends(site: Site) -> None:
     end.resume()
     end.vmm.wait_count(200)
     assert end.vmm.numbers() == list(range(200))
+
+
+@pytest.mark.parametrize("owed", [False, True])
+def test_source_that_vanished(site: Site, owed: bool) -> None:
+    """The source's host has another address now, and nobody tells the
+    destination: it gives up the connection after a while, also when it has
+    not heard whether its last word has arrived, and lets the next one in."""
+    pair = Switchover(site, "tcp").start("acknowledge=on")
+    pair.source.daemon.wait_log("the peer acknowledges frames")
+    pair.stop_source()
+    pair.source.send(20)
+    pair.wait_arrived()
+    pair.source.host.ip(f"addr del {SOURCE_ADDRESS}/24 dev mgmt0",
+                        "addr add 10.99.0.7/24 dev mgmt0")
+    if owed:
+        pair.resume_destination()
+        pair.destination.daemon.wait_counters(out_netdev=20)
+    pair.source.daemon.kill()
+    wait_until(lambda: "disconnected" in next(
+        each["filename"] for each in
+        pair.destination.daemon.execute("query-chardev")
+        if each["label"] == "in0"), "the connection to be given up")
+    pair.start_source("acknowledge=on")
+    pair.source.daemon.wait_log("the peer acknowledges frames")
+    pair.destination.daemon.wait_log("another source goes on")
+
+
+@pytest.mark.parametrize("farewell", [False, True])
+def test_source_killed(site: Site, farewell: bool) -> None:
+    """What a source's daemon takes along when it is killed nobody can count;
+    but both ends say that it is so."""
+    link = Link(site).start("on")
+    link.source.send(20)
+    link.pair.wait_arrived()
+    if farewell:
+        link.source.daemon.stop()
+    else:
+        link.source.daemon.kill()
+    link.start_source("acknowledge=on")
+    link.destination.daemon.wait_log("another source goes on")
+    for end in (link.source, link.destination):
+        wait_until(lambda e=end: told(e)["vanished"] == (not farewell),
+                   lambda e=end: str(told(e)))
+        assert ("ended without a word" in end.daemon.log) != farewell
+
+
+@pytest.mark.parametrize("transport", ["unix", "tcp"])
+def test_stopped_again_while_stalled(site: Site, transport: str) -> None:
+    """The machine resumes while a frame is half sent, and stops again before
+    the rest of it is out: what it misses then is shipped all the same."""
+    link = Link(site, transport).start("on")
+    link.relay.stall()
+    link.source.send(6000, SIZE)
+    link.source.wait_captured()
+    assert link.source.daemon.counters()["queued"] > 0
+    link.source.vmm.resume()
+    link.source.vmm.wait_count(6000)
+    link.source.wait_phase("armed", 2)
+    link.source.vmm.read(False)
+    link.source.vmm.stop()
+    link.source.wait_phase("shipping", 2)
+    link.source.send(20, SIZE)
+    link.relay.stall(False)
+    link.destination.daemon.wait_counters(held=20)
+    link.pair.resume_destination()
+    link.destination.vmm.wait_count(20)
+    assert link.destination.vmm.numbers() == list(range(6000, 6000 + 20))

@@ -3,6 +3,7 @@
 its guest gets every frame exactly once."""
 
 import threading
+import time
 
 import pytest
 
@@ -329,3 +330,37 @@ def test_resumed_again_while_giving_back(site: Site) -> None:
     pair.source.wait_captured()
     pair.source.vmm.resume()
     check_all_once(pair)
+
+
+def test_heard_of_when_it_ran_again(site: Site) -> None:
+    """The word of a stop comes when the machine runs again, and its guest
+    does not empty its queue then.  What may have found the queue full may
+    have been lost otherwise, too: it is given back once, and the books
+    balance all the time."""
+    pair = Switchover(site, txqueuelen=QUEUE).start()
+    pair.source.calibrate()
+    pair.source.vmm.read(False)
+    pair.source.send(QUEUE)
+    pair.source.wait_captured()
+    pair.source.daemon.freeze(True)
+    pair.source.vmm.stop()
+    time.sleep(0.01)
+    pair.source.send(QUEUE)
+    time.sleep(0.01)
+    pair.source.vmm.resume()
+    wait_until(lambda: pair.source.vmm.count() >= pair.source.next - 2 * QUEUE,
+               "the guest to get what was queued")
+    for _ in range(3):
+        pair.source.send(QUEUE // 2)
+        time.sleep(0.01)
+    pair.source.vmm.read(False)
+    pair.source.send(QUEUE // 2)
+    pair.source.daemon.freeze(False)
+    pair.source.wait_phase("returning")
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        pair.source.daemon.counters()
+    pair.source.vmm.read()
+    pair.source.wait_phase("armed", 2)
+    pair.source.daemon.wait_counters(pending=0, queued=0)
+    assert set(pair.source.vmm.numbers()) == set(range(pair.source.next))

@@ -377,3 +377,62 @@ def test_made_anew(site: Site) -> None:
     end.resume()
     check_order(end, BACKLOG)
     wait_length(end, 700)
+
+
+def replace_reader(end: Destination) -> None:
+    """Another VMM opens the TAP as soon as the last one has ended, and the
+    notification that there was nobody in between is lost."""
+    end.daemon.freeze(True)
+    end.host.ip(*(f"link set lo mtu {60000 + i % 2}" for i in range(8000)))
+    end.vmm.close_tap()
+    end.vmm.open(TAP)
+    end.daemon.freeze(False)
+    end.daemon.wait_log("notifications were lost")
+
+
+@pytest.mark.parametrize("ending", ["terminated", "resumed"])
+def test_reader_replaced(site: Site, ending: str) -> None:
+    """What the queue held when the VMM ended does not count for the next
+    one's."""
+    end = start_raised(site)
+    hold(end)
+    run_without_reading(end)
+    end.daemon.wait_counters(held=0)
+    replace_reader(end)
+    end.vmm.set_status("inmigrate")
+    end.vmm.emit("STOP")
+    ENDINGS[ending](end)
+    wait_length(end, USUAL)
+    assert alias(end) == ""
+
+
+def test_backlog_of_a_replaced_reader(site: Site) -> None:
+    """What waits goes on to the next VMM."""
+    end = start(site, "raise-queue=off")
+    hold(end)
+    run_without_reading(end)
+    end.daemon.wait_counters(out_netdev=USUAL // 4)
+    replace_reader(end)
+    end.vmm.read()
+    end.daemon.wait_counters(held=0)
+    end.vmm.wait_count(BACKLOG - USUAL // 4)
+    assert end.vmm.numbers() == list(range(USUAL // 4, BACKLOG))
+
+
+def test_renamed(site: Site) -> None:
+    """It is put back on an interface that has another name by then."""
+    end = start_raised(site)
+    end.host.ip(f"link set {TAP} down")
+    end.host.ip(f"link set {TAP} name other0")
+    end.daemon.wait_log("the interface is gone")
+    wait_until(lambda: end.host.link("other0")["txqlen"] == USUAL,
+               lambda: f"txqueuelen {USUAL}")
+    assert end.host.link("other0").get("ifalias", "") == ""
+
+
+def test_moved(site: Site) -> None:
+    """Where it can't be put back any more a line has the command."""
+    end = start_raised(site)
+    end.host.ip(f"link set {TAP} netns {site.host().name}")
+    end.daemon.wait_log("the interface is gone")
+    end.daemon.wait_log(f"txqueuelen {USUAL} alias")

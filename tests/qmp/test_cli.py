@@ -287,6 +287,22 @@ def test_report_refuses(run: Any, tmp_path: Path) -> None:
         assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("side", ["source", "destination"])
+def test_report_of_a_vanished_source(run: Any, tmp_path: Path, side: str
+                                     ) -> None:
+    """What a daemon took along is not nothing."""
+    path = tmp_path / "x.json"
+    entry = {"side": side, "outcome": "completed", "was-connected": True,
+             "stats": {}, "switchover": {"link": {"vanished": 0}}}
+    path.write_text(json.dumps({"sides": [entry]}))
+    assert "Nothing was lost" in run(tapferry(), "report", str(path)).stdout
+    entry["switchover"] = {"link": {"vanished": 1}}
+    path.write_text(json.dumps({"sides": [entry]}))
+    shown = run(tapferry(), "report", str(path)).stdout
+    assert "Nothing was lost" not in shown
+    assert "ended without a word" in " ".join(shown.split())
+
+
 def test_report_of_strange_values(run: Any, tmp_path: Path) -> None:
     """A report from elsewhere may hold anything: it is shown, escaped."""
     path = tmp_path / "x.json"

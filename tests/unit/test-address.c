@@ -499,6 +499,11 @@ static void test_options(void)
         g_assert_cmpint(
             getsockopt(fds[i], SOL_SOCKET, SO_KEEPALIVE, &value, &len), ==, 0);
         g_assert_cmpint(value, ==, 1);
+        address_set_patience(fds[i], 10);
+        g_assert_cmpint(
+            getsockopt(fds[i], IPPROTO_TCP, TCP_USER_TIMEOUT, &value, &len), ==,
+            0);
+        g_assert_cmpint(value, ==, 10000);
         close(fds[i]);
     }
     close(listener);

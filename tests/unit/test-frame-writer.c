@@ -285,6 +285,29 @@ static void test_cut_in_batch(void)
     wire_clear(&wire);
 }
 
+/* It stops with half a frame out, and starts again, with a later frame, before
+ * the peer takes the rest. */
+static void test_start_again(void)
+{
+    Wire wire;
+    uint32_t last = 0;
+
+    wire_init(&wire, 0, UNLIMITED, FULL_DROP_NEWEST);
+    wire.room = 7;
+    for (uint32_t k = 0; k < 3; k++) {
+        wire_append(&wire, k, PACKET_RECORD_HEADROOM);
+    }
+    wire_end_batch(&wire);
+    frame_writer_stop(wire.writer);
+    frame_writer_start(wire.writer, 2);
+    wire.room = UNLIMITED;
+    frame_writer_writable(wire.writer);
+    g_assert_true(frame_writer_is_shipping(wire.writer));
+    g_assert_cmpuint(wire_check(&wire, &last), ==, 2);
+    g_assert_cmpuint(last, ==, 2);
+    wire_clear(&wire);
+}
+
 /* What waits never has more than the one frame that reached the limit. */
 static void test_full(FullPolicy policy)
 {
@@ -330,6 +353,7 @@ int main(int argc, char **argv)
     g_test_add_func("/frame-writer/stuttering", test_stuttering);
     g_test_add_func("/frame-writer/cut", test_cut);
     g_test_add_func("/frame-writer/cut-in-batch", test_cut_in_batch);
+    g_test_add_func("/frame-writer/start-again", test_start_again);
     g_test_add_func("/frame-writer/drop-newest", test_drop_newest);
     g_test_add_func("/frame-writer/drop-oldest", test_drop_oldest);
     return g_test_run();

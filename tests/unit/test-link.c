@@ -332,6 +332,29 @@ static void test_new_receiver(gconstpointer data)
     world_free(world);
 }
 
+/* Another sender follows one that did not take its leave, or did. */
+static void test_vanished(void)
+{
+    LinkReceiver receiver;
+    LinkRecord session = {.type = LINK_SESSION, .session = 1};
+
+    link_receiver_init(&receiver);
+    g_assert_false(link_receiver_session(&receiver, &session));
+    session.session = 2; /* nothing had come of the first one */
+    g_assert_false(link_receiver_session(&receiver, &session));
+    link_receiver_frame(&receiver, (const uint8_t *)"frame", 5);
+    session.next = 1; /* the same one, on another connection */
+    g_assert_false(link_receiver_session(&receiver, &session));
+    session = (LinkRecord){.type = LINK_SESSION, .session = 3};
+    g_assert_true(link_receiver_session(&receiver, &session));
+    g_assert_cmpuint(receiver.vanished, ==, 1);
+    link_receiver_frame(&receiver, (const uint8_t *)"frame", 5);
+    link_receiver_settle(&receiver);
+    session.session = 4;
+    g_assert_false(link_receiver_session(&receiver, &session));
+    g_assert_cmpuint(receiver.vanished, ==, 1);
+}
+
 /* A receiver that is not ours: its count and its digest say nothing to us. */
 static void test_stranger(void)
 {
@@ -433,6 +456,7 @@ int main(int argc, char **argv)
                          test_new_receiver);
     g_test_add_data_func("/link/new-receiver/on", GINT_TO_POINTER(true),
                          test_new_receiver);
+    g_test_add_func("/link/vanished", test_vanished);
     g_test_add_func("/link/stranger", test_stranger);
     g_test_add_func("/link/lost", test_lost);
     g_test_add_func("/link/false-acks", test_false_acks);
