@@ -29,8 +29,8 @@ static const char *const sandbox_allowed[] = {
     "faccessat2", "fadvise64", "fallocate", "fcntl", "fcntl64", "fdatasync",
     "flock", "fstat", "fstat64", "fstatat64", "fsync", "ftruncate",
     "ftruncate64", "getcwd", "getdents64", "lseek", "lstat", "newfstatat",
-    "open", "openat", "pipe2", "pread64", "preadv", "pwrite64", "pwritev",
-    "read", "readlink", "readlinkat", "readv", "rename", "renameat",
+    "open", "openat", "pipe2", "pread64", "preadv", "preadv2", "pwrite64",
+    "pwritev", "read", "readlink", "readlinkat", "readv", "rename", "renameat",
     "renameat2", "stat", "statx", "unlink", "unlinkat", "write", "writev",
     /* sockets; socket() below */
     "accept", "accept4", "bind", "connect", "getpeername", "getsockname",

@@ -13,6 +13,9 @@
 
 #include <glib.h>
 
+/* The kernel's own limit (MAX_TAP_QUEUES). */
+#define TUN_QUEUES_MAX 256
+
 /*
  * Finds the queues of the TAP @ifname of this network namespace that process
  * @pid has open, and puts one descriptor (O_CLOEXEC) of each into @fds, @max

@@ -49,6 +49,12 @@ typedef struct PacketBatch {
     Packet packets[PACKET_BATCH_MAX];
 } PacketBatch;
 
+/* True if it goes to a group: a broadcast or multicast (IEEE 802.3, 3.2.3). */
+static inline bool packet_is_to_group(const Packet *packet)
+{
+    return packet->data[0] & 1;
+}
+
 /* Copies no more than there is. */
 static inline void packet_batch_copy(PacketBatch *to, const PacketBatch *from)
 {

@@ -7,8 +7,6 @@
 
 #include <unistd.h>
 
-/* The kernel's own limit (MAX_TAP_QUEUES). */
-#define KEEPER_QUEUES 256
 /* Frames may come for ever, from a network that does not learn. */
 #define KEEPER_LONGEST_US (30 * G_USEC_PER_SEC)
 
@@ -18,7 +16,7 @@ struct Keeper {
     Vm *vm;
     int64_t quiet_us;
     bool on;
-    int fds[KEEPER_QUEUES];
+    int fds[TUN_QUEUES_MAX];
     int n_fds;
     bool tried;      /* for this migration */
     bool gone;       /* the VMM is, until a VM runs here again */
@@ -52,7 +50,7 @@ static void keeper_take(Keeper *self)
     }
     self->tried = true;
     self->n_fds = tun_fd_get(pid, tap_ifname(self->tap), self->fds,
-                             KEEPER_QUEUES, &error);
+                             TUN_QUEUES_MAX, &error);
     if (self->n_fds == 0) {
         log_warning("switchover",
                     "%s: frames that come when the VMM has ended will be lost: "
@@ -155,7 +153,7 @@ void keeper_see(Keeper *self, const PacketBatch *batch)
         return;
     }
     for (unsigned i = 0; i < batch->n; i++) {
-        if (!(batch->packets[i].data[0] & 1)) { /* not to a group */
+        if (!packet_is_to_group(&batch->packets[i])) {
             self->last_us = g_get_monotonic_time();
             return;
         }

@@ -32,7 +32,7 @@ static void witness_see(void *opaque, const PacketBatch *batch)
         return;
     }
     for (unsigned i = 0; i < batch->n && !vm->running; i++) {
-        if (!(batch->packets[i].data[0] & 1)) {
+        if (!packet_is_to_group(&batch->packets[i])) {
             self->unicast_us = g_get_monotonic_time();
         }
     }
