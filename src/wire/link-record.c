@@ -61,6 +61,13 @@ size_t link_record_put(uint8_t *bytes, const LinkRecord *record)
     return len;
 }
 
+size_t link_record_put_head(uint8_t *bytes, LinkType type, size_t len)
+{
+    bytes[4] = (uint8_t)type;
+    link_set(bytes, 4, LINK_RECORD_BIT | (len + 1));
+    return 5;
+}
+
 bool link_record_parse(const uint8_t *body, size_t len, LinkRecord *record)
 {
     const size_t *field;

@@ -43,8 +43,8 @@ typedef enum LinkType {
     LINK_SESSION = 2,   /* to the receiver: where I go on */
     LINK_ACK = 3,       /* to the sender: where I am now */
     LINK_CANCELLED = 4, /* to the receiver: the VM needs no frame before this */
-    LINK_DELIVERED = 5, /* to the receiver; reserved: digests of frames that the
-                           VM got at the source lately */
+    LINK_DELIVERED = 5, /* to the receiver: digests of frames that the VM got at
+                           the source lately (wire/link-delivered.h) */
     LINK_END = 6,       /* to the receiver: the sender does not come back */
     LINK_VANISHED = 7,  /* to the sender: you follow one that did not say so */
 } LinkType;
@@ -65,6 +65,9 @@ typedef struct LinkRecord {
 /* Writes @record with its length word to @bytes (LINK_RECORD_MAX); returns
  * how many. */
 size_t link_record_put(uint8_t *bytes, const LinkRecord *record);
+
+/* Writes what stands before a body of @len bytes; returns how many (5). */
+size_t link_record_put_head(uint8_t *bytes, LinkType type, size_t len);
 
 /* What is behind the length word. An unknown type has no fields; false if a
  * known one is too short. */
