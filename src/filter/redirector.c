@@ -313,6 +313,7 @@ static bool redirector_open_sink(Redirector *self, GError **errp)
     SinkConfig config = {
         .name = self->filter.object.id,
         .tap = redirector_find_tap(self, "out_netdev", self->out_netdev, errp),
+        .vnet = self->vnet_hdr_support,
         .dedup = self->dedup,
         .raise_queue = self->raise_queue,
         .hold_size = self->hold_size,

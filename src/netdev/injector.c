@@ -41,7 +41,8 @@ struct Injector {
     Raise raise;
     bool raise_wanted;
     uint64_t raised_accepted; /* .counts.accepted when it was raised, or the
-                                 VMM that had the TAP open since has ended */
+                                 VMM that had the TAP open since has ended, and
+                                 what injector_put() has added */
     uint32_t closed;          /* how often that has happened, see LinkState */
     unsigned silent_looks;    /* in a row, for putting it back */
     uint64_t entered;         /* .pace.meter's at the last of them */
@@ -302,14 +303,14 @@ PacketRecord *injector_append(Injector *self, const Packet *packet)
     return packet_queue_append(&self->queue, packet);
 }
 
-void injector_offer(Injector *self, const Packet *packet)
+PacketRecord *injector_offer(Injector *self, const Packet *packet)
 {
     if (self->open && packet_queue_count(&self->queue) == 0 &&
         self->offered.n < PACKET_BATCH_MAX) {
         self->offered.packets[self->offered.n++] = *packet;
-    } else {
-        injector_append(self, packet);
+        return NULL;
     }
+    return injector_append(self, packet);
 }
 
 /* How many frames may go into the TAP now. A few are sent without a capture
@@ -481,6 +482,17 @@ void injector_run(Injector *self)
     if (self->handlers->round_done) {
         self->handlers->round_done(self->opaque);
     }
+}
+
+unsigned injector_put(Injector *self, const Packet *packets, unsigned n)
+{
+    uint64_t accepted = self->counts.accepted;
+    unsigned done;
+
+    inject_packets(self->inject, packets, n, &done);
+    injector_count(self);
+    self->raised_accepted += self->counts.accepted - accepted;
+    return done;
 }
 
 void injector_set_gate(Injector *self, bool open)

@@ -52,10 +52,15 @@ void injector_lower(Injector *injector);
 /* Appends a copy and returns its record; injector_run() sends what may be
  * sent. */
 PacketRecord *injector_append(Injector *injector, const Packet *packet);
-/* Likewise, but without a copy if nothing waits and it can go in at once; its
- * bytes are to stay until injector_run(). */
-void injector_offer(Injector *injector, const Packet *packet);
+/* Likewise, but without a copy, and NULL, if nothing waits and it can go in at
+ * once; its bytes are to stay until injector_run(). */
+PacketRecord *injector_offer(Injector *injector, const Packet *packet);
 void injector_run(Injector *injector);
+
+/* Puts frames into the TAP now that were taken out of it, before all that
+ * waits, whether the gate is open or not, as far as they find room; returns how
+ * many did. */
+unsigned injector_put(Injector *injector, const Packet *packets, unsigned n);
 
 /* Opening it runs at once. */
 void injector_set_gate(Injector *injector, bool open);

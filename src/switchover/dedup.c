@@ -13,6 +13,7 @@ typedef struct DedupEntry {
     int64_t time_us;
     uint64_t older; /* number of the next older one of its bucket */
     bool left;      /* not taken, not forgotten */
+    bool more;      /* of the frame before it */
 } DedupEntry;
 
 /* Entries are numbered from 1; those before @first are gone. */
@@ -73,7 +74,8 @@ static void dedup_leave(Dedup *self, DedupEntry *entry)
     entry->left = false;
 }
 
-void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
+static void dedup_append(Dedup *self, uint64_t digest, int64_t now_us,
+                         bool more)
 {
     uint64_t *newest = &self->newest[digest % DEDUP_MAX];
 
@@ -85,9 +87,25 @@ void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
         .time_us = now_us,
         .older = *newest,
         .left = true,
+        .more = more,
     };
     *newest = self->next++;
     self->n_left++;
+}
+
+void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    dedup_append(self, digest, now_us, false);
+}
+
+void dedup_add_more(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    dedup_append(self, digest, now_us, true);
+}
+
+uint64_t dedup_count(const Dedup *self)
+{
+    return self->n_left;
 }
 
 bool dedup_is_empty(const Dedup *self, int64_t now_us)
@@ -97,41 +115,52 @@ bool dedup_is_empty(const Dedup *self, int64_t now_us)
                DEDUP_WINDOW_US;
 }
 
-bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
+uint64_t dedup_take_between(Dedup *self, uint64_t digest, int64_t from_us,
+                            int64_t to_us)
 {
     uint64_t number = self->newest[digest % DEDUP_MAX];
 
     while (number >= self->first) {
         DedupEntry *entry = dedup_at(self, number);
 
-        if (now_us - entry->time_us > DEDUP_WINDOW_US) {
-            return false; /* those behind it are older still */
+        if (entry->time_us < from_us) {
+            return 0; /* those behind it are older still */
         }
-        if (entry->left && entry->digest == digest) {
+        if (entry->left && entry->digest == digest && entry->time_us <= to_us) {
             dedup_leave(self, entry);
-            return true;
+            return number;
         }
         number = entry->older;
     }
-    return false;
+    return 0;
+}
+
+bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    return dedup_take_between(self, digest, now_us - DEDUP_WINDOW_US,
+                              INT64_MAX) != 0;
 }
 
 void dedup_forget_newest(Dedup *self, uint64_t n)
 {
-    for (; n > 0 && self->next > self->first; n--) {
+    while (n > 0 && self->next > self->first) {
         DedupEntry *entry = dedup_at(self, --self->next);
 
         dedup_leave(self, entry);
         self->newest[entry->digest % DEDUP_MAX] = entry->older;
+        n -= !entry->more;
     }
 }
 
 void dedup_forget_oldest(Dedup *self, uint64_t n)
 {
-    for (; n > 0 && self->first < self->next; self->first++) {
+    for (; self->first < self->next; self->first++) {
         DedupEntry *entry = dedup_at(self, self->first);
 
-        n -= entry->left;
+        if (!entry->more && n == 0) {
+            return;
+        }
+        n -= !entry->more && entry->left;
         dedup_leave(self, entry);
     }
 }

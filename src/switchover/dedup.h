@@ -29,11 +29,22 @@ uint64_t dedup_digest(const Packet *packet, uint8_t *scratch);
 /* The network delivered a frame at @now_us (any clock that does not jump). */
 void dedup_add(Dedup *dedup, uint64_t digest, int64_t now_us);
 
+/* The same frame is known by this one, too. */
+void dedup_add_more(Dedup *dedup, uint64_t digest, int64_t now_us);
+
 /* True if there is none that dedup_take() could take, whatever its digest. */
 bool dedup_is_empty(const Dedup *dedup, int64_t now_us);
 
 /* True if a frame of that digest was delivered and not taken yet; takes it. */
 bool dedup_take(Dedup *dedup, uint64_t digest, int64_t now_us);
+
+/* Takes the newest of that digest that was delivered from @from_us on up to
+ * @to_us. Returns its number, counted from 1 by dedup_add(), or 0. */
+uint64_t dedup_take_between(Dedup *dedup, uint64_t digest, int64_t from_us,
+                            int64_t to_us);
+
+/* How many digests are left. */
+uint64_t dedup_count(const Dedup *dedup);
 
 /* The VMM took the @n oldest that are left, and the guest won't get them. */
 void dedup_forget_oldest(Dedup *dedup, uint64_t n);

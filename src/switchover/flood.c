@@ -3,17 +3,27 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "packet/segment.h"
 #include "switchover/dedup.h"
 
 /* Looks in a row while frames find the queue full. */
 #define LOOKS_MAX 4
+/* A copy comes that soon behind the other one, if it does. */
+#define COPY_US 10000
+/* So long after one more are expected. */
+#define COPIES_US 1000000
 
 struct Flood {
     Tap *tap;
+    bool pieces;      /* super-frames come over the link as such */
     Capture *capture; /* NULL: off */
     Dedup *seen;
-    bool running; /* the VM does */
+    Dedup *carried;    /* made when it is needed */
+    int64_t copies_us; /* when the last copy of a unicast frame was noticed */
+    bool running;      /* the VM does */
+    uint64_t swallows; /* flood_set_swallows() */
     uint8_t *scratch;
+    uint64_t asked; /* the digest of the last flood_has() that took one */
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t fresh;        /* frames seen since */
     int64_t looked_us;     /* when that was */
@@ -38,16 +48,64 @@ static LinkCounters flood_read(Flood *self)
     };
 }
 
+/* What @packet is known by when it comes over the link, which may be several
+ * frames then. */
+typedef void FloodDigestFunc(Flood *flood, uint64_t digest, bool first);
+
+typedef struct FloodWalk {
+    Flood *flood;
+    FloodDigestFunc *func;
+    bool first;
+} FloodWalk;
+
+static void flood_piece(void *opaque, const Packet *segment)
+{
+    FloodWalk *walk = opaque;
+
+    walk->func(walk->flood, dedup_digest(segment, NULL), walk->first);
+    walk->first = false;
+}
+
+static void flood_each_digest(Flood *self, const Packet *packet,
+                              FloodDigestFunc *func)
+{
+    FloodWalk walk = {self, func, true};
+
+    if (!self->pieces || packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+        packet_segment(packet, self->scratch, flood_piece, &walk) == 0) {
+        func(self, dedup_digest(packet, self->scratch), true);
+    }
+}
+
+static void flood_add(Flood *self, uint64_t digest, bool first)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (first) {
+        dedup_add(self->seen, digest, now);
+    } else {
+        dedup_add_more(self->seen, digest, now);
+    }
+    if (self->carried &&
+        dedup_take_between(self->carried, digest, now - COPY_US, now)) {
+        self->copies_us = now;
+    }
+}
+
+static void flood_remove(Flood *self, uint64_t digest, bool first)
+{
+    (void)first;
+    dedup_take(self->seen, digest, g_get_monotonic_time());
+}
+
 static void flood_packets(void *opaque, Direction direction,
                           const PacketBatch *batch)
 {
     Flood *self = opaque;
-    int64_t now = g_get_monotonic_time();
 
     (void)direction;
     for (unsigned i = 0; i < batch->n; i++) {
-        dedup_add(self->seen, dedup_digest(&batch->packets[i], self->scratch),
-                  now);
+        flood_each_digest(self, &batch->packets[i], flood_add);
     }
     self->fresh += batch->n;
     if (!self->looker.armed) {
@@ -62,6 +120,16 @@ static void flood_packets(void *opaque, Direction direction,
 static const CaptureHandlers flood_handlers = {
     .packets = flood_packets,
 };
+
+/* The VMM has taken @n frames, and the VM is not known to run. */
+static void flood_swallowed(Flood *self, uint64_t n)
+{
+    n = MIN(n, self->swallows);
+    if (self->swallows != UINT64_MAX) {
+        self->swallows -= n;
+    }
+    dedup_forget_oldest(self->seen, n);
+}
 
 /* What is counted as dropped has been seen once the capture is drained, and is
  * the newest of it: so the counters are read first, and again. */
@@ -84,7 +152,7 @@ void flood_look(Flood *self)
         capture_drain(self->capture);
         dedup_forget_newest(self->seen, MIN(since.tx_dropped, self->fresh));
         if (!self->running) {
-            dedup_forget_oldest(self->seen, since.tx_packets);
+            flood_swallowed(self, since.tx_packets);
         }
     } while (since.tx_dropped > 0 && ++looks < LOOKS_MAX);
     self->fresh = 0;
@@ -105,12 +173,14 @@ static void flood_tap_changed(void *opaque, bool renewed)
     }
 }
 
-Flood *flood_new(Tap *tap)
+Flood *flood_new(Tap *tap, bool pieces)
 {
     Flood *self = g_new0(Flood, 1);
 
+    self->pieces = pieces;
     self->tap = tap;
     self->seen = dedup_new();
+    self->swallows = UINT64_MAX;
     self->scratch = g_malloc(PACKET_MAX_LEN);
     self->looker = LOOP_TIMER_INIT;
     loop_timer_open(&self->looker, flood_tick, self);
@@ -126,6 +196,7 @@ void flood_free(Flood *self)
         tap_remove_capture(self->tap, self->capture);
         loop_timer_close(&self->looker);
         dedup_free(self->seen);
+        dedup_free(self->carried);
         g_free(self->scratch);
         g_free(self);
     }
@@ -170,12 +241,69 @@ void flood_set_running(Flood *self, bool running)
     }
 }
 
+void flood_set_swallows(Flood *self, uint64_t frames)
+{
+    if (self) {
+        flood_look(self);
+        self->swallows = frames;
+    }
+}
+
 bool flood_has(Flood *self, const Packet *packet)
 {
+    bool has;
+
+    if (!self || !self->capture ||
+        dedup_is_empty(self->seen, self->looked_us)) {
+        return false;
+    }
+    self->asked = dedup_digest(packet, self->scratch);
+    has = dedup_take(self->seen, self->asked, self->looked_us);
+    if (has && !packet_is_to_group(packet)) {
+        self->copies_us = self->looked_us;
+    }
+    return has;
+}
+
+bool flood_may_have(const Flood *self, const Packet *packet)
+{
     return self && self->capture &&
-           !dedup_is_empty(self->seen, self->looked_us) &&
-           dedup_take(self->seen, dedup_digest(packet, self->scratch),
-                      self->looked_us);
+           (packet_is_to_group(packet) ||
+            self->looked_us - self->copies_us < COPIES_US);
+}
+
+void flood_carried(Flood *self, const Packet *packet)
+{
+    if (self && self->capture && self->running && !packet_is_to_group(packet) &&
+        !dedup_is_empty(self->seen, self->looked_us)) {
+        self->carried = self->carried ? self->carried : dedup_new();
+        dedup_add(self->carried, self->asked, self->looked_us);
+    }
+}
+
+void flood_taken(Flood *self, const Packet *packet)
+{
+    if (self && self->capture) {
+        capture_drain(self->capture); /* where it was seen, if it was */
+        self->counters.tx_packets++;
+        flood_each_digest(self, packet, flood_remove);
+    }
+}
+
+void flood_put_back(Flood *self, const Packet *packet)
+{
+    if (self && self->capture) {
+        flood_each_digest(self, packet, flood_add);
+    }
+}
+
+uint64_t flood_waiting(Flood *self)
+{
+    if (!self || !self->capture) {
+        return 0;
+    }
+    flood_look(self);
+    return dedup_count(self->seen);
 }
 
 void flood_injected(Flood *self, uint64_t accepted, uint64_t refused)

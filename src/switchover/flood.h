@@ -18,7 +18,8 @@ typedef struct Flood Flood;
 /* Somebody else who wants to see what the network delivers. */
 typedef void FloodFunc(void *opaque, const PacketBatch *batch);
 
-Flood *flood_new(Tap *tap);
+/* With @pieces super-frames come over the link as the frames they stand for. */
+Flood *flood_new(Tap *tap, bool pieces);
 /* Harmless with NULL, as are the others. */
 void flood_free(Flood *flood);
 
@@ -30,12 +31,32 @@ void flood_set_on(Flood *flood, bool on);
 /* Does the VM run, so that what the VMM takes reaches the guest? */
 void flood_set_running(Flood *flood, bool running);
 
+/* Until it does, the VMM takes @frames more at most: if it takes any beyond
+ * that, the VM runs already. UINT64_MAX: nothing is known. */
+void flood_set_swallows(Flood *flood, uint64_t frames);
+
 /* To be called when frames come over the link, before flood_has(). */
 void flood_look(Flood *flood);
 
 /* True, once for each that was delivered, if the network had this frame
  * delivered by itself. */
 bool flood_has(Flood *flood, const Packet *packet);
+
+/* May the network's own copy of @packet still be on its way? Frames to a group
+ * are flooded, others while some were lately. */
+bool flood_may_have(const Flood *flood, const Packet *packet);
+/* @packet, of which flood_has() has just told that it is none, goes to the VM:
+ * if a copy comes behind it, frames are flooded. */
+void flood_carried(Flood *flood, const Packet *packet);
+
+/* We have just taken @packet out of the TAP's queue: it is not delivered... */
+void flood_taken(Flood *flood, const Packet *packet);
+/* ... unless we put it back. */
+void flood_put_back(Flood *flood, const Packet *packet);
+
+/* So many frames that the network delivered lay in the TAP's queue at the last
+ * look, or came since, and none of their like came over the link. */
+uint64_t flood_waiting(Flood *flood);
 
 /* We put frames into the TAP: @accepted went in, and it counted @refused as
  * dropped. */

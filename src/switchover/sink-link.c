@@ -50,7 +50,7 @@ static void sink_link_tick(void *opaque)
 
     sink_link_flush(self);
     if (self->out->len == 0 &&
-        link_receiver_ack(&self->receiver, sink_held(self->config.sink),
+        link_receiver_ack(&self->receiver, sink_unsettled(self->config.sink),
                           &ack)) {
         sink_link_tell(self, &ack);
     }
@@ -60,8 +60,8 @@ static void sink_link_moved(void *opaque)
 {
     SinkLink *self = opaque;
 
-    if (link_receiver_untold(&self->receiver, sink_held(self->config.sink)) >=
-        ACK_FRAMES) {
+    if (link_receiver_untold(&self->receiver,
+                             sink_unsettled(self->config.sink)) >= ACK_FRAMES) {
         sink_link_tick(self);
     } else if (self->receiver.acked && !self->timer.armed) {
         loop_timer_set(&self->timer, ACK_US);
@@ -104,9 +104,10 @@ static bool sink_link_asked(void *opaque)
     LinkRecord state;
 
     frame_reader_peek(self->reader, sink_link_count, &all);
-    link_receiver_state(
-        &all, sink_held(self->config.sink) + all.next - self->receiver.next,
-        &state);
+    link_receiver_state(&all,
+                        sink_unsettled(self->config.sink) + all.next -
+                            self->receiver.next,
+                        &state);
     sink_link_tell(self, &state);
     return true;
 }

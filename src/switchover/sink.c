@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "netdev/injector.h"
+#include "switchover/arrivals.h"
 #include "switchover/flood.h"
 #include "switchover/witness.h"
 
@@ -20,7 +21,8 @@ struct Sink {
     void (*moved)(void *opaque); /* sink_listen() */
     void *moved_opaque;
     Injector *injector;
-    Flood *flood;    /* NULL: no dedup */
+    Flood *flood; /* NULL: no dedup */
+    Arrivals *arrivals;
     LoopTimer quiet; /* set while it may look and need not any more */
     Witness *witness;
     Vm *vm;
@@ -87,6 +89,13 @@ static void sink_watch_flood(Sink *self)
     }
 }
 
+/* Has the VM yet to run here? */
+static bool sink_awaits_vm(const Sink *self)
+{
+    return self->vm->known && !self->vm->running && !self->ran &&
+           self->vm->state != VM_STATE_GONE;
+}
+
 static void sink_quiet(void *opaque)
 {
     Sink *self = opaque;
@@ -96,24 +105,19 @@ static void sink_quiet(void *opaque)
 
 void sink_receive(Sink *self, const PacketBatch *batch)
 {
-    const PacketQueue *queue = sink_queue(self);
-
     flood_look(self->flood);
     sink_watch_flood(self);
     for (unsigned i = 0; i < batch->n; i++) {
         if (self->vm->state == VM_STATE_GONE) {
             /* What is still on its way to a VM that is no more. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
-        } else if (flood_has(self->flood, &batch->packets[i])) {
-            counter_add(&self->account.duplicate, 1, batch->packets[i].len);
         } else {
-            injector_offer(self->injector, &batch->packets[i]);
+            arrivals_take(self->arrivals, &batch->packets[i]);
         }
     }
     sink_update_phase(self);
-    record_received(&self->record, batch->n,
-                    (Counter){packet_queue_count(queue), queue->bytes});
-    injector_run(self->injector);
+    record_received(&self->record, batch->n, arrivals_waiting(self->arrivals));
+    arrivals_run(self->arrivals);
     sink_update_phase(self);
     self->full = sink_is_full(self);
 }
@@ -122,6 +126,7 @@ static void sink_injected(void *opaque, const PacketRecord *record)
 {
     Sink *self = opaque;
 
+    arrivals_left(self->arrivals, record);
     counter_add(&self->account.out_netdev, 1, record->len);
     record_injected(&self->record, record);
 }
@@ -141,6 +146,7 @@ static void sink_refused(void *opaque, const PacketRecord *record,
 {
     Sink *self = opaque;
 
+    arrivals_left(self->arrivals, record);
     counter_add(why == INJECT_OVERSIZE ? &self->account.dropped[DROP_OVERSIZE]
                                        : &self->account.dropped[DROP_INJECT],
                 1, record->len);
@@ -150,9 +156,7 @@ static void sink_round_done(void *opaque)
 {
     Sink *self = opaque;
 
-    record_waiting(&self->record,
-                   (Counter){packet_queue_count(sink_queue(self)),
-                             sink_queue(self)->bytes});
+    record_waiting(&self->record, arrivals_waiting(self->arrivals));
     sink_update_phase(self);
     if (self->moved) {
         self->moved(self->moved_opaque);
@@ -189,18 +193,17 @@ static const InjectorHandlers sink_injector_handlers = {
 
 static void sink_discard(Sink *self, const char *why)
 {
-    const PacketQueue *queue = sink_queue(self);
+    Counter waiting = arrivals_waiting(self->arrivals);
 
-    if (packet_queue_count(queue) == 0) {
+    if (waiting.packets == 0) {
         return;
     }
     log_warning("switchover",
                 "%s: %s: %" G_GUINT64_FORMAT
                 " frames that were held for it are discarded",
-                self->config.name, why, packet_queue_count(queue));
-    counter_add(&self->account.discarded, packet_queue_count(queue),
-                queue->bytes);
-    injector_clear(self->injector);
+                self->config.name, why, waiting.packets);
+    counter_add(&self->account.discarded, waiting.packets, waiting.bytes);
+    arrivals_clear(self->arrivals);
     sink_set_phase(self, SWITCHOVER_DISCARDED);
     sink_round_done(self);
 }
@@ -211,9 +214,9 @@ void sink_listen(Sink *self, void (*moved)(void *opaque), void *opaque)
     self->moved_opaque = opaque;
 }
 
-uint64_t sink_held(const Sink *self)
+uint64_t sink_unsettled(const Sink *self)
 {
-    return packet_queue_count(sink_queue(self));
+    return arrivals_unsettled(self->arrivals);
 }
 
 void sink_take_part(Sink *self)
@@ -232,11 +235,10 @@ void sink_cancel(Sink *self)
 
 /* The TAP's queue */
 
-/* Is a VM on its way here, so that frames may have to wait for it? */
+/* Is one on its way, so that frames may have to wait for it? */
 static bool sink_expects_vm(const Sink *self)
 {
-    return self->config.raise_queue && self->vm->known && !self->vm->running &&
-           !self->ran && self->vm->state != VM_STATE_GONE &&
+    return self->config.raise_queue && sink_awaits_vm(self) &&
            self->vm->migration != VM_MIGRATION_NONE;
 }
 
@@ -278,6 +280,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
             record_resume(&self->record, time_us);
             witness_resume(self->witness);
         } else {
+            arrivals_flush(self->arrivals);
             self->record.stop_us = time_us;
         }
         sink_set_on(self, self->on, self->when_stopped);
@@ -314,7 +317,14 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     }
     self->quiet = LOOP_TIMER_INIT;
     loop_timer_open(&self->quiet, sink_quiet, self);
-    self->flood = config->dedup ? flood_new(config->tap) : NULL;
+    self->flood = config->dedup ? flood_new(config->tap, !config->vnet) : NULL;
+    self->arrivals = arrivals_new(&(ArrivalsConfig){
+        .flood = self->flood,
+        .injector = self->injector,
+        .duplicate = &self->account.duplicate,
+        .moved = sink_round_done,
+        .opaque = self,
+    });
     self->witness =
         witness_new(config->tap, &self->record, sink_queue(self), self->flood);
     self->stood = self->vm->known && !self->vm->running;
@@ -337,6 +347,7 @@ void sink_free(Sink *self)
         loop_timer_close(&self->raiser);
         injector_free(self->injector);
         witness_free(self->witness);
+        arrivals_free(self->arrivals);
         flood_free(self->flood);
         g_free(self);
     }
@@ -347,8 +358,7 @@ void sink_add_account(const Sink *self, Account *account)
     account->out_netdev = self->account.out_netdev;
     account->duplicate = self->account.duplicate;
     account->discarded = self->account.discarded;
-    account->held = (Counter){packet_queue_count(sink_queue(self)),
-                              sink_queue(self)->bytes};
+    account->held = arrivals_waiting(self->arrivals);
     for (unsigned i = 0; i < DROP__MAX; i++) {
         counter_add(&account->dropped[i], self->account.dropped[i].packets,
                     self->account.dropped[i].bytes);

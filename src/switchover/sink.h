@@ -14,6 +14,7 @@
 typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
+    bool vnet;          /* the link carries headers, and super-frames whole */
     bool dedup;         /* leave out what the network delivers by itself */
     bool raise_queue;   /* make the TAP's queue longer for a large backlog */
     uint64_t hold_size; /* bytes */
@@ -37,8 +38,9 @@ void sink_receive(Sink *sink, const PacketBatch *batch);
 /* Somebody who wants to know when frames may have found their place. */
 void sink_listen(Sink *sink, void (*moved)(void *opaque), void *opaque);
 
-/* How many frames wait. */
-uint64_t sink_held(const Sink *sink);
+/* How many frames came since the oldest that waits, that included. Some of them
+ * may have found their place before it. */
+uint64_t sink_unsettled(const Sink *sink);
 
 /* What came was a switchover's, though the VM runs here already: another
  * daemon was here when it came. */
