@@ -488,6 +488,9 @@ static json_t *redirector_switchover(Filter *filter)
     json_object_set_new(entry, "link",
                         self->source ? source_link(self->source)
                                      : sink_link_to_json(self->sink_link));
+    if (self->sink) {
+        json_object_set_new(entry, "tap-queue", sink_incoming(self->sink));
+    }
     return entry;
 }
 

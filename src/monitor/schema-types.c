@@ -72,7 +72,7 @@ const SchemaType schema_types[] = {
                 "held-bytes-most:int longest-hold-us:int stop-us?:int "
                 "resume-us?:int first-us?:int last-us?:int "
                 "method?:SwitchoverMethod ledger:SwitchoverLedger "
-                "link:SwitchoverLink "
+                "link:SwitchoverLink tap-queue?:SwitchoverTapQueue "
                 "arrived-first-us?:int arrived-last-us?:int "
                 "waits:SwitchoverWaits held-packets:int held-bytes:int "
                 "overtaking-packets:int turned-away-packets:int "
@@ -81,6 +81,8 @@ const SchemaType schema_types[] = {
     {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
     {"SwitchoverLink", .members = "acknowledged:bool lost:int vanished:int "
                                   "unconfirmed?:int repeated?:int ended?:bool"},
+    {"SwitchoverTapQueue", .members = "drained:int stale:int put-back:int "
+                                      "waiting:int refused:int left:int"},
     {"SwitchoverWaits", .members = "packets:int bytes:int mean-us:int "
                                    "histogram:[SwitchoverWaitStep]"},
     {"SwitchoverWaitStep", .members = "packets:int below-us?:int"},

@@ -118,6 +118,7 @@ static void sink_link_plain(void *opaque)
 
     link_receiver_plain(&self->receiver);
     frame_reader_set_renewable(self->reader, false);
+    sink_set_source_tells(self->config.sink, false);
 }
 
 static void sink_link_session(SinkLink *self, const LinkRecord *record)
@@ -138,6 +139,7 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
                     self->config.name);
     }
     frame_reader_set_renewable(self->reader, true);
+    sink_set_source_tells(self->config.sink, true);
     log_info("switchover",
              "%s: acknowledges frames, from number %" G_GUINT64_FORMAT " on",
              self->config.name, record->next);
@@ -165,6 +167,8 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
         link_receiver_settle(&self->receiver);
         sink_cancel(self->config.sink);
         sink_link_moved(self);
+    } else if (record.type == LINK_DELIVERED) {
+        sink_hear(self->config.sink, body + 1, len - 1);
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);
         self->ended = true;
@@ -178,6 +182,7 @@ static void sink_link_closed(void *opaque)
     loop_timer_cancel(&self->timer);
     g_byte_array_set_size(self->out, 0);
     link_receiver_closed(&self->receiver);
+    sink_set_source_tells(self->config.sink, false);
 }
 
 static const FrameReaderHandlers sink_link_handlers = {

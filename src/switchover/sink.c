@@ -6,6 +6,7 @@
 #include "netdev/injector.h"
 #include "switchover/arrivals.h"
 #include "switchover/flood.h"
+#include "switchover/incoming.h"
 #include "switchover/witness.h"
 
 /* So long after the last frame from the link the network is looked at, once a
@@ -24,6 +25,8 @@ struct Sink {
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
     LoopTimer quiet; /* set while it may look and need not any more */
+    Incoming *incoming;
+    bool source_tells; /* sink_set_source_tells() */
     Witness *witness;
     Vm *vm;
     VmListener listener;
@@ -94,6 +97,24 @@ static bool sink_awaits_vm(const Sink *self)
 {
     return self->vm->known && !self->vm->running && !self->ran &&
            self->vm->state != VM_STATE_GONE;
+}
+
+static void sink_update_incoming(Sink *self)
+{
+    incoming_update(self->incoming,
+                    self->on && !self->when_stopped && sink_awaits_vm(self),
+                    self->source_tells);
+}
+
+void sink_set_source_tells(Sink *self, bool tells)
+{
+    self->source_tells = tells;
+    sink_update_incoming(self);
+}
+
+void sink_hear(Sink *self, const uint8_t *body, size_t len)
+{
+    incoming_hear(self->incoming, body, len);
 }
 
 static void sink_quiet(void *opaque)
@@ -228,6 +249,7 @@ void sink_take_part(Sink *self)
 
 void sink_cancel(Sink *self)
 {
+    incoming_cancel(self->incoming);
     if (!sink_may_inject(self)) {
         sink_discard(self, "the VM runs at the source again");
     }
@@ -274,6 +296,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
     sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
+        incoming_gone(self->incoming);
         sink_discard(self, "the VM is gone");
     } else if (event == VM_EVENT_RUN_STATE) {
         if (self->vm->running) {
@@ -290,6 +313,8 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
             sink_set_phase(self, SWITCHOVER_PASSING);
         }
         self->stood = !self->vm->running;
+    } else {
+        sink_update_incoming(self);
     }
 }
 
@@ -298,6 +323,7 @@ void sink_set_on(Sink *self, bool on, bool when_stopped)
     self->on = on;
     self->when_stopped = when_stopped;
     sink_watch_flood(self);
+    sink_update_incoming(self);
     sink_update_phase(self);
     injector_set_gate(self->injector, sink_may_inject(self));
 }
@@ -325,6 +351,13 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
         .moved = sink_round_done,
         .opaque = self,
     });
+    self->incoming = incoming_new(&(IncomingConfig){
+        .name = config->name,
+        .tap = config->tap,
+        .flood = self->flood,
+        .injector = self->injector,
+        .limit = config->hold_size,
+    });
     self->witness =
         witness_new(config->tap, &self->record, sink_queue(self), self->flood);
     self->stood = self->vm->known && !self->vm->running;
@@ -345,6 +378,7 @@ void sink_free(Sink *self)
         vm_unlisten(self->vm, &self->listener);
         loop_timer_close(&self->quiet);
         loop_timer_close(&self->raiser);
+        incoming_free(self->incoming);
         injector_free(self->injector);
         witness_free(self->witness);
         arrivals_free(self->arrivals);
@@ -369,4 +403,9 @@ const SwitchoverRecord *sink_record(Sink *self)
 {
     witness_measure(self->witness);
     return &self->record;
+}
+
+json_t *sink_incoming(const Sink *self)
+{
+    return incoming_to_json(self->incoming);
 }

@@ -46,6 +46,11 @@ uint64_t sink_unsettled(const Sink *sink);
  * daemon was here when it came. */
 void sink_take_part(Sink *sink);
 
+/* Does the source tell what its guest got? sink_hear() then has its words,
+ * which are bodies as in wire/link-delivered.h. */
+void sink_set_source_tells(Sink *sink, bool tells);
+void sink_hear(Sink *sink, const uint8_t *body, size_t len);
+
 /* The VM runs at the source again: what waits is discarded. */
 void sink_cancel(Sink *sink);
 
@@ -56,5 +61,7 @@ bool sink_is_full(const Sink *sink);
  * whoever feeds the sink. */
 void sink_add_account(const Sink *sink, Account *account);
 const SwitchoverRecord *sink_record(Sink *sink);
+/* Of the TAP's queue before the VM ran, for query-switchover; owned. */
+json_t *sink_incoming(const Sink *sink);
 
 #endif

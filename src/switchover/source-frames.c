@@ -88,6 +88,9 @@ static void source_captured(void *opaque, Direction direction,
         }
     }
     keeper_see(self->keeper, batch);
+    if (!shipping) {
+        source_note_delivered(self, batch);
+    }
     ledger_captured(&self->ledger, batch->n, longest);
     record_captured(&self->record, batch, source_queue(self)->next - batch->n,
                     shipping);

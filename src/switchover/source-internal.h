@@ -2,13 +2,15 @@
 /*
  * What the files of the source share: source.c (its life, samples, what the VM
  * does), source-frames.c (frames in and out), source-account.c (the ledger's
- * counters), source-return.c (giving back when the VM resumes here).
+ * counters), source-return.c (giving back when the VM resumes here),
+ * source-delivered.c (what the peer is told of it all).
  */
 #ifndef TF_SWITCHOVER_SOURCE_INTERNAL_H
 #define TF_SWITCHOVER_SOURCE_INTERNAL_H
 
 #include "base/loop.h"
 #include "netdev/injector.h"
+#include "switchover/delivered.h"
 #include "switchover/keeper.h"
 #include "switchover/ledger.h"
 #include "switchover/source.h"
@@ -34,6 +36,9 @@ struct Source {
     Capture *capture;   /* NULL: not armed */
     Injector *injector; /* gives frames back; made when needed */
     Keeper *keeper;     /* or NULL */
+    /* What reached the guest, where the VM ran when it began to be remembered;
+     * or NULL. */
+    Delivered *delivered;
     Vm *vm;
     VmNic *nic;
     unsigned nic_epoch; /* of the used index that the ledger knows */
@@ -86,6 +91,15 @@ extern const FrameWriterHandlers source_writer_handlers;
 
 /* Removes what was shipped and is needed no more. */
 void source_release(Source *self);
+
+/* source-delivered.c */
+/* What reaches the guest is remembered, from the next frame on. */
+void source_begin_delivered(Source *self);
+void source_end_delivered(Source *self);
+/* These frames were captured just now, while the VM runs. */
+void source_note_delivered(Source *self, const PacketBatch *batch);
+/* SourceLinkWord */
+void source_say_delivered(void *opaque, GByteArray *records);
 
 /* source-account.c */
 /* Brings the counters up to what the ledger knows. */

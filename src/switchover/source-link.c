@@ -28,6 +28,8 @@ struct SourceLink {
     LinkMode mode;
     bool vnet; /* offloaded frames go out as they are */
     FrameWriter *writer;
+    SourceLinkWord *delivered;
+    void *opaque; /* of it */
     LinkSender sender;
     LinkInput input;
     LoopTimer timer; /* set while asking */
@@ -121,6 +123,7 @@ static void source_link_answered(SourceLink *self, const LinkRecord *state)
         .opaque = self,
     };
     uint8_t bytes[LINK_ACCEPT_LEN + 2 * LINK_RECORD_MAX] = {0};
+    g_autoptr(GByteArray) out = g_byte_array_new();
     LinkRecord answer;
     const LinkRecord cancelled = {.type = LINK_CANCELLED};
     size_t n = LINK_ACCEPT_LEN;
@@ -134,7 +137,9 @@ static void source_link_answered(SourceLink *self, const LinkRecord *state)
                                 frame_writer_is_shipping(self->writer))) {
         n += link_record_put(bytes + n, &cancelled);
     }
-    frame_writer_tell(self->writer, bytes, n);
+    g_byte_array_append(out, bytes, (guint)n);
+    self->delivered(self->opaque, out);
+    frame_writer_tell(self->writer, out->data, out->len);
     frame_writer_hold(self->writer, false);
 }
 
@@ -237,6 +242,16 @@ void source_link_cancel(SourceLink *self)
     link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
 }
 
+void source_link_tell_delivered(SourceLink *self)
+{
+    g_autoptr(GByteArray) out = g_byte_array_new();
+
+    if (self->sender.phase == LINK_ACKED) {
+        self->delivered(self->opaque, out);
+        frame_writer_tell(self->writer, out->data, out->len);
+    }
+}
+
 /* Is the oldest record needed no more? */
 static bool source_link_is_past(const SourceLink *self,
                                 const PacketRecord *oldest)
@@ -281,7 +296,8 @@ json_t *source_link_to_json(const SourceLink *self)
 }
 
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer)
+                            FrameWriter *writer, SourceLinkWord *delivered,
+                            void *opaque)
 {
     SourceLink *self = g_new0(SourceLink, 1);
 
@@ -289,6 +305,8 @@ SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
     self->mode = mode;
     self->vnet = vnet;
     self->writer = writer;
+    self->delivered = delivered;
+    self->opaque = opaque;
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, source_link_unanswered, self);
     if (frame_writer_connected(writer)) {

@@ -23,10 +23,16 @@ extern const char *const link_mode_words[];
 
 typedef struct SourceLink SourceLink;
 
+/* Appends records that tell what the VM got (wire/link-delivered.h), if it has
+ * stopped. */
+typedef void SourceLinkWord(void *opaque, GByteArray *records);
+
 /* @writer is told of what it needs by the functions below, and may have a peer
- * already. @name: for the log; borrowed. @vnet: with headers on the wire. */
+ * already. @name: for the log; borrowed. @vnet: with headers on the wire.
+ * @delivered is asked whenever a peer begins to listen. */
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer);
+                            FrameWriter *writer, SourceLinkWord *delivered,
+                            void *opaque);
 /* Harmless with NULL. */
 void source_link_free(SourceLink *link);
 
@@ -37,6 +43,9 @@ bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
 
 /* The VM resumed here; frame_writer_stop() came before. */
 void source_link_cancel(SourceLink *link);
+
+/* It is to be told now what the VM got, if it listens. */
+void source_link_tell_delivered(SourceLink *link);
 
 /* The source goes; its writer is still there. */
 void source_link_end(SourceLink *link);

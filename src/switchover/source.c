@@ -92,6 +92,7 @@ static void source_reset_ledger(Source *self)
     if (tap_is_multi_queue(self->config.tap)) {
         ledger_set_multi(&self->ledger);
     }
+    source_begin_delivered(self);
     self->folded = self->returned = 0;
 }
 
@@ -112,6 +113,7 @@ static void source_arm(Source *self)
         log_error("switchover", "%s: %s", self->config.name, error->message);
         return;
     }
+    source_begin_delivered(self); /* to make the capture took some time */
     source_take_sample(self);
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
@@ -132,6 +134,7 @@ static void source_disarm(Source *self)
     *self->config.exact = false;
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         source_forget(self);
+        source_end_delivered(self);
         source_phase(self, SWITCHOVER_IDLE);
     }
 }
@@ -218,6 +221,7 @@ static void source_stop(Source *self, int64_t time_us)
     self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
     source_phase(self, SWITCHOVER_SHIPPING);
     if (!frame_writer_is_shipping(self->writer)) {
+        source_link_tell_delivered(self->link);
         frame_writer_start(self->writer, number);
     }
 }
@@ -252,6 +256,9 @@ static void source_vm_event(void *opaque, VmEvent event, int64_t time_us)
     }
     if (self->vm->running && source_should_arm(self)) {
         source_arm(self);
+        if (!self->delivered) { /* it was not known to run */
+            source_begin_delivered(self);
+        }
     } else if (self->record.phase == SWITCHOVER_ARMED) {
         source_schedule(self);
     }
@@ -306,8 +313,9 @@ Source *source_new(const SourceConfig *config, GError **errp)
         g_free(self);
         return NULL;
     }
-    self->link = source_link_new(config->name, config->acknowledge,
-                                 config->vnet_len > 0, self->writer);
+    self->link =
+        source_link_new(config->name, config->acknowledge, config->vnet_len > 0,
+                        self->writer, source_say_delivered, self);
     loop_timer_open(&self->sampler, source_tick, self);
     self->nic = vm_nic_new(self->vm, tap_ifname(config->tap));
     self->vm_listener = (VmListener){source_vm_event, self};
@@ -331,6 +339,7 @@ void source_free(Source *self)
     loop_timer_close(&self->sampler);
     tap_remove_capture(self->config.tap, self->capture);
     injector_free(self->injector);
+    source_end_delivered(self);
     source_link_end(self->link);
     frame_writer_free(self->writer);
     source_link_free(self->link);

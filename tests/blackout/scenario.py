@@ -170,8 +170,10 @@ def draw(seed: int, allowed: Iterable[str] = ENABLED,
         guest_rate=rate // dice.choice([2, 3, 4]),
         post_ms=dice.randrange(50, 150),
         transport=dice.choice(["unix", "tcp"]),
-        # A daemon that takes over tells the others what was settled.
-        acknowledge="on" if "kill-destination" in faults else
+        # A daemon that takes over tells the others what was settled, and a
+        # source what its guest got.
+        acknowledge="on" if faults & {"kill-destination", "stale",
+                                      "incoming-swallow"} else
         _dice(seed, "acknowledge").choice(["auto", "on"]),
         attempts=attempts,
         fault_ms=dice.randrange(0, 120),

@@ -84,7 +84,7 @@ class Stage:
         site.on_exit(self.network.close)
         self.relay: Optional[Relay] = None
         self.lost_counters: Dict[str, Counters] = {}  # of daemons killed
-        self.back_ns = 0  # when the source's was back
+        self.back_ns: Dict[str, int] = {}  # when another daemon was there
 
     @property
     def ends(self) -> List[End]:
@@ -158,9 +158,9 @@ class Stage:
         """Another one in its place."""
         if end is self.source:
             end.daemon = self._start_source()
-            self.back_ns = time.monotonic_ns()
         else:
             end.daemon = self._start_destination()
+        self.back_ns[end.name] = time.monotonic_ns()
 
     def look(self) -> None:
         """Both daemons live, and their ledgers balance."""

@@ -127,6 +127,11 @@ class Host:
         dropped: int = self.link(ifname)["stats64"]["tx"]["dropped"]
         return dropped
 
+    def tx_packets(self, ifname: str) -> int:
+        """How many frames were taken out of the interface's queue."""
+        packets: int = self.link(ifname)["stats64"]["tx"]["packets"]
+        return packets
+
     def add_tap(self, ifname: str, txqueuelen: int = 1000,
                 multi_queue: bool = False) -> None:
         """Make a TAP that outlives whoever opens it."""

@@ -168,7 +168,7 @@ class Destination(End):
             self.host, self.name, *([] if follows_vm else ["-S"]),
             *self.netdev(follows_vm), "-chardev", f"{chardev},id=in0",
             "-object", "filter-redirector,id=rd0,netdev=n0,indev=in0,"
-            f"out_netdev=n0{properties}")
+            f"out_netdev=n0{properties}", inside=self.inside)
         if follows_vm:
             self.daemon.wait_log("the VM is")
         return self.daemon

@@ -11,6 +11,8 @@ from .frames import Frame
 from .hosts import VNET_HDR_LEN, VNET_HDR_NONE
 from .waiting import GENEROUS, wait_until
 
+RECORD = 1 << 31  # in a length word; see docs/design/0004-link.md
+
 
 def encode(frames: Iterable[bytes]) -> bytes:
     """Frames as they go over the wire."""
@@ -84,8 +86,12 @@ class Peer:
         return taken
 
     def receive_one(self, vnet: bool = False) -> bytes:
-        """Receive a frame, with ``vnet`` its virtio-net header in front."""
+        """Receive a frame, with ``vnet`` its virtio-net header in front.
+        What a source says to a peer that acknowledges is passed over."""
         length, = struct.unpack(">I", self.receive_bytes(4))
+        while length & RECORD:
+            self.receive_bytes(length & ~RECORD)
+            length, = struct.unpack(">I", self.receive_bytes(4))
         assert length <= 1 << 17, f"no frame is {length} bytes long"
         if vnet:
             header, = struct.unpack(">I", self.receive_bytes(4))

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/incoming.h"
+
+#include "base/log.h"
+#include "base/loop.h"
+#include "netdev/drain.h"
+#include "switchover/sieve.h"
+
+#include <string.h>
+
+/* So long the VMM has to take the bait. */
+#define BAIT_US 20000
+/* So long frames to groups wait for the source's word when the VM runs. */
+#define WORD_US 5000000
+
+/*
+ * QEMU takes a frame out of its TAP's queue while it waits for a VM, loses it,
+ * and takes no more. It may have this one: it is to nobody, and of an EtherType
+ * for local experiments (IEEE 802, 9.2.3).
+ */
+static const uint8_t bait[60] = {
+    0x02, 't', 'a', 'p', 'f', 'y', 0x02, 't', 'a', 'p', 'f', 'y', 0x88, 0xb5,
+};
+
+struct Incoming {
+    IncomingConfig config;
+    Drain *drain;     /* while the VM has yet to run; or NULL */
+    Sieve *sieve;     /* with drain, and until what it holds is decided */
+    bool awaited;     /* the VM is */
+    bool tried;       /* to get the drain, for this VM */
+    bool baiting;     /* the VMM may take the bait */
+    bool tells;       /* the source does */
+    bool told;        /* it has said all that its guest got */
+    LoopTimer timer;  /* of the bait, or until the word is waited for */
+    PacketBatch back; /* on its way back, during incoming_give_back() */
+    Counter drained, stale, put_back, refused;
+    uint64_t left; /* in the queue when the VM ran */
+};
+
+static void incoming_drained(void *opaque, const Packet *packet)
+{
+    Incoming *self = opaque;
+
+    flood_taken(self->config.flood, packet);
+    if (packet->len == sizeof(bait) &&
+        memcmp(packet->data, bait, sizeof(bait)) == 0) {
+        return;
+    }
+    counter_add(&self->drained, 1, packet->len);
+    sieve_add(self->sieve, packet, g_get_monotonic_time());
+}
+
+/* Puts into the TAP what has been gathered; what finds no room would have found
+ * none before. */
+static void incoming_flush(Incoming *self)
+{
+    unsigned i = 0, done;
+
+    while (i < self->back.n) {
+        done = injector_put(self->config.injector, self->back.packets + i,
+                            self->back.n - i);
+        for (; done > 0; done--, i++) {
+            flood_put_back(self->config.flood, &self->back.packets[i]);
+            counter_add(&self->put_back, 1, self->back.packets[i].len);
+        }
+        if (i < self->back.n) {
+            counter_add(&self->refused, 1, self->back.packets[i++].len);
+        }
+    }
+    self->back.n = 0;
+}
+
+static void incoming_put(void *opaque, const Packet *packet)
+{
+    Incoming *self = opaque;
+
+    if (self->back.n == PACKET_BATCH_MAX) {
+        incoming_flush(self);
+    }
+    self->back.packets[self->back.n++] = *packet;
+}
+
+/* What the guest has not had goes back where it was; with @groups off, frames
+ * to groups wait on for the word. */
+static void incoming_give_back(Incoming *self, bool groups)
+{
+    flood_look(self->config.flood); /* what was dropped is none of these */
+    sieve_take(self->sieve, groups, incoming_put, self);
+    incoming_flush(self);
+    sieve_trim(self->sieve);
+}
+
+/* What is undecided goes back, or if @had counts as had by the guest. */
+static void incoming_settle(Incoming *self, bool had)
+{
+    Counter stale;
+
+    loop_timer_cancel(&self->timer);
+    if (!self->sieve) {
+        return;
+    }
+    if (had) {
+        sieve_clear(self->sieve);
+    }
+    incoming_give_back(self, true);
+    stale = sieve_stale(self->sieve);
+    counter_add(&self->stale, stale.packets, stale.bytes);
+    g_clear_pointer(&self->sieve, sieve_free);
+}
+
+/* The bait */
+
+static void incoming_bait(Incoming *self)
+{
+    const Packet packet = {.data = bait, .len = sizeof(bait)};
+
+    self->baiting = true;
+    if (injector_put(self->config.injector, &packet, 1) > 0) {
+        flood_put_back(self->config.flood, &packet);
+    }
+    loop_timer_set(&self->timer, BAIT_US);
+}
+
+/* The VMM has taken it, or takes none any more, at least from that queue. */
+static void incoming_end_bait(Incoming *self)
+{
+    self->baiting = false;
+    loop_timer_cancel(&self->timer);
+    flood_set_swallows(self->config.flood, drain_queues(self->drain) - 1);
+    self->sieve = self->sieve ? self->sieve : sieve_new(self->config.limit);
+    drain_run(self->drain);
+}
+
+/* Drains as long as the source has still to say something. */
+static void incoming_drain(Incoming *self)
+{
+    bool on = self->tells && !self->told;
+
+    if (self->drain && self->baiting && !on) {
+        incoming_end_bait(self);
+    }
+    if (!self->drain || self->baiting) {
+        return;
+    }
+    if (on && !self->sieve) {
+        self->sieve = sieve_new(self->config.limit);
+    }
+    drain_set_on(self->drain, on);
+    if (on) {
+        drain_run(self->drain);
+    } else {
+        incoming_settle(self, false);
+    }
+}
+
+static void incoming_tick(void *opaque)
+{
+    Incoming *self = opaque;
+
+    if (!self->drain) {
+        incoming_settle(self, false); /* the word has not come */
+        return;
+    }
+    incoming_end_bait(self);
+    incoming_drain(self);
+}
+
+/* The VM */
+
+static void incoming_start(Incoming *self)
+{
+    g_autoptr(GError) error = NULL;
+    pid_t pid = vm_pid(tap_netdev(self->config.tap)->vm);
+
+    if (self->tried || pid <= 0) {
+        return;
+    }
+    self->tried = true;
+    incoming_settle(self, true);
+    self->drain =
+        drain_new(self->config.tap, pid, incoming_drained, self, &error);
+    if (!self->drain) {
+        log_warning("switchover",
+                    "%s: what the network floods before the VM runs may come "
+                    "to it twice: %s",
+                    self->config.name, error->message);
+        return;
+    }
+    log_info("switchover", "%s: drains %s until the source's VM stops",
+             self->config.name, tap_ifname(self->config.tap));
+    incoming_bait(self);
+}
+
+static void incoming_end(Incoming *self)
+{
+    g_clear_pointer(&self->drain, drain_free);
+    self->awaited = self->tried = self->baiting = self->told = false;
+    flood_set_swallows(self->config.flood, UINT64_MAX);
+}
+
+/* QEMU takes one frame out of each queue. */
+static void incoming_await(Incoming *self)
+{
+    if (!self->awaited && !tap_is_multi_queue(self->config.tap)) {
+        flood_set_swallows(self->config.flood, 1);
+    }
+    self->awaited = true;
+}
+
+/* It runs: the VMM reads its queue itself. */
+static void incoming_resume(Incoming *self)
+{
+    bool told = self->told;
+
+    if (self->baiting) {
+        incoming_end_bait(self);
+    }
+    if (!self->drain) {
+        self->left = flood_waiting(self->config.flood);
+    }
+    incoming_end(self);
+    if (self->sieve && self->tells && !told) {
+        log_warning("switchover",
+                    "%s: the source has not said yet what its guest got",
+                    self->config.name);
+        incoming_give_back(self, false);
+        loop_timer_set(&self->timer, WORD_US);
+    } else {
+        incoming_settle(self, false);
+    }
+}
+
+void incoming_update(Incoming *self, bool yet_to_run, bool tells)
+{
+    self->tells = tells;
+    if (yet_to_run) {
+        incoming_await(self);
+        if (tells && !self->told) {
+            incoming_start(self);
+        }
+        incoming_drain(self);
+    } else if (self->awaited) {
+        incoming_resume(self);
+    }
+}
+
+void incoming_hear(Incoming *self, const uint8_t *body, size_t len)
+{
+    LinkDelivered word;
+
+    if (self->told || !link_delivered_parse(body, len, &word)) {
+        return;
+    }
+    if (self->baiting) {
+        incoming_end_bait(self);
+    } else if (self->drain && self->sieve) {
+        drain_run(self->drain);
+    }
+    self->told =
+        !self->sieve || sieve_hear(self->sieve, &word, g_get_monotonic_time());
+    if (self->told && self->drain) {
+        incoming_drain(self);
+    } else if (self->told) {
+        incoming_settle(self, false);
+    }
+}
+
+void incoming_cancel(Incoming *self)
+{
+    self->told = false;
+    incoming_drain(self);
+    if (self->sieve) {
+        sieve_clear(self->sieve);
+    }
+}
+
+void incoming_gone(Incoming *self)
+{
+    incoming_end(self);
+    incoming_settle(self, true);
+}
+
+json_t *incoming_to_json(const Incoming *self)
+{
+    uint64_t stale = self->stale.packets, waiting = 0;
+
+    if (self->sieve) {
+        stale += sieve_stale(self->sieve).packets;
+        waiting = sieve_waiting(self->sieve).packets;
+    }
+    return json_pack(
+        "{s:I, s:I, s:I, s:I, s:I, s:I}", "drained",
+        (json_int_t)self->drained.packets, "stale", (json_int_t)stale,
+        "put-back", (json_int_t)self->put_back.packets, "waiting",
+        (json_int_t)waiting, "refused", (json_int_t)self->refused.packets,
+        "left", (json_int_t)self->left);
+}
+
+Incoming *incoming_new(const IncomingConfig *config)
+{
+    Incoming *self = g_new0(Incoming, 1);
+
+    self->config = *config;
+    self->timer = LOOP_TIMER_INIT;
+    loop_timer_open(&self->timer, incoming_tick, self);
+    return self;
+}
+
+void incoming_free(Incoming *self)
+{
+    if (self) {
+        if (self->baiting) {
+            incoming_end_bait(self);
+        }
+        incoming_settle(self, false); /* rather twice than never */
+        incoming_gone(self);
+        loop_timer_close(&self->timer);
+        g_free(self);
+    }
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/sieve.h"
+
+#include "packet/queue.h"
+#include "switchover/dedup.h"
+
+#include <glib.h>
+
+/* PacketRecord.mark */
+enum { SIEVE_DONE = 1 };
+
+struct Sieve {
+    PacketQueue frames;
+    Dedup *index; /* of frames: number there is number here, plus 1 */
+    PacketRecord *records[DEDUP_MAX]; /* by number */
+    uint64_t limit;
+    uint64_t had; /* the first frame to a group that the source's list has, so
+                     far: as in the index; 0: there is none */
+    Counter stale, waiting;
+    uint8_t *scratch;
+};
+
+Sieve *sieve_new(uint64_t limit)
+{
+    Sieve *self = g_new0(Sieve, 1);
+
+    packet_queue_init(&self->frames);
+    self->index = dedup_new();
+    self->limit = limit;
+    self->scratch = g_malloc(PACKET_MAX_LEN);
+    return self;
+}
+
+void sieve_free(Sieve *self)
+{
+    if (self) {
+        packet_queue_free(&self->frames);
+        dedup_free(self->index);
+        g_free(self->scratch);
+        g_free(self);
+    }
+}
+
+uint64_t sieve_digest(const Packet *packet, uint8_t *scratch)
+{
+    return (dedup_digest(packet, scratch) & ~UINT64_C(1)) |
+           packet_is_to_group(packet);
+}
+
+static bool is_to_group(const PacketRecord *record)
+{
+    return record->data[0] & 1;
+}
+
+static PacketRecord *sieve_oldest(const Sieve *self)
+{
+    PacketCursor cursor = packet_queue_head(&self->frames);
+
+    return packet_queue_at(&self->frames, &cursor);
+}
+
+void sieve_trim(Sieve *self)
+{
+    PacketRecord *record;
+
+    while ((record = sieve_oldest(self)) && record->mark & SIEVE_DONE) {
+        packet_queue_pop(&self->frames);
+    }
+}
+
+static void sieve_drop(Sieve *self, PacketRecord *record)
+{
+    if (!(record->mark & SIEVE_DONE)) {
+        record->mark |= SIEVE_DONE;
+        counter_add(&self->stale, 1, record->len);
+        counter_sub(&self->waiting, 1, record->len);
+    }
+}
+
+void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
+{
+    uint64_t number = self->frames.next;
+    PacketRecord *record;
+
+    while (packet_queue_count(&self->frames) == DEDUP_MAX ||
+           (packet_queue_count(&self->frames) > 0 &&
+            packet_queue_size(&self->frames) + packet->len > self->limit)) {
+        sieve_drop(self, sieve_oldest(self));
+        packet_queue_pop(&self->frames);
+    }
+    record = packet_queue_append(&self->frames, packet);
+    record->time_ns = now_us * 1000;
+    self->records[number % DEDUP_MAX] = record;
+    dedup_add(self->index, sieve_digest(packet, self->scratch), now_us);
+    counter_add(&self->waiting, 1, record->len);
+}
+
+static void sieve_delivered(Sieve *self, LinkDigest copy, int64_t now_us)
+{
+    int64_t then = now_us - (int64_t)MIN(copy.age_us, INT64_MAX / 2);
+    int64_t apart = copy.digest & 1 ? INT64_MAX / 2 : SIEVE_APART_US;
+    uint64_t number = dedup_take_between(self->index, copy.digest, then - apart,
+                                         then + apart);
+
+    if (number > self->frames.head.number) {
+        if (copy.digest & 1 && (self->had == 0 || number < self->had)) {
+            self->had = number;
+        }
+        sieve_drop(self, self->records[(number - 1) % DEDUP_MAX]);
+    }
+}
+
+/* Is it older than the source's list, so that the guest has had it? The word
+ * was under way for a while, so what is not quite as old may be taken for it,
+ * too. Of frames to groups that does no harm, since they come over the link
+ * then; such a one that came before one of the list is older, too. */
+static bool sieve_is_old(const Sieve *self, const PacketRecord *record,
+                         uint64_t number, uint64_t memory_us, int64_t now_us)
+{
+    uint64_t age = (uint64_t)(now_us - record->time_ns / 1000);
+
+    return is_to_group(record) ? age > memory_us || number + 1 < self->had
+                               : age > MAX(memory_us, SIEVE_APART_US);
+}
+
+static void sieve_complete(Sieve *self, uint64_t memory_us, int64_t now_us)
+{
+    PacketCursor cursor = packet_queue_head(&self->frames);
+    PacketRecord *record;
+
+    for (; (record = packet_queue_at(&self->frames, &cursor));
+         packet_cursor_advance(&cursor)) {
+        if (sieve_is_old(self, record, cursor.number, memory_us, now_us)) {
+            sieve_drop(self, record);
+        }
+    }
+    sieve_trim(self);
+    self->had = 0;
+}
+
+bool sieve_hear(Sieve *self, LinkDelivered *word, int64_t now_us)
+{
+    LinkDigest copy;
+
+    while (link_delivered_next(word, &copy)) {
+        sieve_delivered(self, copy, now_us);
+    }
+    if (word->rest > 0) {
+        return false;
+    }
+    sieve_complete(self, word->memory_us, now_us);
+    return true;
+}
+
+void sieve_clear(Sieve *self)
+{
+    while (sieve_oldest(self)) {
+        sieve_drop(self, sieve_oldest(self));
+        packet_queue_pop(&self->frames);
+    }
+}
+
+void sieve_take(Sieve *self, bool groups,
+                void (*func)(void *opaque, const Packet *packet), void *opaque)
+{
+    PacketCursor cursor = packet_queue_head(&self->frames);
+    PacketRecord *record;
+
+    for (; (record = packet_queue_at(&self->frames, &cursor));
+         packet_cursor_advance(&cursor)) {
+        if (!(record->mark & SIEVE_DONE) && (groups || !is_to_group(record))) {
+            Packet packet = packet_record_view(record);
+
+            record->mark |= SIEVE_DONE;
+            counter_sub(&self->waiting, 1, record->len);
+            func(opaque, &packet);
+        }
+    }
+}
+
+Counter sieve_stale(const Sieve *self)
+{
+    return self->stale;
+}
+
+Counter sieve_waiting(const Sieve *self)
+{
+    return self->waiting;
+}
