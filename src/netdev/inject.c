@@ -120,7 +120,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
     struct mmsghdr messages[PACKET_BATCH_MAX];
     struct iovec iov[PACKET_BATCH_MAX][2];
     unsigned done = 0;
-    bool cut = false;
+    bool cut = false, counted = false;
 
     *result = INJECT_OK;
     for (unsigned i = 0; i < n; i++) {
@@ -133,6 +133,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
             continue;
         }
         if (sent < 0) {
+            counted = errno == ENOBUFS; /* EAGAIN: it did not get there */
             *result = inject_result(errno);
             break;
         }
@@ -142,7 +143,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
         cut = done < n;
         self->counts.refused += cut;
     }
-    if (*result == INJECT_FULL) {
+    if (counted) {
         self->counts.refused++;
     } else if (*result != INJECT_OK && cut) {
         self->counts.refused--;
