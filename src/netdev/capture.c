@@ -40,6 +40,7 @@
 
 struct Capture {
     unsigned directions;
+    CaptureQueues queues;
     const CaptureHandlers *handlers;
     void *opaque;
     struct sock_fprog match; /* capture_set_match(), owned */
@@ -74,12 +75,13 @@ static void capture_turn(Capture *self);
 static void capture_ready(void *opaque, uint32_t events);
 static void capture_unpaused(void *opaque);
 
-Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
-                     void *opaque)
+Capture *capture_new(unsigned directions, CaptureQueues queues,
+                     const CaptureHandlers *handlers, void *opaque)
 {
     Capture *self = g_new0(Capture, 1);
 
     self->directions = directions;
+    self->queues = queues;
     self->handlers = handlers;
     self->opaque = opaque;
     self->socket = self->before = CAPTURE_SOCKET_INIT;
@@ -112,10 +114,10 @@ static void capture_set_filter(Capture *self, const CaptureSocket *socket)
     if (socket->fd < 0) {
         return;
     }
-    capture_filter_init(&filter, self->directions, &self->match);
+    capture_filter_init(&filter, self->directions, self->queues, &self->match);
     if (!capture_filter_attach(&filter, socket->fd)) {
         /* The kernel takes no such program: all come up to us. */
-        capture_filter_init(&filter, self->directions, NULL);
+        capture_filter_init(&filter, self->directions, self->queues, NULL);
         capture_filter_attach(&filter, socket->fd);
     }
 }
@@ -142,7 +144,7 @@ bool capture_attach(Capture *self, int ifindex, GError **errp)
     if (!capture_socket_open(&self->socket, errp)) {
         return false;
     }
-    capture_filter_init(&filter, self->directions, NULL);
+    capture_filter_init(&filter, self->directions, self->queues, NULL);
     error = capture_socket_bind(&self->socket, ifindex, 0, &filter);
     if (error != 0) {
         tf_error_set_errno(errp, error, "can not capture");
@@ -193,15 +195,16 @@ static void capture_report_lost(Capture *self, const CaptureSocket *socket)
     uint64_t lost = socket->fd >= 0 ? capture_socket_lost(socket) : 0;
 
     if (lost > 0 && !self->detached) {
-        self->handlers->lost(self->opaque, lost);
+        self->handlers->lost(self->opaque, self->queues.first, lost);
     }
 }
 
 /* A frame is read: is there a flood, or much to do? */
-static void capture_count(Capture *self, const Packet *packet)
+static void capture_count(Capture *self, Packet *packet)
 {
     int64_t time_ns = packet->time_ns;
 
+    packet->queue = self->queues.first;
     self->bytes += packet->len;
     if (++self->counted % FLOOD_FRAMES == 0) {
         self->flooded =
@@ -256,7 +259,7 @@ static bool capture_read_socket(Capture *self, CaptureSocket *socket,
         if (take == CAPTURE_TAKE_FRAME) {
             capture_count(self, &self->batch.packets[self->batch.n++]);
         } else if (take == CAPTURE_TAKE_CUT && !self->detached) {
-            self->handlers->lost(self->opaque, 1);
+            self->handlers->lost(self->opaque, self->queues.first, 1);
         }
         *budget -= take == CAPTURE_TAKE_FRAME || take == CAPTURE_TAKE_CUT;
         if (self->batch.n == PACKET_BATCH_MAX || take == CAPTURE_TAKE_LATER) {
@@ -352,7 +355,7 @@ static void capture_change(Capture *self, bool ring)
         ring == (self->socket.ring != NULL)) {
         return;
     }
-    capture_filter_init(&filter, self->directions, &self->match);
+    capture_filter_init(&filter, self->directions, self->queues, &self->match);
     self->change = capture_switch_new(&self->socket, self->ifindex, ring,
                                       &filter, &capture_switch_handlers, self);
 }

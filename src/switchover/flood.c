@@ -57,7 +57,7 @@ static void flood_packets(void *opaque, Direction direction,
     }
 }
 
-static void flood_lost(void *opaque, uint64_t n)
+static void flood_lost(void *opaque, unsigned queue, uint64_t n)
 {
     /* Not seen, so not known: rather twice than never. */
     (void)opaque;

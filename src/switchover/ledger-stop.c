@@ -30,14 +30,16 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
-    if (ledger->multi) {
+    if (fixed || !ledger_swallowed(ledger, sample, &back) ||
+        (ledger->multi && !ledger_queues_stop(ledger, sample))) {
         *method = LEDGER_COUNTERS;
-        back = overlap == UINT32_MAX ? OVERLAP_MULTI : overlap;
-        back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
-                              UINT32_MAX / 4);
-    } else if (fixed || !ledger_swallowed(ledger, sample, &back)) {
-        *method = LEDGER_COUNTERS;
-        back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
+        back = overlap != UINT32_MAX ? overlap
+               : ledger->multi       ? OVERLAP_MULTI
+                                     : OVERLAP_DEFAULT;
+        if (ledger->multi) {
+            back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
+                                  UINT32_MAX / 4);
+        }
     }
     ledger->stop_accepted = ledger->accepted;
     ledger->stop_tx = sample->counters.tx_packets;
@@ -108,7 +110,7 @@ void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
 
 void ledger_restart(Ledger *ledger, uint32_t lost)
 {
-    if (!ledger_is_exact(ledger) || ledger->large_frozen) {
+    if (!ledger_is_exact(ledger) || ledger->large_frozen || ledger->multi) {
         ledger_new_index(ledger);
     }
     for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {

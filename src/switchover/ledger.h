@@ -28,6 +28,7 @@
 /* More is never swallowed; so far back history is kept. */
 #define LEDGER_HISTORY 128
 #define LEDGER_MARKS_MAX 256
+#define LEDGER_QUEUES_MAX 8
 /* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
  * net.c), less one: a stop puts it back, and destroys what finds no room. */
 #define LEDGER_DESTROYED_MAX 63
@@ -42,7 +43,10 @@ typedef struct LedgerSample {
     int64_t time_us; /* any clock that does not jump */
     bool used_known;
     bool used_stable; /* tx_packets was the same just before @used */
-    uint16_t used;
+    uint16_t used;    /* of all queues together */
+    /* With several: how many are known, and what each of them says. */
+    unsigned n_used;
+    uint16_t queue_used[LEDGER_QUEUES_MAX];
     LinkCounters counters;
 } LedgerSample;
 
@@ -62,6 +66,17 @@ typedef struct LedgerMark {
     bool stands;
     uint64_t begin;
 } LedgerMark;
+
+/* One of a TAP's several queues, and the guest's receive queue behind it. The
+ * TAP counts for all of them together, so there is no taken; but what was
+ * captured is known of each, and what the guest got. */
+typedef struct LedgerQueue {
+    uint64_t entered; /* captured on the way into it */
+    uint64_t dropped; /* of those, that are known to have found it full */
+    /* entered - dropped - used, when nothing is under way. */
+    uint16_t offsets[LEDGER_USED_WINDOW];
+    uint32_t lacks; /* so many of the last did the guest not get at the stop */
+} LedgerQueue;
 
 typedef struct Ledger {
     Meter meter;             /* its entered is the number of the next frame */
@@ -115,10 +130,11 @@ typedef struct Ledger {
     bool stands;       /* the VM stands still: nobody empties the queue */
     bool stop_fixed;   /* it was given how much is shipped again */
     bool stop_full;    /* the queue was, or nearly so */
-    /* The TAP has several queues: each is first in, first out, but nothing
-     * tells which frame is in which. What was seen to be nowhere under way,
-     * the VMM has taken. */
+    /* The TAP has several queues. Where their used indices do not tell, what
+     * was seen to be nowhere under way the VMM has taken. */
     bool multi;
+    LedgerQueue queues[LEDGER_QUEUES_MAX];
+    uint64_t queues_settled; /* tx_dropped up to which it is known of which */
     uint64_t rest;        /* accepted when the last sample found that */
     uint64_t rest_before; /* the one before: that one holds for certain */
 } Ledger;
@@ -132,12 +148,13 @@ typedef enum LedgerMethod {
  * kernel holds beside it, take up to @capacity frames. */
 void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity);
 
-/* From now on, what is told is that of a TAP with several queues: rather too
- * much was not delivered than too little. */
+/* From now on, what is told is that of a TAP with several queues. */
 void ledger_set_multi(Ledger *ledger);
 
-/* @n frames were captured, the longest of them @longest bytes. */
-void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
+/* @n frames were captured on the way into queue @queue (0 if there is but one),
+ * the longest of them @longest bytes. */
+void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
+                     uint32_t longest);
 
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
@@ -173,9 +190,15 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
  * first frame that the guest did not get. @overlap is what is shipped again
  * if the used index does not tell, or UINT32_MAX for a good default; @fixed
  * uses it in any case. @taken is that number now; what found the queue full
- * behind it no longer counts as dropped before it. */
+ * behind it no longer counts as dropped before it.
+ * With several queues and LEDGER_USED_INDEX it is of each queue the last
+ * @lacks that the guest did not get; ledger_begin_at() is to be told the first
+ * of these. */
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
+
+/* Frame @number, before @taken, is the first that the guest did not get. */
+void ledger_begin_at(Ledger *ledger, uint64_t number);
 
 /* Samples that span a moment agree on what the offset of the used index is
  * when nothing is under way: it tells what the guest got. */

@@ -131,7 +131,7 @@ void source_unaccount(Source *self, uint64_t number)
     from = cursor;
     while (cursor.number < self->accounted.number &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
-        if (record->mark & RECORD_GIVEN) {
+        if ((record->mark & (RECORD_GIVEN | RECORD_HAD)) == RECORD_GIVEN) {
             record->mark &= ~(uint32_t)RECORD_GIVEN;
             packets++;
             bytes += record->len;
@@ -147,6 +147,33 @@ void source_unaccount(Source *self, uint64_t number)
     self->folded = self->ledger.dropped_before;
     self->returned = 0;
     self->accounted = from;
+}
+
+uint64_t source_mark_had(Source *self)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t had[LEDGER_QUEUES_MAX] = {0}, first = UINT64_MAX;
+    PacketRecord *record;
+
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        had[record->queue]++;
+        packet_cursor_advance(&cursor);
+    }
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        had[i] -= MIN(had[i], self->ledger.queues[i].lacks);
+    }
+    cursor = packet_queue_head(source_queue(self));
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        if (had[record->queue] == 0) {
+            first = MIN(first, cursor.number);
+        } else if (had[record->queue]-- > 0 && cursor.number > first) {
+            source_count_given(self, record);
+            record->mark |= RECORD_HAD;
+            frame_writer_skip(record);
+        }
+        packet_cursor_advance(&cursor);
+    }
+    return MIN(first, cursor.number);
 }
 
 /* Adds the records from @cursor on that carry none of @marks. */
@@ -183,11 +210,12 @@ Account source_account(Source *self)
 
     if (self->record.phase == SWITCHOVER_SHIPPING) {
         source_sum(source_queue(self), frame_writer_next(self->writer),
-                   RECORD_SHIPPED | RECORD_COUNTED, &account.queued);
+                   RECORD_SHIPPED | RECORD_COUNTED | RECORD_HAD,
+                   &account.queued);
     } else {
         source_sum(source_queue(self), *source_accounted(self),
                    RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |
-                       RECORD_COUNTED,
+                       RECORD_COUNTED | RECORD_HAD,
                    &account.pending);
     }
     if (self->record.phase == SWITCHOVER_ARMED) {

@@ -25,13 +25,17 @@ enum {
     RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
     RECORD_GIVEN = 1 << 5,     /* counted as delivered or reinjected */
     RECORD_INJECTED = 1 << 6,  /* by us, before the VM stopped again */
+    RECORD_HAD = 1 << 7,       /* by the guest at the stop: another queue's */
 };
 
 struct Source {
     SourceConfig config;
     FrameWriter *writer;
     SourceLink *link;
-    Capture *capture;   /* NULL: not armed */
+    /* One for each queue of the TAP; none: not armed. The last one has what
+     * comes in any further. */
+    Capture *captures[LEDGER_QUEUES_MAX];
+    unsigned n_captures;
     Injector *injector; /* gives frames back; made when needed */
     Keeper *keeper;     /* or NULL */
     Vm *vm;
@@ -77,6 +81,7 @@ void source_phase(Source *self, SwitchoverPhase phase);
 void source_schedule(Source *self);
 /* Takes one now; false while there is nothing to be sampled. */
 bool source_take_sample(Source *self);
+void source_pause(Source *self, bool paused);
 /* Starts what is known of the guest anew. */
 void source_rearm(Source *self);
 
@@ -115,6 +120,10 @@ void source_settle(Source *self);
 /* All that a stop may have destroyed was given back before it was known how
  * many those were; is it known now? */
 void source_settle_destroyed(Source *self);
+/* The VM has stopped, and of several queues it is known how many the guest
+ * lacks of each: marks those that it has, of all frames behind the first that it
+ * lacks, and returns the number of that. */
+uint64_t source_mark_had(Source *self);
 /* What waits to be given back, and was not shipped. */
 Counter source_returning(const Source *self);
 

@@ -93,7 +93,7 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
         if (cursor.number >= first && record->len > 0 &&
-            (self->keep || !(record->mark & RECORD_SHIPPED)) &&
+            !(record->mark & RECORD_HAD) && (self->keep || !(record->mark & RECORD_SHIPPED)) &&
             wanted(&self->ledger, cursor.number)) {
             Packet packet = packet_record_view(record);
 
@@ -129,7 +129,7 @@ void source_resume(Source *self, int64_t time_us)
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         return;
     }
-    capture_pause(self->capture, false);
+    source_pause(self, false);
     source_take_sample(self);
     self->unheard = time_us <= self->stop_heard_us;
     self->unheard_first = source_first_since(self, self->stop_us);
@@ -304,6 +304,9 @@ static void source_abandon(Source *self, PacketRecord *record, uint64_t number)
 {
     bool given = record->mark & RECORD_GIVEN;
 
+    if (record->mark & RECORD_HAD) {
+        return;
+    }
     source_uncount_given(self, record);
     if (given && (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED))) {
         record->mark |= RECORD_INJECTED; /* it is in the TAP's queue, or was */

@@ -48,7 +48,7 @@ static void witness_packets(void *opaque, Direction direction,
 }
 
 /* What it missed is not in the picture; the ledger does without it. */
-static void witness_lost(void *opaque, uint64_t n)
+static void witness_lost(void *opaque, unsigned queue, uint64_t n)
 {
     (void)opaque;
     (void)n;

@@ -112,7 +112,7 @@ static LedgerSample world_sample(World *world, bool used_known, bool stable)
         .counters = world->counters,
     };
 
-    ledger_captured(&world->ledger, world->unseen, 64);
+    ledger_captured(&world->ledger, 0, world->unseen, 64);
     world->unseen = 0;
     ledger_sample(&world->ledger, &sample);
     return sample;
@@ -351,7 +351,7 @@ static void test_large_frame(void)
     world_init(world, 9, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 1, 60000);
+    ledger_captured(&world->ledger, 0, 1, 60000);
     world->entered++;
     world->counters.tx_packets++;
     world->used = (uint16_t)(world->used + 39);
@@ -409,7 +409,7 @@ static void test_late_word_after_large_frame(void)
     world_init(world, 5, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 1, 60000);
+    ledger_captured(&world->ledger, 0, 1, 60000);
     world->entered++;
     world->counters.tx_packets++;
     world->used = (uint16_t)(world->used + 39);
