@@ -35,8 +35,24 @@ bool ledger_queues_at_rest(Ledger *ledger, const LedgerSample *sample);
 /* Puts it there. */
 void ledger_queues_note(Ledger *ledger, const LedgerSample *sample,
                         unsigned slot);
-/* The VM stands still: sets how many each of them lacks; false: not known. */
+/* The VM stands still: sets what the guest lacks of each; false: not known. */
 bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample);
+/* After each sample since then. */
+void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample);
+/* Is one of them full, or nearly so? */
+bool ledger_queues_full(const Ledger *ledger);
+
+/* A full queue may hold less than its @length: the kernel frees its slots 16 at
+ * a time (ptr_ring.h). */
+#define LEDGER_SLOTS_LATE_MAX 32
+
+static inline uint32_t ledger_least_room(uint32_t length)
+{
+    return length - MIN(LEDGER_SLOTS_LATE_MAX, length / 2);
+}
+
+/* Frames that a sample finds, and that the TAP is about to count. */
+#define LEDGER_UNCOUNTED_MAX 2
 
 /* The VM resumed when frame @first came, and no sample was taken since the
  * queue was full but the one after it: then the dropped ones are the last

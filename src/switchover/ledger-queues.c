@@ -81,7 +81,7 @@ void ledger_queues_note(Ledger *ledger, const LedgerSample *sample,
     }
 }
 
-bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample)
+static bool queues_are_told(const Ledger *ledger, const LedgerSample *sample)
 {
     /* They are counted modulo 65,536. */
     if (ledger->content + queues_dropped(ledger) > INT16_MAX / 2 ||
@@ -90,14 +90,161 @@ bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample)
         return false;
     }
     for (unsigned i = 0; i < sample->n_used; i++) {
-        int16_t lacks = queue_lacks(ledger, sample, i);
-
-        if (lacks < 0) {
+        if (queue_lacks(ledger, sample, i) < 0) {
             return false;
         }
-        ledger->queues[i].lacks = (uint32_t)lacks;
     }
     return true;
+}
+
+bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample)
+{
+    ledger->queues_known = queues_are_told(ledger, sample);
+    ledger->queues_injected = ledger->queues_vague = false;
+    ledger->stop_dropped = ledger->dropped_last;
+    ledger->resume_first = UINT64_MAX;
+    for (unsigned i = 0; ledger->queues_known && i < LEDGER_QUEUES_MAX; i++) {
+        LedgerQueue *queue = &ledger->queues[i];
+
+        queue->lacks = i < sample->n_used
+                           ? (uint32_t)queue_lacks(ledger, sample, i)
+                           : 0;
+        queue->stop_entered = queue->sampled = queue->entered;
+        queue->full = UINT64_MAX;
+        queue->lacks_least = UINT32_MAX;
+    }
+    return ledger->queues_known;
+}
+
+/* How many frames that the guest lacked at the stop, or that came since, came
+ * before frame @serial of @queue. Below 0: it is one that the guest has. */
+static int64_t queue_place(const LedgerQueue *queue, uint64_t serial)
+{
+    return (int64_t)(serial + queue->lacks - queue->stop_entered);
+}
+
+/* Can frame @serial have found no room? What a stop takes out only makes more
+ * of it. */
+static bool queue_may_be_full(const Ledger *ledger, const LedgerQueue *queue,
+                              uint64_t serial)
+{
+    return queue_place(queue, serial) >=
+           (int64_t)ledger_least_room(ledger->queue_length);
+}
+
+bool ledger_queues_full(const Ledger *ledger)
+{
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        if (ledger->queues[i].lacks >=
+            ledger_least_room(ledger->queue_length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has a frame come in it since the last sample that may have found no room? */
+static bool queue_may_fill(const Ledger *ledger, const LedgerQueue *queue)
+{
+    return queue->full == UINT64_MAX && queue->entered > queue->sampled &&
+           queue_may_be_full(ledger, queue, queue->entered - 1);
+}
+
+/* So many more were dropped than full queues account for. A frame that the last
+ * sample found uncounted belongs to the one that became full then. */
+static void queues_fill(Ledger *ledger, uint64_t dropped)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        if (queue_may_fill(ledger, &ledger->queues[i])) {
+            ledger->queue_full = i;
+            n++;
+        }
+    }
+    ledger->queues_vague |= n > 1;
+    if (!ledger->queues_vague) {
+        LedgerQueue *queue = &ledger->queues[ledger->queue_full];
+
+        queue->full = MIN(queue->full, queue->entered);
+        queue->full -= MIN(dropped, queue->full);
+        return;
+    }
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        LedgerQueue *queue = &ledger->queues[i];
+
+        if (queue_may_fill(ledger, queue)) {
+            queue->full =
+                queue->sampled - MIN(LEDGER_UNCOUNTED_MAX, queue->sampled);
+        }
+    }
+}
+
+/* Nobody empties the queues, so one that is full stays full. */
+static void queues_stand(Ledger *ledger)
+{
+    uint64_t dropped = ledger->dropped_last - ledger->stop_dropped;
+    uint64_t expected = 0;
+
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        const LedgerQueue *queue = &ledger->queues[i];
+
+        expected += queue->entered - MIN(queue->full, queue->entered);
+    }
+    if (dropped > expected || (dropped > 0 && ledger->queues_vague)) {
+        queues_fill(ledger, dropped - MIN(expected, dropped));
+    }
+}
+
+static void queues_run(Ledger *ledger, const LedgerSample *sample)
+{
+    for (unsigned i = 0; i < sample->n_used; i++) {
+        LedgerQueue *queue = &ledger->queues[i];
+        int16_t lacks = queue_lacks(ledger, sample, i);
+
+        if (lacks >= 0 && queue_place(queue, queue->entered) <= INT16_MAX) {
+            queue->lacks_least = MIN(queue->lacks_least, (uint32_t)lacks);
+        }
+    }
+}
+
+void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
+{
+    if (!ledger->queues_known) {
+        return;
+    }
+    if (ledger->stands) {
+        queues_stand(ledger);
+    } else if (sample->used_stable && ledger->frozen) {
+        queues_run(ledger, sample);
+    }
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        ledger->queues[i].sampled = ledger->queues[i].entered;
+    }
+}
+
+bool ledger_queue_dropped(const Ledger *ledger, unsigned i, uint64_t serial,
+                          uint64_t number)
+{
+    const LedgerQueue *queue = &ledger->queues[i];
+
+    if (serial >= queue->stop_entered && number < ledger->resume_first) {
+        return serial >= queue->full;
+    }
+    return queue_may_be_full(ledger, queue, serial) &&
+           (ledger_may_be_dropped(ledger, number) ||
+            ledger_may_be_dropped(ledger, number + LEDGER_UNCOUNTED_MAX));
+}
+
+bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,
+                       uint32_t n)
+{
+    const LedgerQueue *queue = &ledger->queues[i];
+
+    if (!ledger->queues_injected && !ledger->large_frozen) {
+        n = MIN(n, queue->lacks_least);
+    }
+    return queue_place(queue, serial) < n;
 }
 
 void ledger_begin_at(Ledger *ledger, uint64_t number)
@@ -105,5 +252,11 @@ void ledger_begin_at(Ledger *ledger, uint64_t number)
     uint64_t back = ledger->taken - MIN(number, ledger->taken);
 
     ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
-    ledger->stop_back = (uint32_t)(ledger->stop_accepted - ledger->accepted);
+}
+
+uint64_t ledger_begin_early(Ledger *ledger)
+{
+    ledger->queues_known = false;
+    ledger_locate(ledger, MIN(ledger->accepted, ledger->rest_before));
+    return ledger->taken;
 }

@@ -2,9 +2,6 @@
 /* The ledger: from a stop until what it has lost is settled. */
 #include "switchover/ledger-internal.h"
 
-/* A full queue may hold less than its length: the kernel frees its slots 16 at
- * a time (ptr_ring.h). */
-#define SLOTS_LATE_MAX 32
 /* As many samples find a queue that a running guest empties at its least. */
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
@@ -19,19 +16,22 @@ static void ledger_stop_unheard(Ledger *ledger)
     uint64_t back = ledger->taken - ledger->room_least;
 
     ledger->stop_full = true;
+    ledger->queues_known = false;
     ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
 }
 
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
+    bool again = ledger->frozen;
     uint32_t back, queue;
 
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
+    ledger->queues_known = false;
     if (fixed || !ledger_swallowed(ledger, sample, &back) ||
-        (ledger->multi && !ledger_queues_stop(ledger, sample))) {
+        (ledger->multi && (again || !ledger_queues_stop(ledger, sample)))) {
         *method = LEDGER_COUNTERS;
         back = overlap != UINT32_MAX ? overlap
                : ledger->multi       ? OVERLAP_MULTI
@@ -46,8 +46,8 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->stop_entered = ledger->meter.entered;
     queue = ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
     ledger->stop_full =
-        ledger->multi ||
-        ledger->content + MIN(SLOTS_LATE_MAX, queue / 2) > queue;
+        ledger->multi ? !ledger->queues_known || ledger_queues_full(ledger)
+                      : ledger->content > ledger_least_room(queue);
     ledger->stop_back = back;
     ledger->stop_fixed = fixed;
     back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
@@ -74,7 +74,7 @@ void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
     uint64_t begin = ledger->stop_accepted -
                      MIN(ledger->stop_back + doubt, ledger->stop_accepted);
 
-    *first = ledger_number(ledger, begin, false);
+    *first = ledger->queues_known ? 0 : ledger_number(ledger, begin, false);
     *end = !ledger->multi ? ledger_number(ledger, begin + n + doubt, true)
            : ledger->resume_tx == ledger->stop_tx ? ledger->stop_entered
                                                   : ledger->resume_entered;
@@ -85,6 +85,7 @@ void ledger_resume(Ledger *ledger, uint64_t first)
     ledger_bound_run(ledger, first);
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
+    ledger->resume_first = first;
     ledger->stands = false;
     ledger->content_least = ledger->content_before = UINT64_MAX;
     ledger->content_least_samples = ledger->content_least_age = 0;

@@ -32,6 +32,7 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
 void ledger_set_multi(Ledger *ledger)
 {
     ledger->multi = true;
+    ledger->queue_length = ledger->capacity - LEDGER_DESTROYED_MAX;
     ledger->capacity = UINT32_MAX / 4; /* as many queues as there may be */
     ledger->rest = ledger->rest_before = ledger->accepted;
 }
@@ -211,6 +212,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
         ledger->rest = ledger->accepted;
     }
     ledger_calibrate(ledger, sample);
+    ledger_queues_sampled(ledger, sample);
 }
 
 uint64_t ledger_history(const Ledger *ledger)
@@ -267,6 +269,7 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)
     ledger->meter.base += accepted + refused;
     ledger->dropped_start += refused;
     ledger->dropped_last += refused;
+    ledger->queues_injected = true;
     if (ledger->multi && !ledger->frozen) {
         ledger_new_index(ledger); /* into which queue is not known */
     }

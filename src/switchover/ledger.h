@@ -75,7 +75,12 @@ typedef struct LedgerQueue {
     uint64_t dropped; /* of those, that are known to have found it full */
     /* entered - dropped - used, when nothing is under way. */
     uint16_t offsets[LEDGER_USED_WINDOW];
-    uint32_t lacks; /* so many of the last did the guest not get at the stop */
+    /* Since the stop, where that is known (@queues_known). */
+    uint32_t lacks;        /* so many of the last did the guest not get then */
+    uint64_t stop_entered; /* as it was then */
+    uint64_t sampled;      /* entered at the last sample */
+    uint64_t full;         /* from this frame of it on none found room */
+    uint32_t lacks_least;  /* the fewest that it lacked since the resume */
 } LedgerQueue;
 
 typedef struct Ledger {
@@ -135,6 +140,13 @@ typedef struct Ledger {
     bool multi;
     LedgerQueue queues[LEDGER_QUEUES_MAX];
     uint64_t queues_settled; /* tx_dropped up to which it is known of which */
+    uint32_t queue_length;   /* what each of them holds */
+    bool queues_known;       /* what the guest lacked of each at the stop */
+    bool queues_injected;    /* we have put frames into some since */
+    bool queues_vague;       /* of several it was not known which became full */
+    unsigned queue_full;     /* the last that became full since */
+    uint64_t stop_dropped;   /* tx_dropped then */
+    uint64_t resume_first;   /* the first frame that came when it ran again */
     uint64_t rest;        /* accepted when the last sample found that */
     uint64_t rest_before; /* the one before: that one holds for certain */
 } Ledger;
@@ -191,14 +203,18 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
  * if the used index does not tell, or UINT32_MAX for a good default; @fixed
  * uses it in any case. @taken is that number now; what found the queue full
  * behind it no longer counts as dropped before it.
- * With several queues and LEDGER_USED_INDEX it is of each queue the last
- * @lacks that the guest did not get; ledger_begin_at() is to be told the first
- * of these. */
+ * With several queues and @queues_known it is of each queue the last @lacks
+ * that the guest did not get: see ledger_begin_at(). */
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
-/* Frame @number, before @taken, is the first that the guest did not get. */
+/* With several queues: frame @number, not behind @taken, is the first that the
+ * guest did not get. */
 void ledger_begin_at(Ledger *ledger, uint64_t number);
+/* ... or the guest got frames that came after the stop: so it ran again before
+ * that was heard of, and what it has tells little of what it lacks. Returns the
+ * number to begin at, as without the used indices. */
+uint64_t ledger_begin_early(Ledger *ledger);
 
 /* Samples that span a moment agree on what the offset of the used index is
  * when nothing is under way: it tells what the guest got. */
@@ -249,6 +265,14 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);
  * have dropped it? Exact for a queue that nobody
  * empties (a stopped VM), and where no two frames came between samples. */
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
+/* With several queues, if @queues_known: was frame @number dropped, or may it
+ * have been, frame @serial of those that were captured in @queue? */
+bool ledger_queue_dropped(const Ledger *ledger, unsigned queue, uint64_t serial,
+                          uint64_t number);
+/* ... and may it be one of the @n frames, the oldest of their queues, that the
+ * guest lacked at the stop and never gets? */
+bool ledger_queue_lost(const Ledger *ledger, unsigned queue, uint64_t serial,
+                       uint32_t n);
 /* It came between two samples of which the second counted such frames. */
 bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number);
 static inline bool ledger_was_queued(const Ledger *ledger, uint64_t number)

@@ -149,31 +149,60 @@ void source_unaccount(Source *self, uint64_t number)
     self->accounted = from;
 }
 
-uint64_t source_mark_had(Source *self)
+void source_serials(const Source *self, uint64_t *serials)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
-    uint64_t had[LEDGER_QUEUES_MAX] = {0}, first = UINT64_MAX;
-    PacketRecord *record;
+    const PacketRecord *record;
 
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        serials[i] = self->ledger.queues[i].entered;
+    }
     while ((record = packet_queue_at(source_queue(self), &cursor))) {
-        had[record->queue]++;
+        serials[record->queue]--;
         packet_cursor_advance(&cursor);
     }
-    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
-        had[i] -= MIN(had[i], self->ledger.queues[i].lacks);
-    }
-    cursor = packet_queue_head(source_queue(self));
+}
+
+/* Does the guest lack @record, a frame of its queue that is the next? */
+static bool source_lacks(const Source *self, const PacketRecord *record,
+                         uint64_t *serials)
+{
+    const LedgerQueue *queue = &self->ledger.queues[record->queue];
+
+    return serials[record->queue]++ >= queue->stop_entered - queue->lacks;
+}
+
+uint64_t source_begin(Source *self, uint64_t end)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t serials[LEDGER_QUEUES_MAX], first = UINT64_MAX, last = 0;
+    PacketRecord *record;
+
+    source_serials(self, serials);
     while ((record = packet_queue_at(source_queue(self), &cursor))) {
-        if (had[record->queue] == 0) {
+        if (source_lacks(self, record, serials)) {
             first = MIN(first, cursor.number);
-        } else if (had[record->queue]-- > 0 && cursor.number > first) {
+        } else {
+            last = cursor.number;
+        }
+        packet_cursor_advance(&cursor);
+    }
+    if (last >= end) {
+        return ledger_begin_early(&self->ledger);
+    }
+    first = MIN(first, cursor.number);
+    ledger_begin_at(&self->ledger, first);
+    cursor = packet_queue_head(source_queue(self));
+    source_serials(self, serials);
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        if (!source_lacks(self, record, serials) && cursor.number > first) {
             source_count_given(self, record);
             record->mark |= RECORD_HAD;
             frame_writer_skip(record);
         }
         packet_cursor_advance(&cursor);
     }
-    return MIN(first, cursor.number);
+    return first;
 }
 
 /* Adds the records from @cursor on that carry none of @marks. */

@@ -56,6 +56,7 @@ struct Source {
     int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
+    uint32_t lost; /* frames, at the most, of each queue and */
     uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
     /* If the VM ran again before we heard that it had stopped: the first frame
      * since the stop, and since the resume. */
@@ -120,10 +121,13 @@ void source_settle(Source *self);
 /* All that a stop may have destroyed was given back before it was known how
  * many those were; is it known now? */
 void source_settle_destroyed(Source *self);
+/* Of each queue, how many frames were captured in it before the oldest record:
+ * the serial of its first. */
+void source_serials(const Source *self, uint64_t *serials);
 /* The VM has stopped, and of several queues it is known how many the guest
- * lacks of each: marks those that it has, of all frames behind the first that it
- * lacks, and returns the number of that. */
-uint64_t source_mark_had(Source *self);
+ * lacks of each: returns the number of the first of them all, and marks those
+ * behind it that the guest has, none of which came from @end on. */
+uint64_t source_begin(Source *self, uint64_t end);
 /* What waits to be given back, and was not shipped. */
 Counter source_returning(const Source *self);
 

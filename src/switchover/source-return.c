@@ -82,19 +82,43 @@ static const InjectorHandlers source_injector_handlers = {
     .counted = source_injector_counted,
 };
 
+/* Of several queues more is known than @wanted tells, unless the stop was heard
+ * of when the VM ran again. */
+static bool source_wants(const Source *self, const PacketRecord *record,
+                         uint64_t serial, uint64_t number,
+                         bool (*wanted)(const Ledger *, uint64_t), int mark)
+{
+    const Ledger *ledger = &self->ledger;
+    bool dropped;
+
+    if (!ledger->queues_known || self->unheard) {
+        return wanted(ledger, number);
+    }
+    dropped = ledger_queue_dropped(ledger, record->queue, serial, number);
+    return !(record->mark & RECORD_HAD) &&
+           (mark == RECORD_RETURNED
+                ? dropped
+                : !dropped && ledger_queue_lost(ledger, record->queue, serial,
+                                                self->lost));
+}
+
 /* Hands the frames [first, end) that @wanted picks to the injector. A VM that
  * has left and comes back got elsewhere what was shipped. */
 static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t serials[LEDGER_QUEUES_MAX];
     PacketRecord *record, *copy;
 
+    source_serials(self, serials);
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
+        uint64_t serial = serials[record->queue]++;
+
         if (cursor.number >= first && record->len > 0 &&
-            !(record->mark & RECORD_HAD) && (self->keep || !(record->mark & RECORD_SHIPPED)) &&
-            wanted(&self->ledger, cursor.number)) {
+            (self->keep || !(record->mark & RECORD_SHIPPED)) &&
+            source_wants(self, record, serial, cursor.number, wanted, mark)) {
             Packet packet = packet_record_view(record);
 
             record->mark |= (uint32_t)mark;
@@ -212,6 +236,7 @@ void source_carry_lost(Source *self)
     } else {
         first = MAX(first, self->stop_number);
     }
+    self->lost = MAX(self->lost, n);
     source_note_lost(self, first, end);
 }
 
@@ -274,7 +299,7 @@ static bool source_settle_lost(Source *self)
         source_return(self, self->lost_first, self->lost_end, ledger_was_queued,
                       RECORD_SWALLOWED);
     }
-    self->lost_first = self->lost_end = 0;
+    self->lost_first = self->lost_end = self->lost = 0;
     self->settling = 0;
     ledger_restart(&self->ledger, self->settle_least);
     return true;

@@ -249,9 +249,8 @@ static void source_stop(Source *self, int64_t time_us)
         number = self->stop_number;
     } else {
         source_advance(self); /* what it now knows to have found no room */
-        if (self->ledger.multi && method == LEDGER_USED_INDEX) {
-            number = source_mark_had(self);
-            ledger_begin_at(&self->ledger, number);
+        if (self->ledger.queues_known) {
+            number = source_begin(self, self->ledger.room_most);
         }
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
@@ -261,6 +260,9 @@ static void source_stop(Source *self, int64_t time_us)
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
     record_stop(&self->record, time_us, source_queue(self), number);
+    if (self->ledger.multi && !self->ledger.queues_known) {
+        method = LEDGER_COUNTERS;
+    }
     self->record.method =
         method == LEDGER_USED_INDEX ? "used-index" : "counters";
     log_info("switchover",

@@ -42,7 +42,7 @@ FAULTS: Dict[str, Fault] = {
                       "to look, and never empties its queue", 0.1, 63 + 20,
                       ("auto-arm",), queue=True),
     "reset": Fault("the guest is reset before the migration", 0.1, 10),
-    "multi-queue": Fault("2 to 8 queues", 0.3, 200, queue=True),
+    "multi-queue": Fault("2 to 8 queues", 0.3),
     "exit-early": Fault("the old VMM ends before the network has learned",
                         0.3),
     "incoming-swallow": Fault("the new VMM loses the first frame that it "
