@@ -35,8 +35,10 @@ bool ledger_queues_at_rest(Ledger *ledger, const LedgerSample *sample);
 /* Puts it there. */
 void ledger_queues_note(Ledger *ledger, const LedgerSample *sample,
                         unsigned slot);
-/* The VM stands still: sets what the guest lacks of each; false: not known. */
-bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample);
+/* The VM stands still: sets what the guest lacks of each; false: that is the
+ * most that it can be, @overlap frames that it was given among them. */
+bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample, bool fixed,
+                        uint32_t overlap);
 /* After each sample since then. */
 void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample);
 /* Is one of them full, or nearly so? */

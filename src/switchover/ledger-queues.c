@@ -97,23 +97,40 @@ static bool queues_are_told(const Ledger *ledger, const LedgerSample *sample)
     return true;
 }
 
-bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample)
+/* What the guest may lack of each: all that is anywhere, as much as a queue
+ * holds, and @overlap; dropped ones may be among the last. */
+static uint32_t queues_lack_most(const Ledger *ledger, uint32_t overlap)
 {
-    ledger->queues_known = queues_are_told(ledger, sample);
+    uint64_t most = ledger->queue_length + LEDGER_DESTROYED_MAX;
+
+    if (ledger->certain) {
+        most = MIN(most, ledger->content);
+    }
+    most += overlap + ledger->dropped_last - ledger->rest_dropped;
+    return (uint32_t)MIN(most, UINT32_MAX);
+}
+
+bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample,
+                        bool fixed, uint32_t overlap)
+{
+    uint32_t most = queues_lack_most(ledger, overlap);
+
+    ledger->queues_told = !fixed && queues_are_told(ledger, sample);
     ledger->queues_injected = ledger->queues_vague = false;
     ledger->stop_dropped = ledger->dropped_last;
     ledger->resume_first = UINT64_MAX;
-    for (unsigned i = 0; ledger->queues_known && i < LEDGER_QUEUES_MAX; i++) {
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
         LedgerQueue *queue = &ledger->queues[i];
 
-        queue->lacks = i < sample->n_used
+        queue->lacks = !ledger->queues_told ? MIN(most, queue->entered)
+                       : i < sample->n_used
                            ? (uint32_t)queue_lacks(ledger, sample, i)
                            : 0;
         queue->stop_entered = queue->sampled = queue->entered;
         queue->full = UINT64_MAX;
         queue->lacks_least = UINT32_MAX;
     }
-    return ledger->queues_known;
+    return ledger->queues_told;
 }
 
 /* How many frames that the guest lacked at the stop, or that came since, came
@@ -215,7 +232,7 @@ void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
     }
     if (ledger->stands) {
         queues_stand(ledger);
-    } else if (sample->used_stable && ledger->frozen) {
+    } else if (ledger->queues_told && sample->used_stable && ledger->frozen) {
         queues_run(ledger, sample);
     }
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
@@ -241,7 +258,9 @@ bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,
 {
     const LedgerQueue *queue = &ledger->queues[i];
 
-    if (!ledger->queues_injected && !ledger->large_frozen) {
+    if (!ledger->queues_told) {
+        n = queue->lacks + LEDGER_TAKEN_LATE_MAX; /* any of them */
+    } else if (!ledger->queues_injected && !ledger->large_frozen) {
         n = MIN(n, queue->lacks_least);
     }
     return queue_place(queue, serial) < n;

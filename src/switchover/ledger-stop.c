@@ -6,8 +6,6 @@
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
-/* The same for several queues together. */
-#define OVERLAP_MULTI 64
 
 /* The guest got what came after the stop: it runs again already, and nothing
  * tells what the queue held at the stop. */
@@ -29,17 +27,16 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
-    ledger->queues_known = false;
-    if (fixed || !ledger_swallowed(ledger, sample, &back) ||
-        (ledger->multi && (again || !ledger_queues_stop(ledger, sample)))) {
+    if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
-        back = overlap != UINT32_MAX ? overlap
-               : ledger->multi       ? OVERLAP_MULTI
-                                     : OVERLAP_DEFAULT;
-        if (ledger->multi) {
-            back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
-                                  UINT32_MAX / 4);
-        }
+        back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
+    }
+    /* A second stop tells nothing of what waited at the first. */
+    ledger->queues_known = ledger->multi && !again;
+    if (ledger->queues_known &&
+        !ledger_queues_stop(ledger, sample, *method == LEDGER_COUNTERS,
+                            overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap)) {
+        *method = LEDGER_COUNTERS;
     }
     ledger->stop_accepted = ledger->accepted;
     ledger->stop_tx = sample->counters.tx_packets;

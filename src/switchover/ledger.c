@@ -176,6 +176,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     if (first) {
         ledger->started = true;
         ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
+        ledger->rest_dropped = ledger->queues_settled = counters->tx_dropped;
     }
     base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
@@ -209,6 +210,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     if (ledger->content == 0 && ledger->certain && !ledger->stands &&
         !meter_is_in_doubt(&ledger->meter)) {
         ledger->rest_before = ledger->rest;
+        ledger->rest_dropped = ledger->dropped_last;
         ledger->rest = ledger->accepted;
     }
     ledger_calibrate(ledger, sample);
@@ -269,6 +271,7 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)
     ledger->meter.base += accepted + refused;
     ledger->dropped_start += refused;
     ledger->dropped_last += refused;
+    ledger->rest_dropped += refused;
     ledger->queues_injected = true;
     if (ledger->multi && !ledger->frozen) {
         ledger_new_index(ledger); /* into which queue is not known */

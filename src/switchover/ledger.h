@@ -135,20 +135,21 @@ typedef struct Ledger {
     bool stands;       /* the VM stands still: nobody empties the queue */
     bool stop_fixed;   /* it was given how much is shipped again */
     bool stop_full;    /* the queue was, or nearly so */
-    /* The TAP has several queues. Where their used indices do not tell, what
-     * was seen to be nowhere under way the VMM has taken. */
-    bool multi;
+    bool multi; /* the TAP has several queues */
     LedgerQueue queues[LEDGER_QUEUES_MAX];
     uint64_t queues_settled; /* tx_dropped up to which it is known of which */
     uint32_t queue_length;   /* what each of them holds */
-    bool queues_known;       /* what the guest lacked of each at the stop */
+    bool queues_known;       /* what the guest lacked of each at the stop, */
+    bool queues_told;        /* exactly; else that is the most */
     bool queues_injected;    /* we have put frames into some since */
     bool queues_vague;       /* of several it was not known which became full */
     unsigned queue_full;     /* the last that became full since */
     uint64_t stop_dropped;   /* tx_dropped then */
     uint64_t resume_first;   /* the first frame that came when it ran again */
-    uint64_t rest;        /* accepted when the last sample found that */
-    uint64_t rest_before; /* the one before: that one holds for certain */
+    /* What was seen to be nowhere under way the guest has got. */
+    uint64_t rest;         /* accepted when the last sample found that */
+    uint64_t rest_before;  /* the one before: that one holds for certain */
+    uint64_t rest_dropped; /* tx_dropped then */
 } Ledger;
 
 typedef enum LedgerMethod {
