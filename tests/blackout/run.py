@@ -121,8 +121,9 @@ class Timeline:
             return
         if attempt.destroy:
             source.call("run", 0)
-            self._sleep(2 * self._scenario.txqueuelen[0] /
-                       self._scenario.rate + 0.02)
+            # Of several queues one at least is full.
+            self._sleep(2 * self._scenario.txqueuelen[0] *
+                        self._scenario.queues / self._scenario.rate + 0.02)
         if self._mode == "replay":
             self._replay = Replay(self._stage.source.host.name, TAP,
                                   self._stage.destination.host.name, TAP)
