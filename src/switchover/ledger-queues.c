@@ -272,10 +272,3 @@ void ledger_begin_at(Ledger *ledger, uint64_t number)
 
     ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
 }
-
-uint64_t ledger_begin_early(Ledger *ledger)
-{
-    ledger->queues_known = false;
-    ledger_locate(ledger, MIN(ledger->accepted, ledger->rest_before));
-    return ledger->taken;
-}

@@ -7,15 +7,19 @@
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
 
-/* The guest got what came after the stop: it runs again already, and nothing
- * tells what the queue held at the stop. */
-static void ledger_stop_unheard(Ledger *ledger)
+uint64_t ledger_stop_unheard(Ledger *ledger)
 {
-    uint64_t back = ledger->taken - ledger->room_least;
-
     ledger->stop_full = true;
     ledger->queues_known = false;
-    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    if (ledger->multi) {
+        ledger_locate(ledger, MIN(ledger->accepted, ledger->rest_before));
+    }
+    if (ledger->taken > ledger->room_most) {
+        uint64_t back = ledger->taken - ledger->room_least;
+
+        ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    }
+    return ledger->taken;
 }
 
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,

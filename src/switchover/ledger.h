@@ -212,10 +212,9 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
 /* With several queues: frame @number, not behind @taken, is the first that the
  * guest did not get. */
 void ledger_begin_at(Ledger *ledger, uint64_t number);
-/* ... or the guest got frames that came after the stop: so it ran again before
- * that was heard of, and what it has tells little of what it lacks. Returns the
- * number to begin at, as without the used indices. */
-uint64_t ledger_begin_early(Ledger *ledger);
+/* ... or the guest got what came after the stop: it runs again already, and
+ * nothing tells what the queues held at the stop. Returns where to begin. */
+uint64_t ledger_stop_unheard(Ledger *ledger);
 
 /* Samples that span a moment agree on what the offset of the used index is
  * when nothing is under way: it tells what the guest got. */

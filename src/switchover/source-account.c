@@ -188,7 +188,7 @@ uint64_t source_begin(Source *self, uint64_t end)
         packet_cursor_advance(&cursor);
     }
     if (last >= end) {
-        return ledger_begin_early(&self->ledger);
+        return ledger_stop_unheard(&self->ledger);
     }
     first = MIN(first, cursor.number);
     ledger_begin_at(&self->ledger, first);
