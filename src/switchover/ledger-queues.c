@@ -225,6 +225,23 @@ static void queues_run(Ledger *ledger, const LedgerSample *sample)
     }
 }
 
+void ledger_queues_resume(Ledger *ledger)
+{
+    for (unsigned i = 0; ledger->queues_known && i < LEDGER_QUEUES_MAX; i++) {
+        LedgerQueue *queue = &ledger->queues[i];
+
+        /* The last ones may be counted only now. */
+        for (unsigned n = 0; n < 2 * LEDGER_UNCOUNTED_MAX &&
+                             queue->full > queue->stop_entered &&
+                             queue->entered > queue->stop_entered + n &&
+                             queue_may_be_full(ledger, queue,
+                                               queue->entered - n - 1);
+             n++) {
+            queue->full = MIN(queue->full, queue->entered - n - 1);
+        }
+    }
+}
+
 void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
 {
     if (!ledger->queues_known) {
@@ -268,7 +285,13 @@ bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,
 
 void ledger_begin_at(Ledger *ledger, uint64_t number)
 {
-    uint64_t back = ledger->taken - MIN(number, ledger->taken);
-
-    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    ledger->taken = MIN(number, ledger->taken);
+    ledger->dropped_before = ledger->dropped_forgotten;
+    for (ledger->n_passed = 0; ledger->n_passed < ledger->n_marks &&
+                               ledger->marks[ledger->n_passed].end <= number;
+         ledger->n_passed++) {
+        ledger->dropped_before += ledger->marks[ledger->n_passed].dropped;
+    }
+    ledger->dropped_before = MIN(ledger->dropped_before, ledger->taken);
+    ledger->accepted = ledger->taken - ledger->dropped_before;
 }

@@ -87,6 +87,7 @@ void ledger_resume(Ledger *ledger, uint64_t first)
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
     ledger->resume_first = first;
+    ledger_queues_resume(ledger);
     ledger->stands = false;
     ledger->content_least = ledger->content_before = UINT64_MAX;
     ledger->content_least_samples = ledger->content_least_age = 0;
