@@ -130,8 +130,9 @@ static void nic_found(NicLookup *self)
     self->n_known = self->n_found;
     log_info("vm-qmp",
              "%s: reads what the guest got on %s from guest memory "
-             "of process %d",
-             self->vm->vm.object.id, self->nic->ifname, (int)pid);
+             "of process %d, %u of %u queues",
+             self->vm->vm.object.id, self->nic->ifname, (int)pid, self->n_found,
+             self->n_queues);
 }
 
 static void nic_ask_queue(NicLookup *self);
