@@ -13,9 +13,10 @@
  * are left out by a filter in the kernel. The VLAN tag that the kernel keeps
  * apart is put back into the frame. The batch is valid during the call.
  *
- * The queue of an interface with several: the network stack has chosen it before
- * a packet socket sees the frame, and tells it to a filter (SKF_AD_QUEUE), and
- * to nobody else. So who wants to know it has a capture for each.
+ * The queue of an interface with several: the network stack has chosen it
+ * before a packet socket sees the frame, and tells it to a filter
+ * (SKF_AD_QUEUE), and to nobody else. So who wants to know it has a capture for
+ * each.
  *
  * In its loop only.
  */

@@ -41,8 +41,6 @@ bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample, bool fixed,
                         uint32_t overlap);
 /* After each sample since then. */
 void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample);
-/* The VM runs again. */
-void ledger_queues_resume(Ledger *ledger);
 /* Is one of them full, or nearly so? */
 bool ledger_queues_full(const Ledger *ledger);
 

@@ -53,10 +53,16 @@ static bool queues_settle(Ledger *ledger, const LedgerSample *sample)
         return false;
     }
     for (unsigned i = 0; dropped > 0 && i < sample->n_used; i++) {
-        ledger->queues[i].dropped +=
-            (uint64_t)queue_lacks(ledger, sample, i);
+        ledger->queues[i].dropped += (uint64_t)queue_lacks(ledger, sample, i);
     }
     return true;
+}
+
+void ledger_counted(Ledger *ledger)
+{
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        ledger->queues[i].counted = ledger->queues[i].entered;
+    }
 }
 
 bool ledger_queues_at_rest(Ledger *ledger, const LedgerSample *sample)
@@ -76,8 +82,8 @@ void ledger_queues_note(Ledger *ledger, const LedgerSample *sample,
     for (unsigned i = 0; i < sample->n_used; i++) {
         LedgerQueue *queue = &ledger->queues[i];
 
-        queue->offsets[slot] = (uint16_t)(queue->entered - queue->dropped -
-                                          sample->queue_used[i]);
+        queue->offsets[slot] =
+            (uint16_t)(queue->entered - queue->dropped - sample->queue_used[i]);
     }
 }
 
@@ -110,13 +116,14 @@ static uint32_t queues_lack_most(const Ledger *ledger, uint32_t overlap)
     return (uint32_t)MIN(most, UINT32_MAX);
 }
 
-bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample,
-                        bool fixed, uint32_t overlap)
+bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample, bool fixed,
+                        uint32_t overlap)
 {
     uint32_t most = queues_lack_most(ledger, overlap);
 
     ledger->queues_told = !fixed && queues_are_told(ledger, sample);
-    ledger->queues_injected = ledger->queues_vague = false;
+    ledger->queues_injected = ledger->queues_vague = ledger->queues_late =
+        false;
     ledger->stop_dropped = ledger->dropped_last;
     ledger->resume_first = UINT64_MAX;
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
@@ -126,7 +133,8 @@ bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample,
                        : i < sample->n_used
                            ? (uint32_t)queue_lacks(ledger, sample, i)
                            : 0;
-        queue->stop_entered = queue->sampled = queue->entered;
+        queue->stop_entered = queue->entered;
+        queue->sampled = queue->counted;
         queue->full = UINT64_MAX;
         queue->lacks_least = UINT32_MAX;
     }
@@ -160,56 +168,40 @@ bool ledger_queues_full(const Ledger *ledger)
     return false;
 }
 
-/* Has a frame come in it since the last sample that may have found no room? */
-static bool queue_may_fill(const Ledger *ledger, const LedgerQueue *queue)
+/*
+ * Nobody empties the queues, so one that is full stays full. What more was
+ * dropped was so by another one, if a frame has come in but one that may be
+ * full. If that is not certain, each is taken for full as early as it may be.
+ */
+static void queues_stand(Ledger *ledger)
 {
-    return queue->full == UINT64_MAX && queue->entered > queue->sampled &&
-           queue_may_be_full(ledger, queue, queue->entered - 1);
-}
-
-/* So many more were dropped than full queues account for. A frame that the last
- * sample found uncounted belongs to the one that became full then. */
-static void queues_fill(Ledger *ledger, uint64_t dropped)
-{
+    int64_t more = (int64_t)(ledger->dropped_last - ledger->stop_dropped);
+    LedgerQueue *fills = NULL;
+    bool late = false, was_late = ledger->queues_late;
     unsigned n = 0;
 
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
-        if (queue_may_fill(ledger, &ledger->queues[i])) {
-            ledger->queue_full = i;
+        LedgerQueue *queue = &ledger->queues[i];
+
+        if (!queue_may_be_full(ledger, queue, queue->entered - 1)) {
+            continue;
+        }
+        late |= queue->entered > queue->counted;
+        if (queue->full != UINT64_MAX) {
+            more -= (int64_t)(queue->entered - queue->full);
+        } else if (queue->entered > queue->sampled) {
+            fills = queue;
             n++;
         }
     }
-    ledger->queues_vague |= n > 1;
-    if (!ledger->queues_vague) {
-        LedgerQueue *queue = &ledger->queues[ledger->queue_full];
-
-        queue->full = MIN(queue->full, queue->entered);
-        queue->full -= MIN(dropped, queue->full);
-        return;
-    }
-    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
-        LedgerQueue *queue = &ledger->queues[i];
-
-        if (queue_may_fill(ledger, queue)) {
-            queue->full =
-                queue->sampled - MIN(LEDGER_UNCOUNTED_MAX, queue->sampled);
-        }
-    }
-}
-
-/* Nobody empties the queues, so one that is full stays full. */
-static void queues_stand(Ledger *ledger)
-{
-    uint64_t dropped = ledger->dropped_last - ledger->stop_dropped;
-    uint64_t expected = 0;
-
-    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
-        const LedgerQueue *queue = &ledger->queues[i];
-
-        expected += queue->entered - MIN(queue->full, queue->entered);
-    }
-    if (dropped > expected || (dropped > 0 && ledger->queues_vague)) {
-        queues_fill(ledger, dropped - MIN(expected, dropped));
+    ledger->queues_late = late;
+    late |= was_late;
+    if (n > 0 && late) {
+        ledger->queues_vague = true;
+    } else if (n == 1 && more > 0) {
+        fills->full = fills->entered - MIN((uint64_t)more, fills->entered);
+    } else if (more != 0 && !late) {
+        ledger->queues_vague = true;
     }
 }
 
@@ -225,23 +217,6 @@ static void queues_run(Ledger *ledger, const LedgerSample *sample)
     }
 }
 
-void ledger_queues_resume(Ledger *ledger)
-{
-    for (unsigned i = 0; ledger->queues_known && i < LEDGER_QUEUES_MAX; i++) {
-        LedgerQueue *queue = &ledger->queues[i];
-
-        /* The last ones may be counted only now. */
-        for (unsigned n = 0; n < 2 * LEDGER_UNCOUNTED_MAX &&
-                             queue->full > queue->stop_entered &&
-                             queue->entered > queue->stop_entered + n &&
-                             queue_may_be_full(ledger, queue,
-                                               queue->entered - n - 1);
-             n++) {
-            queue->full = MIN(queue->full, queue->entered - n - 1);
-        }
-    }
-}
-
 void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
 {
     if (!ledger->queues_known) {
@@ -253,7 +228,7 @@ void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
         queues_run(ledger, sample);
     }
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
-        ledger->queues[i].sampled = ledger->queues[i].entered;
+        ledger->queues[i].sampled = ledger->queues[i].counted;
     }
 }
 
@@ -263,7 +238,9 @@ bool ledger_queue_dropped(const Ledger *ledger, unsigned i, uint64_t serial,
     const LedgerQueue *queue = &ledger->queues[i];
 
     if (serial >= queue->stop_entered && number < ledger->resume_first) {
-        return serial >= queue->full;
+        return serial >= queue->full ||
+               (ledger->queues_vague &&
+                queue_may_be_full(ledger, queue, serial));
     }
     return queue_may_be_full(ledger, queue, serial) &&
            (ledger_may_be_dropped(ledger, number) ||

@@ -39,7 +39,8 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->queues_known = ledger->multi && !again;
     if (ledger->queues_known &&
         !ledger_queues_stop(ledger, sample, *method == LEDGER_COUNTERS,
-                            overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap)) {
+                            overlap == UINT32_MAX ? OVERLAP_DEFAULT
+                                                  : overlap)) {
         *method = LEDGER_COUNTERS;
     }
     ledger->stop_accepted = ledger->accepted;
@@ -87,7 +88,7 @@ void ledger_resume(Ledger *ledger, uint64_t first)
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
     ledger->resume_first = first;
-    ledger_queues_resume(ledger);
+    ledger->queues_vague |= ledger->queues_late;
     ledger->stands = false;
     ledger->content_least = ledger->content_before = UINT64_MAX;
     ledger->content_least_samples = ledger->content_least_age = 0;

@@ -72,13 +72,14 @@ typedef struct LedgerMark {
  * captured is known of each, and what the guest got. */
 typedef struct LedgerQueue {
     uint64_t entered; /* captured on the way into it */
+    uint64_t counted; /* ... when the counters were read, or a little before */
     uint64_t dropped; /* of those, that are known to have found it full */
     /* entered - dropped - used, when nothing is under way. */
     uint16_t offsets[LEDGER_USED_WINDOW];
     /* Since the stop, where that is known (@queues_known). */
     uint32_t lacks;        /* so many of the last did the guest not get then */
     uint64_t stop_entered; /* as it was then */
-    uint64_t sampled;      /* entered at the last sample */
+    uint64_t sampled;      /* @counted at the last sample */
     uint64_t full;         /* from this frame of it on none found room */
     uint32_t lacks_least;  /* the fewest that it lacked since the resume */
 } LedgerQueue;
@@ -135,15 +136,16 @@ typedef struct Ledger {
     bool stands;       /* the VM stands still: nobody empties the queue */
     bool stop_fixed;   /* it was given how much is shipped again */
     bool stop_full;    /* the queue was, or nearly so */
-    bool multi; /* the TAP has several queues */
+    bool multi;        /* the TAP has several queues */
     LedgerQueue queues[LEDGER_QUEUES_MAX];
     uint64_t queues_settled; /* tx_dropped up to which it is known of which */
     uint32_t queue_length;   /* what each of them holds */
     bool queues_known;       /* what the guest lacked of each at the stop, */
     bool queues_told;        /* exactly; else that is the most */
     bool queues_injected;    /* we have put frames into some since */
+    bool queues_late;        /* the last sample found frames that may be full,
+                                and not counted */
     bool queues_vague;       /* of several it was not known which became full */
-    unsigned queue_full;     /* the last that became full since */
     uint64_t stop_dropped;   /* tx_dropped then */
     uint64_t resume_first;   /* the first frame that came when it ran again */
     /* What was seen to be nowhere under way the guest has got. */
@@ -169,6 +171,8 @@ void ledger_set_multi(Ledger *ledger);
 void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
                      uint32_t longest);
 
+/* With several queues: the counters are about to be read for a sample. */
+void ledger_counted(Ledger *ledger);
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
 /* True if another sample would tell more: frames are under way, or it has to

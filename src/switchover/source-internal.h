@@ -56,7 +56,7 @@ struct Source {
     int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
-    uint32_t lost; /* frames, at the most, of each queue and */
+    uint32_t lost;         /* frames, at the most, of each queue and */
     uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
     /* If the VM ran again before we heard that it had stopped: the first frame
      * since the stop, and since the resume. */

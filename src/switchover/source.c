@@ -45,6 +45,13 @@ void source_pause(Source *self, bool paused)
     }
 }
 
+static void source_drain(Source *self)
+{
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        capture_drain(self->captures[i]);
+    }
+}
+
 bool source_take_sample(Source *self)
 {
     LedgerSample *sample = &self->sample;
@@ -53,6 +60,10 @@ bool source_take_sample(Source *self)
     if (self->n_captures == 0 ||
         !tap_read_counters(self->config.tap, &before)) {
         return false;
+    }
+    if (self->ledger.multi) {
+        source_drain(self);
+        ledger_counted(&self->ledger);
     }
     sample->time_us = g_get_monotonic_time();
     source_sample_used(self);
@@ -64,9 +75,7 @@ bool source_take_sample(Source *self)
         ledger_new_index(&self->ledger);
     }
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
-    for (unsigned i = 0; i < self->n_captures; i++) {
-        capture_drain(self->captures[i]);
-    }
+    source_drain(self);
     ledger_sample(&self->ledger, sample);
     *self->config.exact = sample->used_known &&
                           ledger_is_exact(&self->ledger) &&
@@ -221,7 +230,8 @@ static bool source_overlap(const Source *self, uint32_t *overlap)
 static void source_stop(Source *self, int64_t time_us)
 {
     bool again = self->record.phase == SWITCHOVER_RETURNING;
-    bool known = self->n_captures > 0 && self->record.phase == SWITCHOVER_SHIPPING;
+    bool known =
+        self->n_captures > 0 && self->record.phase == SWITCHOVER_SHIPPING;
     LedgerMethod method;
     uint64_t number;
     uint32_t overlap;

@@ -65,9 +65,9 @@ typedef struct NicLookup {
     guint retry;
     guint retry_ms;
     GuestMemory memory;
-    unsigned n_queues;      /* receive queues that it has */
-    unsigned n_found;       /* of those, the first ones */
-    unsigned n_known;       /* all of them were: can be asked for */
+    unsigned n_queues;                 /* receive queues that it has */
+    unsigned n_found;                  /* of those, the first ones */
+    unsigned n_known;                  /* all of them were: can be asked for */
     uint64_t addresses[VM_QUEUES_MAX]; /* of the indices */
 } NicLookup;
 
@@ -201,8 +201,9 @@ static void nic_got_status(void *opaque, json_t *result)
         }
     }
     /* A pair each, and, with several, one for control. */
-    self->n_queues = MAX(1, (unsigned)json_integer_value(json_object_get(
-                                result, "num-vqs")) / 2);
+    self->n_queues = MAX(
+        1,
+        (unsigned)json_integer_value(json_object_get(result, "num-vqs")) / 2);
     if (self->n_queues > VM_QUEUES_MAX) {
         nic_failed(self, "it has too many queues");
         return;

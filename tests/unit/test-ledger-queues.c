@@ -35,7 +35,8 @@ typedef struct World {
     uint16_t used[LEDGER_QUEUES_MAX];
     LinkCounters counters;
     int64_t time_us;
-    bool swapped; /* the first two indices are taken for each other */
+    unsigned late; /* frames that the next sample finds, and no counter has */
+    bool swapped;  /* the first two indices are taken for each other */
 } World;
 
 static unsigned chance(World *world, unsigned below)
@@ -106,6 +107,14 @@ static void world_deliver(World *world, bool lost)
     }
 }
 
+static void world_tell(World *world)
+{
+    for (unsigned i = 0; i < world->n_queues; i++) {
+        ledger_captured(&world->ledger, i, world->unseen[i], 64);
+        world->unseen[i] = 0;
+    }
+}
+
 static LedgerSample world_sample(World *world, bool used_known)
 {
     LedgerSample sample = {
@@ -121,9 +130,13 @@ static LedgerSample world_sample(World *world, bool used_known)
 
         sample.queue_used[i] = world->used[from];
         sample.used = (uint16_t)(sample.used + world->used[i]);
-        ledger_captured(&world->ledger, i, world->unseen[i], 64);
-        world->unseen[i] = 0;
     }
+    world_tell(world);
+    ledger_counted(&world->ledger);
+    for (; world->late > 0; world->late--) {
+        world_send(world, chance(world, world->n_queues));
+    }
+    world_tell(world);
     ledger_sample(&world->ledger, &sample);
     return sample;
 }
@@ -304,9 +317,11 @@ static void test_full(void)
         for (unsigned i = 0; i < 150 * world->n_queues; i++) {
             world_send(world, chance(world, world->n_queues));
             if (exact || chance(world, 4) == 0) {
+                world->late = exact ? 0 : chance(world, 3);
                 world_sample(world, true);
             }
         }
+        world->late = exact ? 0 : chance(world, 3);
         world_sample(world, true);
         ledger_resume(&world->ledger, world->entered);
         for (uint64_t i = 0; i < world->entered; i++) {
