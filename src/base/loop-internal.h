@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of loops share: loop.c (descriptors), loop-timer.c,
- * loop-main.c (the main thread's loops, in GLib's) and loop-thread.c.
+ * loop-main.c (the main thread's loops) and loop-thread.c.
  */
 #ifndef TF_BASE_LOOP_INTERNAL_H
 #define TF_BASE_LOOP_INTERNAL_H
@@ -22,10 +22,9 @@ struct Loop {
     int pending;       /* entries of @ready that dispatch has yet to visit */
     unsigned removals; /* watches ever removed */
     struct epoll_event ready[LOOP_BATCH];
-    LoopWatch clock;     /* the timerfd */
-    GPtrArray *timers;   /* LoopTimer *, those set: a heap, earliest first */
-    uint64_t clock_next; /* what the timerfd is set to, 0: to nothing */
-    const void *holder;  /* loop_self() of the thread that may touch it */
+    GPtrArray *timers;  /* LoopTimer *, those set: a heap, earliest first */
+    const void *holder; /* loop_self() of the thread that may touch it */
+    const void *runner; /* loop_self() of the thread that runs it */
     /* Of a thread's loop. Tickets: who holds it now, and who comes next. */
     pthread_mutex_t mutex;
     pthread_cond_t turn;
@@ -33,6 +32,7 @@ struct Loop {
     pthread_t thread;
     bool started;
     pid_t tid;
+    LoopWatch wake; /* an eventfd, for whoever sets a timer while it waits */
     LoopTimer end;
     bool ended;
     char *name;
@@ -46,12 +46,23 @@ void loop_clear(Loop *loop);
 /* Stands for the calling thread. */
 const void *loop_self(void);
 void loop_set_current(Loop *loop);
-/* Visits the first @n of loop->ready. @rest is called between two of them, and
- * may let another thread in. */
+/* Waits for descriptors until @due (CLOCK_MONOTONIC, ns; 0: no time,
+ * LOOP_NEVER: for ever), by whoever runs the loop; returns how many of
+ * loop->ready there are. */
+int loop_wait(Loop *loop, uint64_t due);
+/* Visits the first @n of loop->ready, then the timers that are due. @rest is
+ * called between two of them, and may let another thread in. */
 void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop));
 
 /* loop-timer.c */
-void loop_clock_open(Loop *loop);
-void loop_clock_close(Loop *loop);
+#define LOOP_NEVER UINT64_MAX
+/* CLOCK_MONOTONIC, ns. */
+uint64_t loop_now(void);
+/* When the earliest is due. */
+uint64_t loop_timers_due(const Loop *loop);
+void loop_timers_run(Loop *loop, void (*rest)(Loop *loop));
+
+/* loop-thread.c: ends the wait of a loop that another thread runs. */
+void loop_wake(Loop *loop);
 
 #endif

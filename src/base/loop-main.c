@@ -1,26 +1,59 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The main thread's loops, each a source of GLib's. */
+/*
+ * The main thread's loops. The control loop's descriptors are one of the main
+ * loop's, which the thread waits for.
+ */
 #include "base/loop-internal.h"
 #include "base/loop-thread.h"
 
-typedef struct LoopSource {
-    GSource source;
-    Loop loop;
-} LoopSource;
+#include <sys/prctl.h>
 
-static Loop *control, *packets;
-static GMainLoop *main_loop;
+static Loop control, packets;
+static LoopWatch control_watch;
+static bool control_is_ready;
+static bool begun, running;
 
-static gboolean packets_dispatch(GSource *source, GSourceFunc callback,
-                                 gpointer user_data)
+static void control_ready(void *opaque, uint32_t events)
 {
-    Loop *loop = &((LoopSource *)source)->loop;
+    (void)opaque;
+    (void)events;
+    control_is_ready = true;
+}
 
-    (void)callback;
-    (void)user_data;
-    loop_visit(loop, epoll_wait(loop->epoll_fd, loop->ready, LOOP_BATCH, 0),
-               NULL);
-    return G_SOURCE_CONTINUE;
+static void main_init(Loop *loop)
+{
+    loop->holder = loop->runner = loop_self();
+    loop_init(loop);
+}
+
+static void main_begin(void)
+{
+    Loop *before;
+
+    if (begun) {
+        return;
+    }
+    begun = true;
+    /* Else what waits for 100 us waits for 150; threads inherit it. */
+    prctl(PR_SET_TIMERSLACK, 1);
+    main_init(&control);
+    main_init(&packets);
+    before = loop_enter(&packets);
+    loop_watch_add(&control_watch, control.epoll_fd, EPOLLIN, control_ready,
+                   NULL);
+    loop_leave(before);
+}
+
+Loop *loop_control(void)
+{
+    main_begin();
+    return &control;
+}
+
+Loop *loop_main(void)
+{
+    main_begin();
+    return &packets;
 }
 
 static void control_rest(Loop *loop)
@@ -30,73 +63,35 @@ static void control_rest(Loop *loop)
 }
 
 /* The only place where the control plane takes hold of the threads. */
-static gboolean control_dispatch(GSource *source, GSourceFunc callback,
-                                 gpointer user_data)
+static void control_visit(void)
 {
-    Loop *loop = &((LoopSource *)source)->loop;
-
-    (void)callback;
-    (void)user_data;
+    control_is_ready = false;
     loop_threads_hold();
-    loop_visit(loop, epoll_wait(loop->epoll_fd, loop->ready, LOOP_BATCH, 0),
-               control_rest);
+    loop_visit(&control, loop_wait(&control, 0), control_rest);
     loop_threads_release();
-    return G_SOURCE_CONTINUE;
-}
-
-static GSourceFuncs packets_funcs = {.dispatch = packets_dispatch};
-static GSourceFuncs control_funcs = {.dispatch = control_dispatch};
-
-static Loop *main_new(GSourceFuncs *funcs, const char *name)
-{
-    GSource *source = g_source_new(funcs, sizeof(LoopSource));
-    Loop *loop = &((LoopSource *)source)->loop;
-
-    loop->holder = loop_self();
-    loop_init(loop);
-    g_source_add_unix_fd(source, loop->epoll_fd, G_IO_IN);
-    g_source_set_name(source, name);
-    g_source_attach(source, NULL);
-    return loop;
-}
-
-static void main_begin(void)
-{
-    if (!control) {
-        control = main_new(&control_funcs, "control");
-        packets = main_new(&packets_funcs, "packets");
-    }
-}
-
-Loop *loop_control(void)
-{
-    main_begin();
-    return control;
-}
-
-Loop *loop_main(void)
-{
-    main_begin();
-    return packets;
-}
-
-void loop_run(void)
-{
-    main_begin();
-    main_loop = g_main_loop_new(NULL, FALSE);
-    g_main_loop_run(main_loop);
-    g_clear_pointer(&main_loop, g_main_loop_unref);
-}
-
-void loop_quit(void)
-{
-    if (main_loop) {
-        g_main_loop_quit(main_loop);
-    }
 }
 
 void loop_iterate(bool may_block)
 {
+    uint64_t due;
+
     main_begin();
-    g_main_context_iteration(NULL, may_block);
+    due = MIN(loop_timers_due(&packets), loop_timers_due(&control));
+    loop_visit(&packets, loop_wait(&packets, may_block ? due : 0), NULL);
+    if (control_is_ready || loop_timers_due(&control) <= loop_now()) {
+        control_visit();
+    }
+}
+
+void loop_run(void)
+{
+    running = true;
+    while (running) {
+        loop_iterate(true);
+    }
+}
+
+void loop_quit(void)
+{
+    running = false;
 }

@@ -52,6 +52,44 @@ static void thread_rest(Loop *loop)
     }
 }
 
+/* Being woken */
+
+static void thread_woken(void *opaque, uint32_t events)
+{
+    Loop *loop = opaque;
+    uint64_t count;
+
+    (void)events;
+    if (read(loop->wake.fd, &count, sizeof(count)) < 0) {
+        /* EAGAIN: there was nothing to it. */
+    }
+}
+
+void loop_wake(Loop *loop)
+{
+    uint64_t one = 1;
+
+    if (write(loop->wake.fd, &one, sizeof(one)) < 0) {
+        /* EAGAIN: it is awake as it can be. */
+    }
+}
+
+static void thread_open_wake(Loop *loop)
+{
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+    g_assert(fd >= 0);
+    loop_watch_add(&loop->wake, fd, EPOLLIN, thread_woken, loop);
+}
+
+static void thread_close_wake(Loop *loop)
+{
+    int fd = loop->wake.fd;
+
+    loop_watch_remove(&loop->wake);
+    close(fd);
+}
+
 /* The thread */
 
 static void thread_end(void *opaque)
@@ -70,16 +108,18 @@ static void *thread_main(void *opaque)
     pthread_cond_broadcast(&loop->turn);
     pthread_mutex_unlock(&loop->mutex);
     thread_hold(loop);
+    loop->runner = loop_self();
     while (!loop->ended) {
         unsigned removals = loop->removals;
+        uint64_t due = loop_timers_due(loop);
         int n;
 
         thread_release(loop);
-        n = epoll_wait(loop->epoll_fd, loop->ready, LOOP_BATCH, -1);
+        n = loop_wait(loop, due);
         thread_hold(loop);
         if (loop->removals != removals) {
             /* What was found may be gone; what is still there shows again. */
-            n = epoll_wait(loop->epoll_fd, loop->ready, LOOP_BATCH, 0);
+            n = loop_wait(loop, 0);
         }
         loop_visit(loop, n, thread_rest);
     }
@@ -185,6 +225,7 @@ Loop *loop_thread_new(const char *name)
     thread_hold(loop);
     loop_init(loop);
     before = loop_enter(loop);
+    thread_open_wake(loop);
     loop_timer_open(&loop->end, thread_end, loop);
     loop_leave(before);
     g_ptr_array_add(threads, loop);
@@ -209,6 +250,7 @@ void loop_thread_free(Loop *loop)
         pthread_join(loop->thread, NULL);
         thread_hold(loop);
     }
+    thread_close_wake(loop);
     loop_clear(loop);
     pthread_cond_destroy(&loop->turn);
     pthread_mutex_destroy(&loop->mutex);

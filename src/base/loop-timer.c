@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Timers: a binary heap by time, and one timerfd for the earliest. Setting a
- * timer that is not the earliest, or moving one away, costs no system call;
- * a timerfd that fires for one that was moved is set anew then.
- */
+/* Timers: a binary heap by time. The earliest ends the loop's wait. */
 #include "base/loop-internal.h"
 
-#include <sys/timerfd.h>
 #include <time.h>
-#include <unistd.h>
 
-static uint64_t clock_now(void)
+uint64_t loop_now(void)
 {
     struct timespec now;
 
@@ -66,56 +60,25 @@ static void heap_remove(Loop *loop, LoopTimer *timer)
     }
 }
 
-/* Has the timerfd fire in time for the earliest timer. */
-static void clock_set(Loop *loop)
+uint64_t loop_timers_due(const Loop *loop)
 {
-    uint64_t due = loop->timers->len > 0 ? heap_at(loop, 1)->due : 0;
-    struct itimerspec when = {
-        .it_value = {.tv_sec = (time_t)(due / 1000000000),
-                     .tv_nsec = (long)(due % 1000000000)}};
-
-    if (due > 0 && (loop->clock_next == 0 || due < loop->clock_next)) {
-        loop->clock_next = due;
-        timerfd_settime(loop->clock.fd, TFD_TIMER_ABSTIME, &when, NULL);
-    }
+    return loop->timers->len > 0 ? heap_at(loop, 1)->due : LOOP_NEVER;
 }
 
-static void clock_fired(void *opaque, uint32_t events)
+/* What is set meanwhile counts from now, and comes in the next round. */
+void loop_timers_run(Loop *loop, void (*rest)(Loop *loop))
 {
-    Loop *loop = opaque;
-    uint64_t expirations, now = clock_now();
-    LoopTimer *timer;
+    uint64_t now = loop->timers->len > 0 ? loop_now() : 0;
 
-    (void)events;
-    if (read(loop->clock.fd, &expirations, sizeof(expirations)) < 0) {
-        return;
-    }
-    loop->clock_next = 0;
-    while (loop->timers->len > 0 && (timer = heap_at(loop, 1))->due <= now) {
+    while (loop_timers_due(loop) <= now) {
+        LoopTimer *timer = heap_at(loop, 1);
+
         loop_timer_cancel(timer);
         timer->func(timer->opaque);
+        if (rest) {
+            rest(loop);
+        }
     }
-    clock_set(loop);
-}
-
-void loop_clock_open(Loop *loop)
-{
-    Loop *before = loop_enter(loop);
-    int fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-
-    g_assert(fd >= 0);
-    loop->timers = g_ptr_array_new();
-    loop_watch_add(&loop->clock, fd, EPOLLIN, clock_fired, loop);
-    loop_leave(before);
-}
-
-void loop_clock_close(Loop *loop)
-{
-    int fd = loop->clock.fd;
-
-    loop_watch_remove(&loop->clock);
-    close(fd);
-    g_ptr_array_unref(loop->timers);
 }
 
 void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque), void *opaque)
@@ -136,12 +99,14 @@ static void timer_place(LoopTimer *timer)
         timer->armed = true;
     }
     heap_settle(loop, timer->place, timer);
-    clock_set(loop);
+    if (timer->place == 1 && loop->runner != loop_self()) {
+        loop_wake(loop);
+    }
 }
 
 void loop_timer_set(LoopTimer *timer, uint64_t us)
 {
-    timer->due = clock_now() + MAX(us, 1) * 1000;
+    timer->due = loop_now() + MAX(us, 1) * 1000;
     timer_place(timer);
 }
 

@@ -43,13 +43,24 @@ void loop_init(Loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     g_assert(loop->epoll_fd >= 0);
-    loop_clock_open(loop);
+    loop->timers = g_ptr_array_new();
 }
 
 void loop_clear(Loop *loop)
 {
-    loop_clock_close(loop);
+    g_ptr_array_unref(loop->timers);
     close(loop->epoll_fd);
+}
+
+int loop_wait(Loop *loop, uint64_t due)
+{
+    uint64_t now = due > 0 && due < LOOP_NEVER ? loop_now() : 0;
+    uint64_t ns = due > now ? due - now : 0;
+    struct timespec timeout = {.tv_sec = (time_t)(ns / 1000000000),
+                               .tv_nsec = (long)(ns % 1000000000)};
+
+    return epoll_pwait2(loop->epoll_fd, loop->ready, LOOP_BATCH,
+                        due < LOOP_NEVER ? &timeout : NULL, NULL);
 }
 
 void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop))
@@ -69,6 +80,7 @@ void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop))
         }
     }
     loop->pending = 0;
+    loop_timers_run(loop, rest);
     current_loop = before;
 }
 

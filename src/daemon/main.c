@@ -15,9 +15,11 @@
 #include "monitor/run-state.h"
 #include "monitor/server.h"
 
-#include <glib-unix.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 static bool main_create(const GPtrArray *items, GError **errp)
@@ -106,20 +108,39 @@ static bool main_open_monitors(const GPtrArray *monitors, GError **errp)
     return true;
 }
 
-static gboolean main_terminate(gpointer user_data)
+static void main_reopen(void)
 {
-    run_state_shutdown("host-signal");
-    return G_SOURCE_CONTINUE;
-}
-
-static gboolean main_reopen(gpointer user_data)
-{
-    loop_threads_hold();
     log_reopen();
     filter_reopen_all();
-    loop_threads_release();
     log_info("daemon", "SIGHUP: log and dump files are opened anew");
-    return G_SOURCE_CONTINUE;
+}
+
+/* A signal's number, written by its handler. */
+static int main_signals[2];
+static LoopWatch main_signals_watch;
+
+static void main_caught(int number)
+{
+    uint8_t byte = (uint8_t)number;
+    int error = errno;
+
+    if (write(main_signals[1], &byte, 1) < 0) {
+        /* EAGAIN: thousands of them are there already. */
+    }
+    errno = error;
+}
+
+static void main_signalled(void *opaque, uint32_t events)
+{
+    uint8_t byte;
+
+    while (read(main_signals[0], &byte, 1) == 1) {
+        if (byte == SIGHUP) {
+            main_reopen();
+        } else {
+            run_state_shutdown("host-signal");
+        }
+    }
 }
 
 /* Before the loop runs (a chardev may wait for its peer) there is little to
@@ -143,9 +164,17 @@ static void main_catch_early(void)
 
 static void main_catch(void)
 {
-    g_unix_signal_add(SIGTERM, main_terminate, NULL);
-    g_unix_signal_add(SIGINT, main_terminate, NULL);
-    g_unix_signal_add(SIGHUP, main_reopen, NULL);
+    struct sigaction action = {.sa_handler = main_caught,
+                               .sa_flags = SA_RESTART};
+
+    if (pipe2(main_signals, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return; /* the early handlers stay */
+    }
+    loop_watch_add(&main_signals_watch, main_signals[0], EPOLLIN,
+                   main_signalled, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
 }
 
 /* Everything is there before a monitor answers. */

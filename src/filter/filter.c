@@ -291,14 +291,39 @@ static void stats_set(json_t *entry, const char *name, uint64_t value)
     json_object_set_new_nocheck(entry, name, json_integer((json_int_t)value));
 }
 
-void filter_stats_add(json_t *counters, const char *name, Counter counter)
+static json_t *stats_entry(const char *name, Counter counter)
 {
     json_t *entry = json_object();
 
     json_object_set_new_nocheck(entry, "name", json_string_nocheck(name));
     stats_set(entry, "packets", counter.packets);
     stats_set(entry, "bytes", counter.bytes);
-    json_array_append_new(counters, entry);
+    return entry;
+}
+
+/* Most counters of most filters are 0: all replies share one entry for each
+ * name, which nobody changes. */
+static json_t *stats_zero(const char *name)
+{
+    static GHashTable *zeros;
+    json_t *entry;
+
+    if (!zeros) {
+        zeros = g_hash_table_new(NULL, NULL); /* by address: a literal */
+    }
+    entry = g_hash_table_lookup(zeros, name);
+    if (!entry) {
+        entry = stats_entry(name, (Counter){0});
+        g_hash_table_insert(zeros, (gpointer)name, entry);
+    }
+    return json_incref(entry);
+}
+
+void filter_stats_add(json_t *counters, const char *name, Counter counter)
+{
+    json_array_append_new(counters, counter.packets || counter.bytes
+                                        ? stats_entry(name, counter)
+                                        : stats_zero(name));
 }
 
 json_t *filter_stats(Filter *self)

@@ -40,7 +40,7 @@ typedef struct Connection {
 } Connection;
 
 static GPtrArray *connections;
-static guint connection_reaper;
+static LoopTimer connection_reaper = LOOP_TIMER_INIT;
 
 unsigned connection_count(void)
 {
@@ -71,9 +71,9 @@ static void connection_free(void *opaque)
     g_free(conn);
 }
 
-static gboolean connection_reap(gpointer user_data)
+static void connection_reap(void *opaque)
 {
-    connection_reaper = 0;
+    (void)opaque;
     for (guint i = connection_count(); i-- > 0;) {
         Connection *conn = connections->pdata[i];
 
@@ -89,7 +89,6 @@ static gboolean connection_reap(gpointer user_data)
             g_ptr_array_remove_index(connections, i);
         }
     }
-    return G_SOURCE_REMOVE;
 }
 
 /* The connection is over. It is freed later: its session may be at work. */
@@ -98,10 +97,7 @@ static void connection_end(Connection *conn)
     conn->ended = true;
     g_string_truncate(conn->owed, 0);
     loop_watch_remove(&conn->watch);
-    if (!connection_reaper) {
-        connection_reaper =
-            g_idle_add_full(G_PRIORITY_DEFAULT, connection_reap, NULL, NULL);
-    }
+    loop_timer_set(&connection_reaper, 0);
 }
 
 /* Asks the transport for what is needed now. */
@@ -276,6 +272,7 @@ static Connection *connection_new(MonitorMode mode)
     conn->owed = g_string_new(NULL);
     if (!connections) {
         connections = g_ptr_array_new_with_free_func(connection_free);
+        loop_timer_open(&connection_reaper, connection_reap, NULL);
     }
     g_ptr_array_add(connections, conn);
     return conn;
@@ -355,6 +352,6 @@ void connection_close_all(void)
     for (guint i = 0; i < connection_count(); i++) {
         connection_linger(connections->pdata[i], end);
     }
-    g_clear_handle_id(&connection_reaper, g_source_remove);
+    loop_timer_close(&connection_reaper);
     g_clear_pointer(&connections, g_ptr_array_unref);
 }

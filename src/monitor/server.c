@@ -20,7 +20,7 @@
 /* Accepted at most per wakeup: the packets' turn comes in between. */
 #define SERVER_ACCEPT_BATCH 32
 /* Without descriptors left: when to look again. */
-#define SERVER_PAUSE_MS 100
+#define SERVER_PAUSE_US 100000
 #define SERVER_MAX_CLIENTS 4096
 
 typedef struct Server {
@@ -28,7 +28,7 @@ typedef struct Server {
     MonitorMode mode;
     int fd;
     LoopWatch watch;
-    guint pause; /* not accepting for a moment */
+    LoopTimer pause; /* not accepting for a moment */
 } Server;
 
 /* What stands behind -qmp and -monitor. */
@@ -56,13 +56,11 @@ static unsigned server_max_clients(void)
     return (unsigned)MIN(limit.rlim_cur / 2, (rlim_t)SERVER_MAX_CLIENTS);
 }
 
-static gboolean server_resume(gpointer opaque)
+static void server_resume(void *opaque)
 {
     Server *server = opaque;
 
-    server->pause = 0;
     loop_watch_modify(&server->watch, EPOLLIN);
-    return G_SOURCE_REMOVE;
 }
 
 /* An accept that fails leaves the socket readable: don't spin on it. */
@@ -75,7 +73,7 @@ static void server_pause(Server *server, int errnum)
                     g_strerror(errnum));
     }
     loop_watch_modify(&server->watch, 0);
-    server->pause = g_timeout_add(SERVER_PAUSE_MS, server_resume, server);
+    loop_timer_set(&server->pause, SERVER_PAUSE_US);
 }
 
 static void server_ready(void *opaque, uint32_t events)
@@ -110,7 +108,7 @@ static void server_free(void *opaque)
     Server *server = opaque;
 
     loop_watch_remove(&server->watch);
-    g_clear_handle_id(&server->pause, g_source_remove);
+    loop_timer_close(&server->pause);
     address_listen_close(&server->address, server->fd);
     address_clear(&server->address);
     g_free(server);
@@ -136,6 +134,7 @@ static bool server_listen(Address *address, MonitorMode mode, bool wait,
         servers = g_ptr_array_new_with_free_func(server_free);
     }
     g_ptr_array_add(servers, server);
+    loop_timer_open(&server->pause, server_resume, server);
     loop_watch_add(&server->watch, fd, EPOLLIN, server_ready, server);
     if (wait) {
         g_autofree char *name = address_to_string(&server->address);

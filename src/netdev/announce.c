@@ -13,6 +13,7 @@
  * has the TAP open: one a turn of the loop, so that nothing else waits.
  */
 #include "base/log.h"
+#include "base/loop.h"
 #include "netdev/tap.h"
 #include "netdev/tun-fd.h"
 #include "wire/announce-frame.h"
@@ -47,17 +48,18 @@ typedef struct Announce {
     int fd;         /* -1: nothing is being announced */
     size_t header_len;
     uint32_t round; /* rounds done */
-    guint timer;
+    LoopTimer start, timer;
     GDir *processes; /* the search under way */
-    guint search;
+    LoopTimer search;
 } Announce;
 
 /* Sending */
 
 static void announce_end(Announce *self)
 {
-    g_clear_handle_id(&self->timer, g_source_remove);
-    g_clear_handle_id(&self->search, g_source_remove);
+    loop_timer_cancel(&self->start);
+    loop_timer_cancel(&self->timer);
+    loop_timer_cancel(&self->search);
     g_clear_pointer(&self->processes, g_dir_close);
     if (self->fd >= 0) {
         close(self->fd);
@@ -82,14 +84,13 @@ static bool announce_send(const Announce *self, const AnnounceFrame *frame)
     return n >= 0;
 }
 
-static gboolean announce_round(gpointer opaque)
+static void announce_round(void *opaque)
 {
     Announce *self = opaque;
     uint32_t delay =
         MIN((uint64_t)self->initial + (uint64_t)self->round * self->step,
             self->max);
 
-    self->timer = 0;
     for (guint i = 0; i < self->frames->len; i++) {
         if (announce_send(self,
                           &g_array_index(self->frames, AnnounceFrame, i))) {
@@ -101,11 +102,10 @@ static gboolean announce_round(gpointer opaque)
         }
     }
     if (++self->round < self->rounds) {
-        self->timer = g_timeout_add(delay, announce_round, self);
+        loop_timer_set(&self->timer, (uint64_t)delay * 1000);
     } else {
         announce_end(self);
     }
-    return G_SOURCE_REMOVE;
 }
 
 /* Begins if process @pid has the TAP open. */
@@ -130,14 +130,16 @@ static bool announce_try(Announce *self, pid_t pid)
     return true;
 }
 
-static gboolean announce_search(gpointer opaque)
+/* Looks at one process a round: there may be thousands. */
+static void announce_search(void *opaque)
 {
     Announce *self = opaque;
     const char *name = g_dir_read_name(self->processes);
     pid_t pid = name && g_ascii_isdigit(*name) ? atoi(name) : 0;
 
     if (name && (pid <= 0 || !announce_try(self, pid))) {
-        return G_SOURCE_CONTINUE;
+        loop_timer_set(&self->search, 0);
+        return;
     }
     if (!name) {
         log_warning("announce",
@@ -145,23 +147,30 @@ static gboolean announce_search(gpointer opaque)
                     "into has %s open (CAP_SYS_PTRACE is needed)",
                     self->object.id, self->mac, tap_ifname(self->tap));
     }
-    self->search = 0;
     g_clear_pointer(&self->processes, g_dir_close);
-    return G_SOURCE_REMOVE;
 }
 
-static void announce_begin(Announce *self)
+static void announce_start(void *opaque)
 {
+    Announce *self = opaque;
     pid_t pid = vm_pid(self->vm);
 
-    announce_end(self);
-    if (self->rounds == 0 || (pid > 0 && announce_try(self, pid))) {
+    if (pid > 0 && announce_try(self, pid)) {
         return;
     }
     self->processes = g_dir_open("/proc", 0, NULL);
     if (self->processes) {
-        self->search =
-            g_idle_add_full(G_PRIORITY_DEFAULT, announce_search, self, NULL);
+        loop_timer_set(&self->search, 0);
+    }
+}
+
+/* In the next round: what was held for the VM goes first, so that what the
+ * network sends here from now on comes behind it. */
+static void announce_begin(Announce *self)
+{
+    announce_end(self);
+    if (self->rounds > 0) {
+        loop_timer_set(&self->start, 0);
     }
 }
 
@@ -272,6 +281,9 @@ static bool announce_complete(Object *obj, GError **errp)
 
     self->fd = -1;
     self->frames = g_array_new(FALSE, FALSE, sizeof(AnnounceFrame));
+    loop_timer_open(&self->start, announce_start, self);
+    loop_timer_open(&self->timer, announce_round, self);
+    loop_timer_open(&self->search, announce_search, self);
     if (!announce_make_frames(self, errp)) {
         return false;
     }

@@ -190,13 +190,16 @@ static void capture_flush(Capture *self, CaptureSocket *socket, unsigned keep)
     self->batch.n = 0;
 }
 
+static void capture_tell_lost(Capture *self, uint64_t n)
+{
+    if (n > 0 && !self->detached && self->handlers->lost) {
+        self->handlers->lost(self->opaque, self->queues.first, n);
+    }
+}
+
 static void capture_report_lost(Capture *self, const CaptureSocket *socket)
 {
-    uint64_t lost = socket->fd >= 0 ? capture_socket_lost(socket) : 0;
-
-    if (lost > 0 && !self->detached) {
-        self->handlers->lost(self->opaque, self->queues.first, lost);
-    }
+    capture_tell_lost(self, socket->fd >= 0 ? capture_socket_lost(socket) : 0);
 }
 
 /* A frame is read: is there a flood, or much to do? */
@@ -258,8 +261,8 @@ static bool capture_read_socket(Capture *self, CaptureSocket *socket,
         self->direction = direction;
         if (take == CAPTURE_TAKE_FRAME) {
             capture_count(self, &self->batch.packets[self->batch.n++]);
-        } else if (take == CAPTURE_TAKE_CUT && !self->detached) {
-            self->handlers->lost(self->opaque, self->queues.first, 1);
+        } else if (take == CAPTURE_TAKE_CUT) {
+            capture_tell_lost(self, 1);
         }
         *budget -= take == CAPTURE_TAKE_FRAME || take == CAPTURE_TAKE_CUT;
         if (self->batch.n == PACKET_BATCH_MAX || take == CAPTURE_TAKE_LATER) {
@@ -302,9 +305,11 @@ void capture_drain(Capture *self)
 {
     if (self->socket.fd >= 0 && !self->draining && !self->paused) {
         capture_read(self, DRAIN_BUDGET);
-        /* Losses with no frame behind them that would carry the sign. */
-        capture_report_lost(self, &self->before);
-        capture_report_lost(self, &self->socket);
+        if (self->handlers->lost) {
+            /* Losses with no frame behind them that would carry the sign. */
+            capture_report_lost(self, &self->before);
+            capture_report_lost(self, &self->socket);
+        }
     }
 }
 

@@ -39,7 +39,7 @@ typedef struct CaptureHandlers {
     void (*packets)(void *opaque, Direction direction,
                     const PacketBatch *batch);
     /* @n frames of (the first of) its queues passed here, in order, that the
-     * ring had no room for. */
+     * ring had no room for. NULL: no matter. */
     void (*lost)(void *opaque, unsigned queue, uint64_t n);
     /* Is what comes now dropped in any case? Then but few frames are read, and
      * the rest left to the kernel, which drops them at less cost. NULL: no. */

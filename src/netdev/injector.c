@@ -7,8 +7,8 @@
 /* So few are sent without counting the live frames first. */
 #define SMALL_BURST 64
 /* How long it is good to know how much room there was: the live frames of that
- * time find some in their share. */
-#define ROOM_US 200
+ * time find some in their share, and ours take no more than there was. */
+#define ROOM_US 1000
 /* When to ask an owner again that had no room. */
 #define OWNER_RETRY_US 1000
 /* How long the live frames are counted on behind the last of a backlog. */

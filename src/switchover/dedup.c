@@ -18,6 +18,7 @@ typedef struct DedupEntry {
 /* Entries are numbered from 1; those before @first are gone. */
 struct Dedup {
     uint64_t first, next;
+    uint64_t n_left; /* entries */
     DedupEntry entries[DEDUP_MAX];
     uint64_t newest[DEDUP_MAX]; /* of each bucket */
 };
@@ -38,6 +39,7 @@ void dedup_free(Dedup *self)
 void dedup_clear(Dedup *self)
 {
     self->first = self->next = 1;
+    self->n_left = 0;
     memset(self->newest, 0, sizeof(self->newest));
 }
 
@@ -64,12 +66,19 @@ static DedupEntry *dedup_at(Dedup *self, uint64_t number)
     return &self->entries[number % DEDUP_MAX];
 }
 
+/* The entry is not to be found any more. */
+static void dedup_leave(Dedup *self, DedupEntry *entry)
+{
+    self->n_left -= entry->left;
+    entry->left = false;
+}
+
 void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
 {
     uint64_t *newest = &self->newest[digest % DEDUP_MAX];
 
     if (self->next - self->first == DEDUP_MAX) {
-        self->first++;
+        dedup_leave(self, dedup_at(self, self->first++));
     }
     *dedup_at(self, self->next) = (DedupEntry){
         .digest = digest,
@@ -78,6 +87,14 @@ void dedup_add(Dedup *self, uint64_t digest, int64_t now_us)
         .left = true,
     };
     *newest = self->next++;
+    self->n_left++;
+}
+
+bool dedup_is_empty(const Dedup *self, int64_t now_us)
+{
+    return self->n_left == 0 ||
+           now_us - self->entries[(self->next - 1) % DEDUP_MAX].time_us >
+               DEDUP_WINDOW_US;
 }
 
 bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
@@ -91,7 +108,7 @@ bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
             return false; /* those behind it are older still */
         }
         if (entry->left && entry->digest == digest) {
-            entry->left = false;
+            dedup_leave(self, entry);
             return true;
         }
         number = entry->older;
@@ -102,8 +119,9 @@ bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
 void dedup_forget_newest(Dedup *self, uint64_t n)
 {
     for (; n > 0 && self->next > self->first; n--) {
-        const DedupEntry *entry = dedup_at(self, --self->next);
+        DedupEntry *entry = dedup_at(self, --self->next);
 
+        dedup_leave(self, entry);
         self->newest[entry->digest % DEDUP_MAX] = entry->older;
     }
 }
@@ -111,6 +129,9 @@ void dedup_forget_newest(Dedup *self, uint64_t n)
 void dedup_forget_oldest(Dedup *self, uint64_t n)
 {
     for (; n > 0 && self->first < self->next; self->first++) {
-        n -= dedup_at(self, self->first)->left;
+        DedupEntry *entry = dedup_at(self, self->first);
+
+        n -= entry->left;
+        dedup_leave(self, entry);
     }
 }

@@ -29,6 +29,9 @@ uint64_t dedup_digest(const Packet *packet, uint8_t *scratch);
 /* The network delivered a frame at @now_us (any clock that does not jump). */
 void dedup_add(Dedup *dedup, uint64_t digest, int64_t now_us);
 
+/* True if there is none that dedup_take() could take, whatever its digest. */
+bool dedup_is_empty(const Dedup *dedup, int64_t now_us);
+
 /* True if a frame of that digest was delivered and not taken yet; takes it. */
 bool dedup_take(Dedup *dedup, uint64_t digest, int64_t now_us);
 

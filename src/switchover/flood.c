@@ -16,6 +16,7 @@ struct Flood {
     uint8_t *scratch;
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t fresh;        /* frames seen since */
+    int64_t looked_us;     /* when that was */
     LoopTimer looker;      /* set while there are any */
     TapListener listener;
     FloodFunc *func; /* of the one who listens; or NULL */
@@ -57,16 +58,9 @@ static void flood_packets(void *opaque, Direction direction,
     }
 }
 
-static void flood_lost(void *opaque, unsigned queue, uint64_t n)
-{
-    /* Not seen, so not known: rather twice than never. */
-    (void)opaque;
-    (void)n;
-}
-
+/* What is lost is not known: rather twice than never. */
 static const CaptureHandlers flood_handlers = {
     .packets = flood_packets,
-    .lost = flood_lost,
 };
 
 /* What is counted as dropped has been seen once the capture is drained, and is
@@ -80,6 +74,7 @@ void flood_look(Flood *self)
         return;
     }
     loop_timer_cancel(&self->looker);
+    self->looked_us = g_get_monotonic_time();
     capture_drain(self->capture);
     if (self->running && self->fresh == 0) {
         return; /* the counters have nothing to tell */
@@ -178,8 +173,9 @@ void flood_set_running(Flood *self, bool running)
 bool flood_has(Flood *self, const Packet *packet)
 {
     return self && self->capture &&
+           !dedup_is_empty(self->seen, self->looked_us) &&
            dedup_take(self->seen, dedup_digest(packet, self->scratch),
-                      g_get_monotonic_time());
+                      self->looked_us);
 }
 
 void flood_injected(Flood *self, uint64_t accepted, uint64_t refused)

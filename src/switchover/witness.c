@@ -48,15 +48,8 @@ static void witness_packets(void *opaque, Direction direction,
 }
 
 /* What it missed is not in the picture; the ledger does without it. */
-static void witness_lost(void *opaque, unsigned queue, uint64_t n)
-{
-    (void)opaque;
-    (void)n;
-}
-
 static const CaptureHandlers witness_handlers = {
     .packets = witness_packets,
-    .lost = witness_lost,
 };
 
 void witness_resume(Witness *self)

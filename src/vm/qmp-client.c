@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define RECONNECT_MS 200
+#define RECONNECT_US 200000
 #define MAX_MESSAGE (16 * 1024 * 1024)
 
 typedef struct QmpCall {
@@ -27,14 +27,12 @@ struct QmpClient {
     bool ready;
     bool complained; /* the present outage was logged */
     LoopWatch watch;
-    guint reconnect;
+    LoopTimer reconnect;
     JsonFramer framer;
     GByteArray *output;
     GHashTable *calls; /* id -> QmpCall */
     gint next_id;
 };
-
-static gboolean client_connect(gpointer opaque);
 
 static void client_retry(QmpClient *self, const char *what, const char *why)
 {
@@ -42,9 +40,7 @@ static void client_retry(QmpClient *self, const char *what, const char *why)
         log_warning("vm-qmp", "%s: %s: %s; trying on", self->name, what, why);
         self->complained = true;
     }
-    if (!self->reconnect) {
-        self->reconnect = g_timeout_add(RECONNECT_MS, client_connect, self);
-    }
+    loop_timer_set(&self->reconnect, RECONNECT_US);
 }
 
 static void client_close(QmpClient *self, const char *why)
@@ -216,20 +212,18 @@ static void client_io(void *opaque, uint32_t events)
     }
 }
 
-static gboolean client_connect(gpointer opaque)
+static void client_connect(void *opaque)
 {
     QmpClient *self = opaque;
     g_autoptr(GError) error = NULL;
 
-    self->reconnect = 0;
     self->fd = address_connect(&self->address, &error);
     if (self->fd < 0) {
         client_retry(self, "no monitor there yet", error->message);
-        return G_SOURCE_REMOVE;
+        return;
     }
     self->connecting = true;
     loop_watch_add(&self->watch, self->fd, EPOLLIN | EPOLLOUT, client_io, self);
-    return G_SOURCE_REMOVE;
 }
 
 QmpClient *qmp_client_new(Address *address, const char *name,
@@ -247,6 +241,7 @@ QmpClient *qmp_client_new(Address *address, const char *name,
     json_framer_init(&self->framer, MAX_MESSAGE);
     self->output = g_byte_array_new();
     self->calls = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    loop_timer_open(&self->reconnect, client_connect, self);
     client_connect(self);
     return self;
 }
@@ -256,9 +251,7 @@ void qmp_client_free(QmpClient *self)
     if (!self) {
         return;
     }
-    if (self->reconnect) {
-        g_source_remove(self->reconnect);
-    }
+    loop_timer_close(&self->reconnect);
     if (self->fd >= 0) {
         loop_watch_remove(&self->watch);
         close(self->fd);

@@ -34,12 +34,12 @@
 
 /* A guest that boots sets its queue up soon; a VMM that lacks the commands
  * never will: ask seldom then. */
-#define NIC_RETRY_MS 500
-#define NIC_RETRY_MAX_MS 60000
+#define NIC_RETRY_US 500000
+#define NIC_RETRY_MAX_US 60000000
 
 /* How often a VM that stands still, and sends no MIGRATION events, is asked
  * whether it lives elsewhere by now. */
-#define MIGRATE_ASK_MS 500
+#define MIGRATE_ASK_US 500000
 
 typedef struct VmQmp {
     Vm vm;
@@ -51,8 +51,8 @@ typedef struct VmQmp {
     int peer_fd;           /* its pidfd, -1: none */
     LoopWatch exit;        /* becomes readable when it ends */
     bool migration_events; /* MIGRATION events come: the VMM has them on */
-    guint migrate_ask;     /* timer, 0: not asking */
-    GPtrArray *nics;       /* NicLookup */
+    LoopTimer migrate_ask;
+    GPtrArray *nics; /* NicLookup */
 } VmQmp;
 
 typedef struct NicLookup {
@@ -62,8 +62,8 @@ typedef struct NicLookup {
     GPtrArray *paths; /* of the virtio-net devices, still to be asked */
     char *path;       /* the device found */
     bool busy;        /* a question is under way */
-    guint retry;
-    guint retry_ms;
+    LoopTimer retry;
+    uint64_t retry_us;
     GuestMemory memory;
     unsigned n_queues;                 /* receive queues that it has */
     unsigned n_found;                  /* of those, the first ones */
@@ -77,13 +77,9 @@ static void nic_start(NicLookup *self);
 
 /* Questions about a NIC */
 
-static gboolean nic_retry(gpointer opaque)
+static void nic_retry(void *opaque)
 {
-    NicLookup *self = opaque;
-
-    self->retry = 0;
-    nic_start(self);
-    return G_SOURCE_REMOVE;
+    nic_start(opaque);
 }
 
 static void nic_failed(NicLookup *self, const char *why)
@@ -91,10 +87,10 @@ static void nic_failed(NicLookup *self, const char *why)
     log_debug("vm-qmp", "%s: NIC of %s: %s", self->vm->vm.object.id,
               self->nic->ifname, why);
     self->busy = false;
-    if (!self->retry) {
-        self->retry_ms =
-            CLAMP(2 * self->retry_ms, NIC_RETRY_MS, NIC_RETRY_MAX_MS);
-        self->retry = g_timeout_add(self->retry_ms, nic_retry, self);
+    if (!self->retry.armed) {
+        self->retry_us =
+            CLAMP(2 * self->retry_us, NIC_RETRY_US, NIC_RETRY_MAX_US);
+        loop_timer_set(&self->retry, self->retry_us);
     }
 }
 
@@ -339,7 +335,7 @@ static void vm_qmp_find_nics(VmQmp *self)
         NicLookup *lookup = self->nics->pdata[i];
 
         if (lookup->n_known == 0) {
-            lookup->retry_ms = 0;
+            lookup->retry_us = 0;
             nic_start(lookup);
         }
     }
@@ -356,7 +352,10 @@ static void vm_qmp_nic_added(Vm *vm, VmNic *nic)
 {
     VmQmp *self = (VmQmp *)vm;
     NicLookup *lookup = g_new0(NicLookup, 1);
+    Loop *before = loop_enter(loop_control());
 
+    loop_timer_open(&lookup->retry, nic_retry, lookup);
+    loop_leave(before);
     lookup->vm = self;
     lookup->nic = nic;
     lookup->memory = GUEST_MEMORY_INIT;
@@ -372,9 +371,7 @@ static void vm_qmp_nic_removed(Vm *vm, VmNic *nic)
     NicLookup *lookup = nic->provider;
 
     qmp_client_cancel(self->client, lookup);
-    if (lookup->retry) {
-        g_source_remove(lookup->retry);
-    }
+    loop_timer_close(&lookup->retry);
     guest_memory_close(&lookup->memory);
     g_ptr_array_unref(lookup->paths);
     g_free(lookup->netdev);
@@ -440,20 +437,19 @@ static void vm_qmp_got_migrate(void *opaque, json_t *result)
     }
 }
 
-static gboolean vm_qmp_ask_migrate(gpointer opaque)
+static void vm_qmp_ask_migrate(void *opaque)
 {
     VmQmp *self = opaque;
 
     if (self->migration_events || self->vm.state != VM_STATE_STOPPED ||
         self->vm.migration == VM_MIGRATION_COMPLETED) {
-        self->migrate_ask = 0;
-        return G_SOURCE_REMOVE;
+        return;
     }
     if (qmp_client_is_ready(self->client)) {
         qmp_client_call(self->client, "query-migrate", NULL, vm_qmp_got_migrate,
                         self);
     }
-    return G_SOURCE_CONTINUE;
+    loop_timer_set(&self->migrate_ask, MIGRATE_ASK_US);
 }
 
 static void vm_qmp_set_running(VmQmp *self, bool running, int64_t time_us)
@@ -461,9 +457,8 @@ static void vm_qmp_set_running(VmQmp *self, bool running, int64_t time_us)
     vm_set_running(&self->vm, running, time_us);
     if (!self->migration_events && running) {
         vm_set_migration(&self->vm, VM_MIGRATION_UNKNOWN, time_us);
-    } else if (!self->migration_events && !self->migrate_ask) {
-        self->migrate_ask =
-            g_timeout_add(MIGRATE_ASK_MS, vm_qmp_ask_migrate, self);
+    } else if (!self->migration_events && !self->migrate_ask.armed) {
+        loop_timer_set(&self->migrate_ask, MIGRATE_ASK_US);
     }
 }
 
@@ -606,6 +601,7 @@ static bool vm_qmp_complete(Object *obj, GError **errp)
     self->nics = g_ptr_array_new();
     self->peer_fd = -1;
     self->exit = LOOP_WATCH_INIT;
+    loop_timer_open(&self->migrate_ask, vm_qmp_ask_migrate, self);
     self->client = qmp_client_new(&address, obj->id, &vm_qmp_handlers, self);
     return true;
 }
@@ -617,7 +613,7 @@ static void vm_qmp_finalize(Object *obj)
     if (self->nics) {
         vm_qmp_drop_peer(self);
     }
-    g_clear_handle_id(&self->migrate_ask, g_source_remove);
+    loop_timer_close(&self->migrate_ask);
     qmp_client_free(self->client);
     g_clear_pointer(&self->nics, g_ptr_array_unref);
     g_clear_pointer(&self->vm.listeners, g_ptr_array_unref);

@@ -117,10 +117,16 @@ void json_dump(GString *out, json_t *value)
     case JSON_INTEGER:
         dump_integer(out, json_integer_value(value));
         break;
-    case JSON_REAL:
     case JSON_TRUE:
+        dump_put(out, "true", strlen("true"));
+        break;
     case JSON_FALSE:
+        dump_put(out, "false", strlen("false"));
+        break;
     case JSON_NULL:
+        dump_put(out, "null", strlen("null"));
+        break;
+    case JSON_REAL:
         dump_by_jansson(out, value);
         break;
     }

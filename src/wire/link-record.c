@@ -127,7 +127,8 @@ LinkResult link_input_take(LinkInput *self, const uint8_t **bytes, size_t *n,
 
 void link_tail_add(LinkTail *tail, const uint8_t *frame, size_t len)
 {
-    tail->hashes[tail->count++ % LINK_TAIL] = XXH3_64bits(frame, len);
+    tail->hashes[tail->count++ % LINK_TAIL] =
+        XXH3_64bits_withSeed(frame, MIN(len, LINK_TAIL_BYTES), len);
 }
 
 uint64_t link_tail_digest(const LinkTail *tail)

@@ -35,6 +35,8 @@
 #define LINK_RECORD_MAX 64
 /* So many of the last frames make the digest. */
 #define LINK_TAIL 16
+/* What a frame is known by, with its length. */
+#define LINK_TAIL_BYTES 128
 
 typedef enum LinkType {
     LINK_STATE = 1,     /* to the sender: where I am */
@@ -86,7 +88,7 @@ LinkResult link_input_take(LinkInput *input, const uint8_t **bytes, size_t *n,
 /* The last frames of a count. */
 typedef struct LinkTail {
     uint64_t count;
-    uint64_t hashes[LINK_TAIL];
+    uint64_t hashes[LINK_TAIL]; /* of the first LINK_TAIL_BYTES of each */
 } LinkTail;
 
 /* One more frame, from its destination address on, as the wire has it. */

@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the guest's")
     add("--quit-source", action="store_true",
         help="end the source's QEMU as soon as the guest has moved")
+    add("--announce", action="store_true",
+        help="announce the guest's new place by tapferry's object, behind "
+             "the backlog, and not by QEMU")
     add("--source-property", action="append", default=[], metavar="K=V",
         help="one more property of the source's redirector")
     add("--destination-property", action="append", default=[],
@@ -80,7 +83,7 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         bandwidth_mb=options.bandwidth_mb,
         downtime_limit_ms=options.downtime_limit, pause_ms=options.pause_ms,
         txqueuelen=options.txqueuelen,
-        quit_source=options.quit_source,
+        quit_source=options.quit_source, announce=options.announce,
         source_properties=tuple(options.source_property),
         destination_properties=tuple(options.destination_property),
         boot_timeout_s=options.boot_timeout, keep_logs=options.keep_logs)

@@ -110,6 +110,13 @@ class Daemon:
             raise DaemonError(f"{self._child.name} ended: "
                               f"{self._child.last_words()}")
 
+    def announce(self, mac: str) -> None:
+        """Have it tell the network when this guest runs here."""
+        netdev = self.qmp.command("query-netfilter-stats")[0]["netdev"]
+        self.qmp.command("object-add", {
+            "qom-type": "announce", "id": "announce0", "netdev": netdev,
+            "mac": mac})
+
     def wait_ready(self) -> None:
         """Wait until it says that the migration may begin."""
         end = time.monotonic() + 10

@@ -15,7 +15,7 @@ from typing import Callable, Dict, Optional
 from .daemon import Daemon, ledger
 from .errors import GuestError, LabError, MigrationError
 from .guest import Guest
-from .netns import MANAGEMENT, World
+from .netns import GUEST_MAC, MANAGEMENT, World
 from .paths import Paths
 from .qmp import QmpError
 from .replay import ReplayAround
@@ -156,6 +156,10 @@ class _Run:
                 properties))
         for daemon in self._daemons.values():
             daemon.wait_ready()
+        if scenario.announce:
+            self._destination.qmp.command("migrate-set-parameters",
+                                          {"announce-rounds": 0})
+            self._daemons["destination"].announce(GUEST_MAC)
 
     # The actions
 

@@ -36,6 +36,7 @@ class Scenario:
     pause_ms: int = 0
     txqueuelen: Optional[int] = None
     quit_source: bool = False
+    announce: bool = False
     source_properties: Tuple[str, ...] = ()
     destination_properties: Tuple[str, ...] = ()
     lead_s: float = 1.0

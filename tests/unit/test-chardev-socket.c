@@ -37,10 +37,9 @@ static char *sock_path;
         }                                                                      \
     } while (0)
 
-static gboolean settled(gpointer opaque)
+static void settled(void *opaque)
 {
     *(bool *)opaque = true;
-    return G_SOURCE_REMOVE;
 }
 
 /* Long enough for what should not happen to have happened; and nothing may
@@ -49,8 +48,10 @@ static void settle(void)
 {
     bool done = false;
     unsigned rounds = 0;
+    LoopTimer timer;
 
-    g_timeout_add(30, settled, &done);
+    loop_timer_open(&timer, settled, &done);
+    loop_timer_set(&timer, 30000);
     while (!done) {
         loop_iterate(true);
         rounds++;

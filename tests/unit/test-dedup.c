@@ -34,6 +34,34 @@ static void test_window(void)
     dedup_free(dedup);
 }
 
+/* Empty is what nothing can be taken out of, by whichever way it went. */
+static void test_empty(void)
+{
+    Dedup *dedup = dedup_new();
+
+    g_assert_true(dedup_is_empty(dedup, 0));
+    dedup_add(dedup, 1, 0);
+    dedup_add(dedup, 2, 5);
+    g_assert_false(dedup_is_empty(dedup, 5 + DEDUP_WINDOW_US));
+    g_assert_true(dedup_is_empty(dedup, 6 + DEDUP_WINDOW_US));
+    g_assert_true(dedup_take(dedup, 1, 5));
+    g_assert_false(dedup_is_empty(dedup, 5));
+    g_assert_true(dedup_take(dedup, 2, 5));
+    g_assert_true(dedup_is_empty(dedup, 5));
+    dedup_add(dedup, 3, 5);
+    dedup_forget_newest(dedup, 1);
+    g_assert_true(dedup_is_empty(dedup, 5));
+    dedup_add(dedup, 4, 5);
+    dedup_forget_oldest(dedup, 1);
+    g_assert_true(dedup_is_empty(dedup, 5));
+    for (uint64_t i = 0; i < 2 * DEDUP_MAX; i++) {
+        dedup_add(dedup, i, 5);
+    }
+    dedup_forget_newest(dedup, DEDUP_MAX);
+    g_assert_true(dedup_is_empty(dedup, 5));
+    dedup_free(dedup);
+}
+
 static void test_oldest(void)
 {
     Dedup *dedup = dedup_new();
@@ -147,6 +175,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/dedup/multiset", test_multiset);
     g_test_add_func("/dedup/window", test_window);
+    g_test_add_func("/dedup/empty", test_empty);
     g_test_add_func("/dedup/oldest", test_oldest);
     g_test_add_func("/dedup/newest", test_newest);
     g_test_add_func("/dedup/full", test_full);
