@@ -196,7 +196,9 @@ uint64_t source_begin(Source *self, uint64_t end)
     source_serials(self, serials);
     while ((record = packet_queue_at(source_queue(self), &cursor))) {
         if (!source_lacks(self, record, serials) && cursor.number > first) {
-            source_count_given(self, record);
+            if (!(record->mark & RECORD_COUNTED)) {
+                source_count_given(self, record);
+            }
             record->mark |= RECORD_HAD;
             frame_writer_skip(record);
         }

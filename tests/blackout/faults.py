@@ -111,7 +111,9 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
        for name in ABORTED},
     # Without the used indices all that waits may wait in any of them.
     **{frozenset({"multi-queue", name}): (8 * (63 + 8), True)
-       for name in ("counters", "gso", "reset", "busy-arm", "kill-source")}}
+       for name in ("counters", "gso", "reset", "busy-arm", "kill-source")},
+    # It is slow already when they are to be learned.
+    frozenset({"multi-queue", "auto-arm", "slow-stop"}): (8 * (63 + 8), True)}
 
 ENABLED: FrozenSet[str] = KNOWN - NOT_YET
 
