@@ -35,12 +35,12 @@ struct Source {
     /* One for each queue of the TAP; none: not armed. The last one has what
      * comes in any further. */
     Capture *captures[LEDGER_QUEUES_MAX];
-    unsigned n_captures;
     Injector *injector; /* gives frames back; made when needed */
     Keeper *keeper;     /* or NULL */
     Vm *vm;
     VmNic *nic;
-    unsigned nic_epoch; /* of the used index that the ledger knows */
+    unsigned nic_epoch; /* of the used indices that the ledger knows */
+    unsigned n_captures;
     VmListener vm_listener;
     TapListener tap_listener;
     LoopTimer sampler;
@@ -56,8 +56,8 @@ struct Source {
     int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
-    uint32_t lost;         /* frames, at the most, of each queue and */
-    uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
+    uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled; */
+    uint32_t lost;                 /* no more than that of each queue */
     /* If the VM ran again before we heard that it had stopped: the first frame
      * since the stop, and since the resume. */
     bool unheard;
