@@ -172,10 +172,11 @@ static bool source_lacks(const Source *self, const PacketRecord *record,
     return serials[record->queue]++ >= queue->stop_entered - queue->lacks;
 }
 
-uint64_t source_begin(Source *self, uint64_t end)
+uint64_t source_begin(Source *self, int64_t end_us)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
-    uint64_t serials[LEDGER_QUEUES_MAX], first = UINT64_MAX, last = 0;
+    uint64_t serials[LEDGER_QUEUES_MAX], first = UINT64_MAX;
+    int64_t last_ns = 0;
     PacketRecord *record;
 
     source_serials(self, serials);
@@ -183,11 +184,11 @@ uint64_t source_begin(Source *self, uint64_t end)
         if (source_lacks(self, record, serials)) {
             first = MIN(first, cursor.number);
         } else {
-            last = cursor.number;
+            last_ns = MAX(last_ns, record->time_ns);
         }
         packet_cursor_advance(&cursor);
     }
-    if (last >= end) {
+    if (last_ns / 1000 >= end_us) {
         return ledger_stop_unheard(&self->ledger);
     }
     first = MIN(first, cursor.number);

@@ -108,7 +108,8 @@ void source_uncount_given(Source *self, PacketRecord *record);
 void source_unaccount(Source *self, uint64_t number);
 
 /* source-return.c */
-/* The first frame that came no earlier than @time_us. */
+/* The first frame that came no earlier than @time_us: its number, if they are
+ * in the order of time. */
 uint64_t source_first_since(const Source *self, int64_t time_us);
 /* The VM stopped again before it got back everything: takes that back; all
  * from the earlier stop on counts as undelivered. */
@@ -126,8 +127,8 @@ void source_settle_destroyed(Source *self);
 void source_serials(const Source *self, uint64_t *serials);
 /* The VM has stopped, and of several queues it is known how many the guest
  * lacks of each: returns the number of the first of them all, and marks those
- * behind it that the guest has, none of which came from @end on. */
-uint64_t source_begin(Source *self, uint64_t end);
+ * behind it that the guest has, none of which came since @end_us. */
+uint64_t source_begin(Source *self, int64_t end_us);
 /* What waits to be given back, and was not shipped. */
 Counter source_returning(const Source *self);
 

@@ -137,13 +137,15 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
 uint64_t source_first_since(const Source *self, int64_t time_us)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t number = cursor.number;
     const PacketRecord *record;
 
-    while ((record = packet_queue_at(source_queue(self), &cursor)) &&
-           record->time_ns / 1000 < time_us) {
+    /* Those of several queues are not quite in the order of time. */
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        number += record->time_ns / 1000 < time_us;
         packet_cursor_advance(&cursor);
     }
-    return cursor.number;
+    return number;
 }
 
 void source_resume(Source *self, int64_t time_us)

@@ -260,7 +260,7 @@ static void source_stop(Source *self, int64_t time_us)
     } else {
         source_advance(self); /* what it now knows to have found no room */
         if (self->ledger.queues_known) {
-            number = source_begin(self, self->ledger.room_most);
+            number = source_begin(self, time_us + STOP_MARGIN_US);
         }
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
