@@ -89,17 +89,19 @@ static bool source_wants(const Source *self, const PacketRecord *record,
                          bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
     const Ledger *ledger = &self->ledger;
-    bool dropped;
 
     if (!ledger->queues_known || self->unheard) {
         return wanted(ledger, number);
     }
-    dropped = ledger_queue_dropped(ledger, record->queue, serial, number);
-    return !(record->mark & RECORD_HAD) &&
-           (mark == RECORD_RETURNED
-                ? dropped
-                : !dropped && ledger_queue_lost(ledger, record->queue, serial,
-                                                self->lost));
+    if (record->mark & RECORD_HAD) {
+        return false;
+    }
+    /* What was given back as dropped is not lost besides. */
+    return mark == RECORD_RETURNED
+               ? ledger_queue_dropped(ledger, record->queue, serial, number)
+               : !(record->mark & RECORD_RETURNED) &&
+                     ledger_queue_lost(ledger, record->queue, serial,
+                                       self->lost);
 }
 
 /* Hands the frames [first, end) that @wanted picks to the injector. A VM that
