@@ -10,6 +10,8 @@
 
 /* PacketRecord.parts of one that was passed and not sent. */
 #define PARTS_NONE UINT16_MAX
+/* ... of one that is never to be: frame_writer_skip(). */
+#define PARTS_SKIP (PARTS_NONE - 1)
 
 /* One writev: many small frames. */
 #define RUN_FRAMES 64

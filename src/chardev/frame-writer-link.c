@@ -5,7 +5,7 @@
 
 unsigned frame_writer_parts(const PacketRecord *record)
 {
-    return record->parts == PARTS_NONE ? 0 : record->parts;
+    return record->parts >= PARTS_SKIP ? 0 : record->parts;
 }
 
 void frame_writer_hold(FrameWriter *self, bool held)
@@ -22,7 +22,7 @@ void frame_writer_forget_sent(FrameWriter *self)
     PacketRecord *record;
 
     while ((record = packet_queue_at(&self->queue, &cursor))) {
-        record->parts = 0;
+        record->parts = record->parts == PARTS_SKIP ? PARTS_SKIP : 0;
         packet_cursor_advance(&cursor);
     }
     self->oldest = self->sent;

@@ -232,7 +232,7 @@ bool frame_writer_is_full(const FrameWriter *self)
 /* How many frames on the wire the record at the cursor is. */
 static unsigned writer_parts_under_way(const FrameWriter *self)
 {
-    return self->spilling ? MIN(self->spilled, PARTS_NONE - 1) : 1;
+    return self->spilling ? MIN(self->spilled, PARTS_SKIP - 1) : 1;
 }
 
 /* Moves the cursor behind @record. */
@@ -271,6 +271,18 @@ static void writer_pass(FrameWriter *self, FrameFate fate)
         if (self->handlers->room) {
             self->handlers->room(self->opaque);
         }
+    }
+}
+
+/* Gives up the record at the cursor. */
+static void writer_drop(FrameWriter *self)
+{
+    PacketRecord *record = packet_queue_at(&self->queue, &self->next);
+
+    if (record->parts == PARTS_SKIP) {
+        writer_step(self, record);
+    } else {
+        writer_pass(self, FRAME_DROPPED);
     }
 }
 
@@ -345,7 +357,7 @@ FrameAppend frame_writer_append(FrameWriter *self, const Packet *packet)
         }
         while (frame_writer_is_full(self) &&
                self->next.number < self->queue.next) {
-            writer_pass(self, FRAME_DROPPED);
+            writer_drop(self);
         }
     }
     if (writer_may_lend(self, packet)) {
@@ -361,7 +373,7 @@ void frame_writer_drop_waiting(FrameWriter *self)
 {
     writer_keep_run(self, 0);
     while (self->partial == 0 && packet_queue_at(&self->queue, &self->next)) {
-        writer_pass(self, FRAME_DROPPED);
+        writer_drop(self);
     }
 }
 
@@ -399,7 +411,7 @@ static bool writer_record_is_ready(const FrameWriter *self,
 {
     Packet packet = packet_record_view(record);
 
-    return record->parts != PARTS_NONE && writer_is_ready(self, &packet);
+    return record->parts < PARTS_SKIP && writer_is_ready(self, &packet);
 }
 
 /* Gathers a run of records that go out as they are, from the cursor on. */
@@ -472,8 +484,8 @@ static bool writer_prepare(FrameWriter *self)
 
     while (self->shipping &&
            (record = packet_queue_at(&self->queue, &self->next))) {
-        if (record->parts == PARTS_NONE) {
-            writer_step(self, record); /* it was passed before */
+        if (record->parts >= PARTS_SKIP) {
+            writer_step(self, record); /* never, or it was passed before */
         } else if (record->len == 0) {
             writer_pass(self, FRAME_MISSING);
         } else if (self->spilling || writer_record_is_ready(self, record) ||
@@ -572,6 +584,11 @@ void frame_writer_run(FrameWriter *self)
 void frame_writer_writable(FrameWriter *self)
 {
     writer_run(self);
+}
+
+void frame_writer_skip(PacketRecord *record)
+{
+    record->parts = PARTS_SKIP;
 }
 
 void frame_writer_start(FrameWriter *self, uint64_t number)

@@ -105,6 +105,9 @@ void frame_writer_drop_waiting(FrameWriter *writer);
  * chardev is waited for, that is nothing. */
 void frame_writer_run(FrameWriter *writer);
 
+/* A record of the queue that was not sent is never to be. */
+void frame_writer_skip(PacketRecord *record);
+
 /* Ships from the record @number (or the oldest there is) on. */
 void frame_writer_start(FrameWriter *writer, uint64_t number);
 /* Stops behind the frame that is on its way, which counts as sent. */

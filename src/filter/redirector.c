@@ -144,7 +144,7 @@ static bool redirector_drops(void *opaque)
            frame_writer_is_full(self->out.writer);
 }
 
-static void redirector_capture_lost(void *opaque, uint64_t n)
+static void redirector_capture_lost(void *opaque, unsigned queue, uint64_t n)
 {
     Redirector *self = opaque;
 

@@ -1,22 +1,24 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/capture-filter.h"
 
-#include "netdev/capture.h"
-
 #include <string.h>
 #include <sys/socket.h>
 
 #include <linux/if_packet.h>
 
 void capture_filter_init(CaptureFilter *self, unsigned directions,
-                         const struct sock_fprog *match)
+                         CaptureQueues queues, const struct sock_fprog *match)
 {
     bool tx = directions & CAPTURE_TX, rx = directions & CAPTURE_RX;
     bool fits = match && match->len > 0 && match->len <= CAPTURE_MATCH_MAX;
     const struct sock_filter head[CAPTURE_FILTER_HEAD] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 2, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, CAPTURE_OWN_MARK, 5, 0),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 (uint32_t)(SKF_AD_OFF + SKF_AD_QUEUE)),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, queues.first, 0, 3),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, queues.last, 2, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, tx, rx),

@@ -40,6 +40,7 @@
 
 struct Capture {
     unsigned directions;
+    CaptureQueues queues;
     const CaptureHandlers *handlers;
     void *opaque;
     struct sock_fprog match; /* capture_set_match(), owned */
@@ -74,12 +75,13 @@ static void capture_turn(Capture *self);
 static void capture_ready(void *opaque, uint32_t events);
 static void capture_unpaused(void *opaque);
 
-Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
-                     void *opaque)
+Capture *capture_new(unsigned directions, CaptureQueues queues,
+                     const CaptureHandlers *handlers, void *opaque)
 {
     Capture *self = g_new0(Capture, 1);
 
     self->directions = directions;
+    self->queues = queues;
     self->handlers = handlers;
     self->opaque = opaque;
     self->socket = self->before = CAPTURE_SOCKET_INIT;
@@ -112,10 +114,10 @@ static void capture_set_filter(Capture *self, const CaptureSocket *socket)
     if (socket->fd < 0) {
         return;
     }
-    capture_filter_init(&filter, self->directions, &self->match);
+    capture_filter_init(&filter, self->directions, self->queues, &self->match);
     if (!capture_filter_attach(&filter, socket->fd)) {
         /* The kernel takes no such program: all come up to us. */
-        capture_filter_init(&filter, self->directions, NULL);
+        capture_filter_init(&filter, self->directions, self->queues, NULL);
         capture_filter_attach(&filter, socket->fd);
     }
 }
@@ -142,7 +144,7 @@ bool capture_attach(Capture *self, int ifindex, GError **errp)
     if (!capture_socket_open(&self->socket, errp)) {
         return false;
     }
-    capture_filter_init(&filter, self->directions, NULL);
+    capture_filter_init(&filter, self->directions, self->queues, NULL);
     error = capture_socket_bind(&self->socket, ifindex, 0, &filter);
     if (error != 0) {
         tf_error_set_errno(errp, error, "can not capture");
@@ -191,7 +193,7 @@ static void capture_flush(Capture *self, CaptureSocket *socket, unsigned keep)
 static void capture_tell_lost(Capture *self, uint64_t n)
 {
     if (n > 0 && !self->detached && self->handlers->lost) {
-        self->handlers->lost(self->opaque, n);
+        self->handlers->lost(self->opaque, self->queues.first, n);
     }
 }
 
@@ -201,10 +203,11 @@ static void capture_report_lost(Capture *self, const CaptureSocket *socket)
 }
 
 /* A frame is read: is there a flood, or much to do? */
-static void capture_count(Capture *self, const Packet *packet)
+static void capture_count(Capture *self, Packet *packet)
 {
     int64_t time_ns = packet->time_ns;
 
+    packet->queue = self->queues.first;
     self->bytes += packet->len;
     if (++self->counted % FLOOD_FRAMES == 0) {
         self->flooded =
@@ -357,7 +360,7 @@ static void capture_change(Capture *self, bool ring)
         ring == (self->socket.ring != NULL)) {
         return;
     }
-    capture_filter_init(&filter, self->directions, &self->match);
+    capture_filter_init(&filter, self->directions, self->queues, &self->match);
     self->change = capture_switch_new(&self->socket, self->ifindex, ring,
                                       &filter, &capture_switch_handlers, self);
 }

@@ -13,6 +13,11 @@
  * are left out by a filter in the kernel. The VLAN tag that the kernel keeps
  * apart is put back into the frame. The batch is valid during the call.
  *
+ * The queue of an interface with several: the network stack has chosen it
+ * before a packet socket sees the frame, and tells it to a filter
+ * (SKF_AD_QUEUE), and to nobody else. So who wants to know it has a capture for
+ * each.
+ *
  * In its loop only.
  */
 #ifndef TF_NETDEV_CAPTURE_H
@@ -33,9 +38,9 @@ typedef struct CaptureHandlers {
     /* All of @batch travels in @direction. */
     void (*packets)(void *opaque, Direction direction,
                     const PacketBatch *batch);
-    /* @n frames passed here, in order, that the ring had no room for. NULL: no
-     * matter. */
-    void (*lost)(void *opaque, uint64_t n);
+    /* @n frames of (the first of) its queues passed here, in order, that the
+     * ring had no room for. NULL: no matter. */
+    void (*lost)(void *opaque, unsigned queue, uint64_t n);
     /* Is what comes now dropped in any case? Then but few frames are read, and
      * the rest left to the kernel, which drops them at less cost. NULL: no. */
     bool (*drops)(void *opaque);
@@ -46,9 +51,16 @@ enum {
     CAPTURE_RX = 1 << DIRECTION_RX,
 };
 
+/* Those whose frames are captured; each of these has the number @first. */
+typedef struct CaptureQueues {
+    uint16_t first, last;
+} CaptureQueues;
+
+#define CAPTURE_ALL_QUEUES ((CaptureQueues){0, UINT16_MAX})
+
 /* @directions: CAPTURE_TX, CAPTURE_RX or both. */
-Capture *capture_new(unsigned directions, const CaptureHandlers *handlers,
-                     void *opaque);
+Capture *capture_new(unsigned directions, CaptureQueues queues,
+                     const CaptureHandlers *handlers, void *opaque);
 void capture_free(Capture *capture);
 
 /* Binds to an interface, anew after capture_detach(). */

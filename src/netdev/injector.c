@@ -59,7 +59,7 @@ static void injector_live(void *opaque, Direction direction,
     meter_enter(&self->pace.meter, batch->n);
 }
 
-static void injector_live_lost(void *opaque, uint64_t n)
+static void injector_live_lost(void *opaque, unsigned queue, uint64_t n)
 {
     Injector *self = opaque;
 

@@ -81,11 +81,12 @@ bool tap_is_multi_queue(const Tap *self)
     return self->link.state.tx_queues > 1;
 }
 
-Capture *tap_add_capture(Tap *self, unsigned directions,
-                         const CaptureHandlers *handlers, void *opaque,
-                         GError **errp)
+Capture *tap_add_queue_capture(Tap *self, unsigned directions,
+                               CaptureQueues queues,
+                               const CaptureHandlers *handlers, void *opaque,
+                               GError **errp)
 {
-    Capture *capture = capture_new(directions, handlers, opaque);
+    Capture *capture = capture_new(directions, queues, handlers, opaque);
 
     if (self->link.state.ifindex > 0 &&
         !capture_attach(capture, self->link.state.ifindex, errp)) {
@@ -94,6 +95,14 @@ Capture *tap_add_capture(Tap *self, unsigned directions,
     }
     g_ptr_array_add(self->captures, capture);
     return capture;
+}
+
+Capture *tap_add_capture(Tap *self, unsigned directions,
+                         const CaptureHandlers *handlers, void *opaque,
+                         GError **errp)
+{
+    return tap_add_queue_capture(self, directions, CAPTURE_ALL_QUEUES, handlers,
+                                 opaque, errp);
 }
 
 void tap_remove_capture(Tap *self, Capture *capture)
@@ -196,7 +205,7 @@ static void tap_observed(void *opaque, Direction direction,
     netdev_receive(&self->netdev, direction, batch);
 }
 
-static void tap_observed_lost(void *opaque, uint64_t n)
+static void tap_observed_lost(void *opaque, unsigned queue, uint64_t n)
 {
     Tap *self = opaque;
 

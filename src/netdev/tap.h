@@ -44,10 +44,15 @@ bool tap_set_queue(Tap *tap, const LinkQueue *queue, GError **errp);
 /* It can have several queues; nothing tells how many it has. */
 bool tap_is_multi_queue(const Tap *tap);
 
-/* A capture that follows the interface; freed by tap_remove_capture(). */
+/* A capture that follows the interface, of all its queues or of some; freed by
+ * tap_remove_capture(). */
 Capture *tap_add_capture(Tap *tap, unsigned directions,
                          const CaptureHandlers *handlers, void *opaque,
                          GError **errp);
+Capture *tap_add_queue_capture(Tap *tap, unsigned directions,
+                               CaptureQueues queues,
+                               const CaptureHandlers *handlers, void *opaque,
+                               GError **errp);
 void tap_remove_capture(Tap *tap, Capture *capture);
 
 /* Likewise an injection. */

@@ -40,6 +40,8 @@ typedef struct Packet {
     /* Bytes in front of @data that anybody may write over while the packet is
        being passed: room for a wire header. */
     uint16_t headroom;
+    uint16_t queue; /* of its interface, if it was captured from one of them
+                       (capture.h); else 0 */
 } Packet;
 
 #define PACKET_BATCH_MAX 64

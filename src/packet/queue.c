@@ -108,6 +108,7 @@ PacketRecord *packet_queue_append(PacketQueue *queue, const Packet *packet)
 
     record->time_ns = packet->time_ns;
     record->vnet = packet->vnet;
+    record->queue = packet->queue;
     memcpy(record->data, packet->data, packet->len);
     return record;
 }
@@ -118,6 +119,7 @@ PacketRecord *packet_queue_append_missing(PacketQueue *queue)
 
     record->time_ns = 0;
     record->vnet = (struct virtio_net_hdr){0};
+    record->queue = 0;
     return record;
 }
 
@@ -189,5 +191,6 @@ Packet packet_record_view(const PacketRecord *record)
         .time_ns = record->time_ns,
         .vnet = record->vnet,
         .headroom = PACKET_RECORD_HEADROOM,
+        .queue = record->queue,
     };
 }

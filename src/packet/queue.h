@@ -22,8 +22,9 @@
 #define PACKET_RECORD_HEADROOM 20
 
 typedef struct PacketRecord {
-    uint32_t len;  /* bytes of @data; 0: never seen */
-    uint32_t mark; /* the owner's own */
+    uint32_t len;   /* bytes of @data; 0: never seen */
+    uint16_t mark;  /* the owner's own */
+    uint16_t queue; /* as in Packet */
     int64_t time_ns;
     int64_t queued_us; /* CLOCK_REALTIME of the append */
     struct virtio_net_hdr vnet;

@@ -72,12 +72,19 @@ uint64_t delivered_memory_us(const Delivered *self, int64_t now_us)
     return (uint64_t)MIN(now_us - self->since_us, DELIVERED_WINDOW_US);
 }
 
-unsigned delivered_list(const Delivered *self, uint64_t end, int64_t now_us,
+void delivered_forget(Delivered *self, uint64_t number)
+{
+    if (number >= self->first && number < self->next) {
+        self->entries[number % DELIVERED_MAX].seen = false;
+    }
+}
+
+unsigned delivered_list(const Delivered *self, int64_t now_us,
                         LinkDigest *digests)
 {
     unsigned n = 0;
 
-    for (uint64_t i = self->first; i < MIN(end, self->next); i++) {
+    for (uint64_t i = self->first; i < self->next; i++) {
         const DeliveredEntry *entry = &self->entries[i % DELIVERED_MAX];
 
         if (entry->seen && now_us - entry->time_us <= DELIVERED_WINDOW_US) {

@@ -30,9 +30,12 @@ void delivered_add(Delivered *delivered, uint64_t number, const Packet *packet,
 /* How far its memory reaches back, in microseconds. */
 uint64_t delivered_memory_us(const Delivered *delivered, int64_t now_us);
 
-/* Writes those before frame @end to @digests (DELIVERED_MAX), oldest first;
- * returns how many. */
-unsigned delivered_list(const Delivered *delivered, uint64_t end,
-                        int64_t now_us, LinkDigest *digests);
+/* The VM stopped, and did not get frame @number. */
+void delivered_forget(Delivered *delivered, uint64_t number);
+
+/* Writes the others to @digests (DELIVERED_MAX), oldest first; returns how
+ * many. */
+unsigned delivered_list(const Delivered *delivered, int64_t now_us,
+                        LinkDigest *digests);
 
 #endif

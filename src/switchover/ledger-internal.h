@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the files of the ledger share: ledger.c (numbers, samples, the used
- * index), ledger-marks.c (which frames found the queue full), ledger-stop.c
- * (from a stop until it is settled).
+ * index), ledger-marks.c (which frames found the queue full), ledger-queues.c
+ * (several queues), ledger-stop.c (from a stop until it is settled).
  */
 #ifndef TF_SWITCHOVER_LEDGER_INTERNAL_H
 #define TF_SWITCHOVER_LEDGER_INTERNAL_H
@@ -24,6 +24,37 @@ void ledger_locate(Ledger *ledger, uint64_t accepted);
 /* The number of the frame at position @accepted of those that entered the
  * queue; the least that it can be, or the most. */
 uint64_t ledger_number(const Ledger *ledger, uint64_t accepted, bool most);
+
+/* The smallest of a window of offsets: a reader that is slow to publish what it
+ * took can only make one larger. */
+uint16_t ledger_least_offset(const Ledger *ledger, const uint16_t *offsets);
+
+/* @sample found nothing under way in any of several queues: what was dropped by
+ * which of them is known now. False: it is not fit for the window. */
+bool ledger_queues_at_rest(Ledger *ledger, const LedgerSample *sample);
+/* Puts it there. */
+void ledger_queues_note(Ledger *ledger, const LedgerSample *sample,
+                        unsigned slot);
+/* The VM stands still: sets what the guest lacks of each; false: that is the
+ * most that it can be, @overlap frames that it was given among them. */
+bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample, bool fixed,
+                        uint32_t overlap);
+/* After each sample since then. */
+void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample);
+/* Is one of them full, or nearly so? */
+bool ledger_queues_full(const Ledger *ledger);
+
+/* A full queue may hold less than its @length: the kernel frees its slots 16 at
+ * a time (ptr_ring.h). */
+#define LEDGER_SLOTS_LATE_MAX 32
+
+static inline uint32_t ledger_least_room(uint32_t length)
+{
+    return length - MIN(LEDGER_SLOTS_LATE_MAX, length / 2);
+}
+
+/* Frames that a sample finds, and that the TAP is about to count. */
+#define LEDGER_UNCOUNTED_MAX 2
 
 /* The VM resumed when frame @first came, and no sample was taken since the
  * queue was full but the one after it: then the dropped ones are the last

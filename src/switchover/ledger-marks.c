@@ -4,9 +4,6 @@
 
 #include <string.h>
 
-/* Frames that a sample finds, and that the TAP is about to count. */
-#define UNCOUNTED_MAX 2
-
 /* Forgets the first @n marks, which were passed. */
 static void ledger_forget_marks(Ledger *ledger, unsigned n)
 {
@@ -245,7 +242,7 @@ static uint64_t mark_head(const LedgerMark *mark, uint64_t room)
 static bool mark_became_full(const LedgerMark *mark, uint64_t number)
 {
     return !mark->was_full && mark->room_most != UINT64_MAX &&
-           number + UNCOUNTED_MAX >= mark->first && number < mark->end &&
+           number + LEDGER_UNCOUNTED_MAX >= mark->first && number < mark->end &&
            number + mark->dropped >= mark->room_least &&
            number < mark->room_most;
 }

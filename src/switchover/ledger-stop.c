@@ -2,50 +2,54 @@
 /* The ledger: from a stop until what it has lost is settled. */
 #include "switchover/ledger-internal.h"
 
-/* A full queue may hold less than its length: the kernel frees its slots 16 at
- * a time (ptr_ring.h). */
-#define SLOTS_LATE_MAX 32
 /* As many samples find a queue that a running guest empties at its least. */
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
-/* The same for several queues together. */
-#define OVERLAP_MULTI 64
 
-/* The guest got what came after the stop: it runs again already, and nothing
- * tells what the queue held at the stop. */
-static void ledger_stop_unheard(Ledger *ledger)
+uint64_t ledger_stop_unheard(Ledger *ledger)
 {
-    uint64_t back = ledger->taken - ledger->room_least;
-
     ledger->stop_full = true;
-    ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    ledger->queues_known = false;
+    if (ledger->multi) {
+        ledger_locate(ledger, MIN(ledger->accepted, ledger->rest_before));
+    }
+    if (ledger->taken > ledger->room_most) {
+        uint64_t back = ledger->taken - ledger->room_least;
+
+        ledger_locate(ledger, ledger->accepted - MIN(back, ledger->accepted));
+    }
+    return ledger->taken;
 }
 
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
+    bool again = ledger->frozen;
     uint32_t back, queue;
 
     ledger->frozen = ledger->stands = true;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
-    if (ledger->multi) {
-        *method = LEDGER_COUNTERS;
-        back = overlap == UINT32_MAX ? OVERLAP_MULTI : overlap;
-        back += (uint32_t)MIN(ledger->accepted - ledger->rest_before,
-                              UINT32_MAX / 4);
-    } else if (fixed || !ledger_swallowed(ledger, sample, &back)) {
+    if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
         back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
+    }
+    /* A second stop tells nothing of what waited at the first. */
+    ledger->queues_known = ledger->multi && !again;
+    if (ledger->queues_known &&
+        !ledger_queues_stop(ledger, sample, *method == LEDGER_COUNTERS,
+                            overlap == UINT32_MAX ? OVERLAP_DEFAULT
+                                                  : overlap)) {
+        *method = LEDGER_COUNTERS;
     }
     ledger->stop_accepted = ledger->accepted;
     ledger->stop_tx = sample->counters.tx_packets;
     ledger->stop_entered = ledger->meter.entered;
     queue = ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
     ledger->stop_full =
-        ledger->multi ||
-        ledger->content + MIN(SLOTS_LATE_MAX, queue / 2) > queue;
+        ledger->multi ? !ledger->queues_known || ledger_queues_full(ledger)
+                      : ledger->content > ledger_least_room(queue);
     ledger->stop_back = back;
     ledger->stop_fixed = fixed;
     back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);
@@ -72,7 +76,7 @@ void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
     uint64_t begin = ledger->stop_accepted -
                      MIN(ledger->stop_back + doubt, ledger->stop_accepted);
 
-    *first = ledger_number(ledger, begin, false);
+    *first = ledger->queues_known ? 0 : ledger_number(ledger, begin, false);
     *end = !ledger->multi ? ledger_number(ledger, begin + n + doubt, true)
            : ledger->resume_tx == ledger->stop_tx ? ledger->stop_entered
                                                   : ledger->resume_entered;
@@ -83,6 +87,8 @@ void ledger_resume(Ledger *ledger, uint64_t first)
     ledger_bound_run(ledger, first);
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
+    ledger->resume_first = first;
+    ledger->queues_vague |= ledger->queues_late;
     ledger->stands = false;
     ledger->content_least = ledger->content_before = UINT64_MAX;
     ledger->content_least_samples = ledger->content_least_age = 0;
@@ -108,7 +114,7 @@ void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
 
 void ledger_restart(Ledger *ledger, uint32_t lost)
 {
-    if (!ledger_is_exact(ledger) || ledger->large_frozen) {
+    if (!ledger_is_exact(ledger) || ledger->large_frozen || ledger->multi) {
         ledger_new_index(ledger);
     }
     for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {

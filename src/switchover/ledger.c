@@ -32,13 +32,16 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
 void ledger_set_multi(Ledger *ledger)
 {
     ledger->multi = true;
+    ledger->queue_length = ledger->capacity - LEDGER_DESTROYED_MAX;
     ledger->capacity = UINT32_MAX / 4; /* as many queues as there may be */
     ledger->rest = ledger->rest_before = ledger->accepted;
 }
 
-void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
+void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
+                     uint32_t longest)
 {
     meter_enter(&ledger->meter, n);
+    ledger->queues[queue].entered += n;
     if (longest > LEDGER_ONE_BUFFER && ledger->frozen) {
         ledger->large_frozen = true;
     } else if (longest > LEDGER_ONE_BUFFER) {
@@ -47,19 +50,22 @@ void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest)
     }
 }
 
-/* The smallest offset of the window: a reader that is slow to publish what it
- * took can only make it larger. */
-static uint16_t ledger_used_offset(const Ledger *ledger)
+uint16_t ledger_least_offset(const Ledger *ledger, const uint16_t *offsets)
 {
     unsigned n = MIN(ledger->used_samples, LEDGER_USED_WINDOW);
-    uint16_t best = ledger->used_offsets[0];
+    uint16_t best = offsets[0];
 
     for (unsigned i = 1; i < n; i++) {
-        if ((int16_t)(ledger->used_offsets[i] - best) < 0) {
-            best = ledger->used_offsets[i];
+        if ((int16_t)(offsets[i] - best) < 0) {
+            best = offsets[i];
         }
     }
     return best;
+}
+
+static uint16_t ledger_used_offset(const Ledger *ledger)
+{
+    return ledger_least_offset(ledger, ledger->used_offsets);
 }
 
 bool ledger_is_exact(const Ledger *ledger)
@@ -68,10 +74,18 @@ bool ledger_is_exact(const Ledger *ledger)
            ledger->used_time_us - ledger->used_since_us >= USED_PACE_US;
 }
 
+static void ledger_note_offset(Ledger *ledger, const LedgerSample *sample)
+{
+    unsigned slot = ledger->used_samples++ % LEDGER_USED_WINDOW;
+
+    ledger->used_offsets[slot] =
+        (uint16_t)(sample->counters.tx_packets - sample->used);
+    ledger_queues_note(ledger, sample, slot);
+}
+
 static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
 {
     uint64_t tx = sample->counters.tx_packets;
-    uint16_t offset = (uint16_t)(tx - sample->used);
 
     if (tx != ledger->tx_last) {
         ledger->tx_last = tx;
@@ -83,10 +97,11 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
      * shows what the offset is at rest.
      */
     if (ledger->frozen || !sample->used_known || !sample->used_stable ||
-        ledger->content > 0 || ledger->taken < ledger->large_end) {
+        ledger->content > 0 || ledger->taken < ledger->large_end ||
+        (ledger->multi && !ledger_queues_at_rest(ledger, sample))) {
         return;
     }
-    ledger->used_offset_last = offset;
+    ledger->used_offset_last = (uint16_t)(tx - sample->used);
     if (ledger->used_samples == 0) {
         ledger->used_since_us = ledger->used_time_us = sample->time_us;
     }
@@ -95,12 +110,11 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
         ledger->used_since_us = ledger->moved_us;
         ledger->used_time_us = sample->time_us;
         while (ledger->used_samples < LEDGER_USED_WINDOW) {
-            ledger->used_offsets[ledger->used_samples++] = offset;
+            ledger_note_offset(ledger, sample);
         }
     } else if (ledger->used_samples < LEDGER_USED_WINDOW ||
                sample->time_us - ledger->used_time_us >= USED_PACE_US) {
-        ledger->used_offsets[ledger->used_samples++ % LEDGER_USED_WINDOW] =
-            offset;
+        ledger_note_offset(ledger, sample);
         ledger->used_time_us = sample->time_us;
     }
 }
@@ -162,6 +176,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     if (first) {
         ledger->started = true;
         ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
+        ledger->rest_dropped = ledger->queues_settled = counters->tx_dropped;
     }
     base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
@@ -195,9 +210,11 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     if (ledger->content == 0 && ledger->certain && !ledger->stands &&
         !meter_is_in_doubt(&ledger->meter)) {
         ledger->rest_before = ledger->rest;
+        ledger->rest_dropped = ledger->dropped_last;
         ledger->rest = ledger->accepted;
     }
     ledger_calibrate(ledger, sample);
+    ledger_queues_sampled(ledger, sample);
 }
 
 uint64_t ledger_history(const Ledger *ledger)
@@ -254,4 +271,9 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused)
     ledger->meter.base += accepted + refused;
     ledger->dropped_start += refused;
     ledger->dropped_last += refused;
+    ledger->rest_dropped += refused;
+    ledger->queues_injected = true;
+    if (ledger->multi && !ledger->frozen) {
+        ledger_new_index(ledger); /* into which queue is not known */
+    }
 }

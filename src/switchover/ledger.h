@@ -28,6 +28,7 @@
 /* More is never swallowed; so far back history is kept. */
 #define LEDGER_HISTORY 128
 #define LEDGER_MARKS_MAX 256
+#define LEDGER_QUEUES_MAX 8
 /* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
  * net.c), less one: a stop puts it back, and destroys what finds no room. */
 #define LEDGER_DESTROYED_MAX 63
@@ -42,7 +43,10 @@ typedef struct LedgerSample {
     int64_t time_us; /* any clock that does not jump */
     bool used_known;
     bool used_stable; /* tx_packets was the same just before @used */
-    uint16_t used;
+    uint16_t used;    /* of all queues together */
+    /* With several: how many are known, and what each of them says. */
+    unsigned n_used;
+    uint16_t queue_used[LEDGER_QUEUES_MAX];
     LinkCounters counters;
 } LedgerSample;
 
@@ -62,6 +66,23 @@ typedef struct LedgerMark {
     bool stands;
     uint64_t begin;
 } LedgerMark;
+
+/* One of a TAP's several queues, and the guest's receive queue behind it. The
+ * TAP counts for all of them together, so there is no taken; but what was
+ * captured is known of each, and what the guest got. */
+typedef struct LedgerQueue {
+    uint64_t entered; /* captured on the way into it */
+    uint64_t counted; /* ... when the counters were read, or a little before */
+    uint64_t dropped; /* of those, that are known to have found it full */
+    /* entered - dropped - used, when nothing is under way. */
+    uint16_t offsets[LEDGER_USED_WINDOW];
+    /* Since the stop, where that is known (@queues_known). */
+    uint32_t lacks;        /* so many of the last did the guest not get then */
+    uint64_t stop_entered; /* as it was then */
+    uint64_t sampled;      /* @counted at the last sample */
+    uint64_t full;         /* from this frame of it on none found room */
+    uint32_t lacks_least;  /* the fewest that it lacked since the resume */
+} LedgerQueue;
 
 typedef struct Ledger {
     Meter meter;             /* its entered is the number of the next frame */
@@ -115,12 +136,22 @@ typedef struct Ledger {
     bool stands;       /* the VM stands still: nobody empties the queue */
     bool stop_fixed;   /* it was given how much is shipped again */
     bool stop_full;    /* the queue was, or nearly so */
-    /* The TAP has several queues: each is first in, first out, but nothing
-     * tells which frame is in which. What was seen to be nowhere under way,
-     * the VMM has taken. */
-    bool multi;
-    uint64_t rest;        /* accepted when the last sample found that */
-    uint64_t rest_before; /* the one before: that one holds for certain */
+    bool multi;        /* the TAP has several queues */
+    LedgerQueue queues[LEDGER_QUEUES_MAX];
+    uint64_t queues_settled; /* tx_dropped up to which it is known of which */
+    uint32_t queue_length;   /* what each of them holds */
+    bool queues_known;       /* what the guest lacked of each at the stop, */
+    bool queues_told;        /* exactly; else that is the most */
+    bool queues_injected;    /* we have put frames into some since */
+    bool queues_late;        /* the last sample found frames that may be full,
+                                and not counted */
+    bool queues_vague;       /* of several it was not known which became full */
+    uint64_t stop_dropped;   /* tx_dropped then */
+    uint64_t resume_first;   /* the first frame that came when it ran again */
+    /* What was seen to be nowhere under way the guest has got. */
+    uint64_t rest;         /* accepted when the last sample found that */
+    uint64_t rest_before;  /* the one before: that one holds for certain */
+    uint64_t rest_dropped; /* tx_dropped then */
 } Ledger;
 
 typedef enum LedgerMethod {
@@ -132,13 +163,16 @@ typedef enum LedgerMethod {
  * kernel holds beside it, take up to @capacity frames. */
 void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity);
 
-/* From now on, what is told is that of a TAP with several queues: rather too
- * much was not delivered than too little. */
+/* From now on, what is told is that of a TAP with several queues. */
 void ledger_set_multi(Ledger *ledger);
 
-/* @n frames were captured, the longest of them @longest bytes. */
-void ledger_captured(Ledger *ledger, uint64_t n, uint32_t longest);
+/* @n frames were captured on the way into queue @queue (0 if there is but one),
+ * the longest of them @longest bytes. */
+void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
+                     uint32_t longest);
 
+/* With several queues: the counters are about to be read for a sample. */
+void ledger_counted(Ledger *ledger);
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
 /* True if another sample would tell more: frames are under way, or it has to
@@ -173,9 +207,18 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
  * first frame that the guest did not get. @overlap is what is shipped again
  * if the used index does not tell, or UINT32_MAX for a good default; @fixed
  * uses it in any case. @taken is that number now; what found the queue full
- * behind it no longer counts as dropped before it. */
+ * behind it no longer counts as dropped before it.
+ * With several queues and @queues_known it is of each queue the last @lacks
+ * that the guest did not get: see ledger_begin_at(). */
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
+
+/* With several queues: frame @number, not behind @taken, is the first that the
+ * guest did not get. */
+void ledger_begin_at(Ledger *ledger, uint64_t number);
+/* ... or the guest got what came after the stop: it runs again already, and
+ * nothing tells what the queues held at the stop. Returns where to begin. */
+uint64_t ledger_stop_unheard(Ledger *ledger);
 
 /* Samples that span a moment agree on what the offset of the used index is
  * when nothing is under way: it tells what the guest got. */
@@ -226,6 +269,14 @@ void ledger_injected(Ledger *ledger, uint64_t accepted, uint64_t refused);
  * have dropped it? Exact for a queue that nobody
  * empties (a stopped VM), and where no two frames came between samples. */
 bool ledger_was_dropped(const Ledger *ledger, uint64_t number);
+/* With several queues, if @queues_known: was frame @number dropped, or may it
+ * have been, frame @serial of those that were captured in @queue? */
+bool ledger_queue_dropped(const Ledger *ledger, unsigned queue, uint64_t serial,
+                          uint64_t number);
+/* ... and may it be one of the @n frames, the oldest of their queues, that the
+ * guest lacked at the stop and never gets? */
+bool ledger_queue_lost(const Ledger *ledger, unsigned queue, uint64_t serial,
+                       uint32_t n);
 /* It came between two samples of which the second counted such frames. */
 bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number);
 static inline bool ledger_was_queued(const Ledger *ledger, uint64_t number)

@@ -131,7 +131,7 @@ void source_unaccount(Source *self, uint64_t number)
     from = cursor;
     while (cursor.number < self->accounted.number &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
-        if (record->mark & RECORD_GIVEN) {
+        if ((record->mark & (RECORD_GIVEN | RECORD_HAD)) == RECORD_GIVEN) {
             record->mark &= ~(uint32_t)RECORD_GIVEN;
             packets++;
             bytes += record->len;
@@ -147,6 +147,65 @@ void source_unaccount(Source *self, uint64_t number)
     self->folded = self->ledger.dropped_before;
     self->returned = 0;
     self->accounted = from;
+}
+
+void source_serials(const Source *self, uint64_t *serials)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    const PacketRecord *record;
+
+    for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
+        serials[i] = self->ledger.queues[i].entered;
+    }
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        serials[record->queue]--;
+        packet_cursor_advance(&cursor);
+    }
+}
+
+/* Does the guest lack @record, a frame of its queue that is the next? */
+static bool source_lacks(const Source *self, const PacketRecord *record,
+                         uint64_t *serials)
+{
+    const LedgerQueue *queue = &self->ledger.queues[record->queue];
+
+    return serials[record->queue]++ >= queue->stop_entered - queue->lacks;
+}
+
+uint64_t source_begin(Source *self, int64_t end_us)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t serials[LEDGER_QUEUES_MAX], first = UINT64_MAX;
+    int64_t last_ns = 0;
+    PacketRecord *record;
+
+    source_serials(self, serials);
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        if (source_lacks(self, record, serials)) {
+            first = MIN(first, cursor.number);
+        } else {
+            last_ns = MAX(last_ns, record->time_ns);
+        }
+        packet_cursor_advance(&cursor);
+    }
+    if (last_ns / 1000 >= end_us) {
+        return ledger_stop_unheard(&self->ledger);
+    }
+    first = MIN(first, cursor.number);
+    ledger_begin_at(&self->ledger, first);
+    cursor = packet_queue_head(source_queue(self));
+    source_serials(self, serials);
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        if (!source_lacks(self, record, serials) && cursor.number > first) {
+            if (!(record->mark & RECORD_COUNTED)) {
+                source_count_given(self, record);
+            }
+            record->mark |= RECORD_HAD;
+            frame_writer_skip(record);
+        }
+        packet_cursor_advance(&cursor);
+    }
+    return first;
 }
 
 /* Adds the records from @cursor on that carry none of @marks. */
@@ -183,11 +242,12 @@ Account source_account(Source *self)
 
     if (self->record.phase == SWITCHOVER_SHIPPING) {
         source_sum(source_queue(self), frame_writer_next(self->writer),
-                   RECORD_SHIPPED | RECORD_COUNTED, &account.queued);
+                   RECORD_SHIPPED | RECORD_COUNTED | RECORD_HAD,
+                   &account.queued);
     } else {
         source_sum(source_queue(self), *source_accounted(self),
                    RECORD_SHIPPED | RECORD_RETURNED | RECORD_SWALLOWED |
-                       RECORD_COUNTED,
+                       RECORD_COUNTED | RECORD_HAD,
                    &account.pending);
     }
     if (self->record.phase == SWITCHOVER_ARMED) {

@@ -33,6 +33,21 @@ void source_note_delivered(Source *self, const PacketBatch *batch)
     }
 }
 
+void source_settle_delivered(Source *self)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    PacketRecord *record;
+
+    while (self->delivered &&
+           (record = packet_queue_at(source_queue(self), &cursor))) {
+        if (cursor.number >= self->stop_number &&
+            !(record->mark & RECORD_HAD)) {
+            delivered_forget(self->delivered, cursor.number);
+        }
+        packet_cursor_advance(&cursor);
+    }
+}
+
 static void source_append_word(GByteArray *records, uint64_t rest,
                                uint64_t memory_us, const LinkDigest *digests,
                                unsigned n)
@@ -54,7 +69,7 @@ static void source_append_list(Source *self, GByteArray *records,
     unsigned n = 0, done = 0, some;
 
     if (self->delivered) {
-        n = delivered_list(self->delivered, self->stop_number, now, digests);
+        n = delivered_list(self->delivered, now, digests);
         memory = delivered_memory_us(self->delivered, now);
     }
     do {

@@ -8,15 +8,24 @@
 
 /* Captured frames */
 
+/* A frame of queue @queue gets a number, and no bytes. */
+static PacketRecord *source_append_missing(Source *self, unsigned queue)
+{
+    PacketRecord *record = frame_writer_append_missing(self->writer);
+
+    record->queue = (uint16_t)queue;
+    return record;
+}
+
 /* No room for @packet while shipping. Its number it has in any case. */
 static void source_append_full(Source *self, const Packet *packet)
 {
     if (self->config.on_full == FULL_BLOCK) {
         frame_writer_append_always(self->writer, packet);
-        capture_pause(self->capture, true);
+        source_pause(self, true);
         return;
     }
-    frame_writer_append_missing(self->writer)->mark = RECORD_COUNTED;
+    source_append_missing(self, packet->queue)->mark = RECORD_COUNTED;
     counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, packet->len);
 }
 
@@ -63,7 +72,7 @@ static void source_remember(Source *self, const Packet *packet)
     if (packet_queue_size(source_queue(self)) < self->config.send_queue_size) {
         frame_writer_append_always(self->writer, packet);
     } else {
-        frame_writer_append_missing(self->writer)->mark = RECORD_NO_ROOM;
+        source_append_missing(self, packet->queue)->mark = RECORD_NO_ROOM;
     }
 }
 
@@ -91,7 +100,7 @@ static void source_captured(void *opaque, Direction direction,
     if (!shipping) {
         source_note_delivered(self, batch);
     }
-    ledger_captured(&self->ledger, batch->n, longest);
+    ledger_captured(&self->ledger, batch->packets[0].queue, batch->n, longest);
     record_captured(&self->record, batch, source_queue(self)->next - batch->n,
                     shipping);
     self->sample_us = SOURCE_SAMPLE_US;
@@ -108,7 +117,7 @@ static void source_captured(void *opaque, Direction direction,
     }
 }
 
-static void source_lost(void *opaque, uint64_t n)
+static void source_lost(void *opaque, unsigned queue, uint64_t n)
 {
     Source *self = opaque;
 
@@ -123,9 +132,9 @@ static void source_lost(void *opaque, uint64_t n)
         return;
     }
     for (uint64_t i = 0; i < n; i++) {
-        frame_writer_append_missing(self->writer);
+        source_append_missing(self, queue);
     }
-    ledger_captured(&self->ledger, n, 0);
+    ledger_captured(&self->ledger, queue, n, 0);
     if (self->record.phase == SWITCHOVER_SHIPPING) {
         source_ship(self);
     }
@@ -186,9 +195,7 @@ static void source_room(void *opaque)
     Source *self = opaque;
 
     source_release(self);
-    if (self->capture) {
-        capture_pause(self->capture, false);
-    }
+    source_pause(self, false);
 }
 
 static void source_opened(void *opaque)

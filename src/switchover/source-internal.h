@@ -27,13 +27,16 @@ enum {
     RECORD_NO_ROOM = 1 << 4,   /* no bytes: there was no memory left for them */
     RECORD_GIVEN = 1 << 5,     /* counted as delivered or reinjected */
     RECORD_INJECTED = 1 << 6,  /* by us, before the VM stopped again */
+    RECORD_HAD = 1 << 7,       /* by the guest at the stop: another queue's */
 };
 
 struct Source {
     SourceConfig config;
     FrameWriter *writer;
     SourceLink *link;
-    Capture *capture;   /* NULL: not armed */
+    /* One for each queue of the TAP; none: not armed. The last one has what
+     * comes in any further. */
+    Capture *captures[LEDGER_QUEUES_MAX];
     Injector *injector; /* gives frames back; made when needed */
     Keeper *keeper;     /* or NULL */
     /* What reached the guest, where the VM ran when it began to be remembered;
@@ -41,7 +44,8 @@ struct Source {
     Delivered *delivered;
     Vm *vm;
     VmNic *nic;
-    unsigned nic_epoch; /* of the used index that the ledger knows */
+    unsigned nic_epoch; /* of the used indices that the ledger knows */
+    unsigned n_captures;
     VmListener vm_listener;
     TapListener tap_listener;
     LoopTimer sampler;
@@ -57,7 +61,8 @@ struct Source {
     int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
-    uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled */
+    uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled; */
+    uint32_t lost;                 /* no more than that of each queue */
     /* If the VM ran again before we heard that it had stopped: the first frame
      * since the stop, and since the resume. */
     bool unheard;
@@ -82,6 +87,7 @@ void source_phase(Source *self, SwitchoverPhase phase);
 void source_schedule(Source *self);
 /* Takes one now; false while there is nothing to be sampled. */
 bool source_take_sample(Source *self);
+void source_pause(Source *self, bool paused);
 /* Starts what is known of the guest anew. */
 void source_rearm(Source *self);
 
@@ -98,6 +104,8 @@ void source_begin_delivered(Source *self);
 void source_end_delivered(Source *self);
 /* These frames were captured just now, while the VM runs. */
 void source_note_delivered(Source *self, const PacketBatch *batch);
+/* The VM stopped: what it did not get is settled. */
+void source_settle_delivered(Source *self);
 /* SourceLinkWord */
 void source_say_delivered(void *opaque, GByteArray *records);
 
@@ -116,7 +124,8 @@ void source_uncount_given(Source *self, PacketRecord *record);
 void source_unaccount(Source *self, uint64_t number);
 
 /* source-return.c */
-/* The first frame that came no earlier than @time_us. */
+/* The first frame that came no earlier than @time_us: its number, if they are
+ * in the order of time. */
 uint64_t source_first_since(const Source *self, int64_t time_us);
 /* The VM stopped again before it got back everything: takes that back; all
  * from the earlier stop on counts as undelivered. */
@@ -129,6 +138,13 @@ void source_settle(Source *self);
 /* All that a stop may have destroyed was given back before it was known how
  * many those were; is it known now? */
 void source_settle_destroyed(Source *self);
+/* Of each queue, how many frames were captured in it before the oldest record:
+ * the serial of its first. */
+void source_serials(const Source *self, uint64_t *serials);
+/* The VM has stopped, and of several queues it is known how many the guest
+ * lacks of each: returns the number of the first of them all, and marks those
+ * behind it that the guest has, none of which came since @end_us. */
+uint64_t source_begin(Source *self, int64_t end_us);
 /* What waits to be given back, and was not shipped. */
 Counter source_returning(const Source *self);
 

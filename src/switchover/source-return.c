@@ -89,6 +89,28 @@ static const InjectorHandlers source_injector_handlers = {
     .counted = source_injector_counted,
 };
 
+/* Of several queues more is known than @wanted tells, unless the stop was heard
+ * of when the VM ran again. */
+static bool source_wants(const Source *self, const PacketRecord *record,
+                         uint64_t serial, uint64_t number,
+                         bool (*wanted)(const Ledger *, uint64_t), int mark)
+{
+    const Ledger *ledger = &self->ledger;
+
+    if (!ledger->queues_known || self->unheard) {
+        return wanted(ledger, number);
+    }
+    if (record->mark & RECORD_HAD) {
+        return false;
+    }
+    /* What was given back as dropped is not lost besides. */
+    return mark == RECORD_RETURNED
+               ? ledger_queue_dropped(ledger, record->queue, serial, number)
+               : !(record->mark & RECORD_RETURNED) &&
+                     ledger_queue_lost(ledger, record->queue, serial,
+                                       self->lost);
+}
+
 /* Hands the frames [first, end) that @wanted picks to the injector, each once:
  * one that may have found the queue full can be among those that may have been
  * swallowed. A VM that has left and comes back got elsewhere what was shipped.
@@ -97,14 +119,18 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t serials[LEDGER_QUEUES_MAX];
     PacketRecord *record, *copy;
 
+    source_serials(self, serials);
     while (cursor.number < end &&
            (record = packet_queue_at(source_queue(self), &cursor))) {
+        uint64_t serial = serials[record->queue]++;
+
         if (cursor.number >= first && record->len > 0 &&
             !(record->mark & (RECORD_RETURNED | RECORD_SWALLOWED)) &&
             (self->keep || !(record->mark & RECORD_SHIPPED)) &&
-            wanted(&self->ledger, cursor.number)) {
+            source_wants(self, record, serial, cursor.number, wanted, mark)) {
             Packet packet = packet_record_view(record);
 
             record->mark |= (uint32_t)mark;
@@ -123,13 +149,15 @@ static void source_return(Source *self, uint64_t first, uint64_t end,
 uint64_t source_first_since(const Source *self, int64_t time_us)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
+    uint64_t number = cursor.number;
     const PacketRecord *record;
 
-    while ((record = packet_queue_at(source_queue(self), &cursor)) &&
-           record->time_ns / 1000 < time_us) {
+    /* Those of several queues are not quite in the order of time. */
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        number += record->time_ns / 1000 < time_us;
         packet_cursor_advance(&cursor);
     }
-    return cursor.number;
+    return number;
 }
 
 void source_resume(Source *self, int64_t time_us)
@@ -139,7 +167,7 @@ void source_resume(Source *self, int64_t time_us)
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         return;
     }
-    capture_pause(self->capture, false);
+    source_pause(self, false);
     source_take_sample(self);
     self->unheard = time_us <= self->stop_heard_us;
     self->unheard_first = source_first_since(self, self->stop_us);
@@ -222,6 +250,7 @@ void source_carry_lost(Source *self)
     } else {
         first = MAX(first, self->stop_number);
     }
+    self->lost = MAX(self->lost, n);
     source_note_lost(self, first, end);
 }
 
@@ -284,7 +313,7 @@ static bool source_settle_lost(Source *self)
         source_return(self, self->lost_first, self->lost_end, ledger_was_queued,
                       RECORD_SWALLOWED);
     }
-    self->lost_first = self->lost_end = 0;
+    self->lost_first = self->lost_end = self->lost = 0;
     self->settling = 0;
     ledger_restart(&self->ledger, self->settle_least);
     return true;
@@ -314,6 +343,9 @@ static void source_abandon(Source *self, PacketRecord *record, uint64_t number)
 {
     bool given = record->mark & RECORD_GIVEN;
 
+    if (record->mark & RECORD_HAD) {
+        return;
+    }
     source_uncount_given(self, record);
     if (given && (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED))) {
         record->mark |= RECORD_INJECTED; /* it is in the TAP's queue, or was */

@@ -24,18 +24,49 @@ void source_schedule(Source *self)
 
 /* Samples */
 
+/* The used indices. */
+static void source_sample_used(Source *self)
+{
+    LedgerSample *sample = &self->sample;
+
+    G_STATIC_ASSERT(LEDGER_QUEUES_MAX == VM_QUEUES_MAX);
+    sample->n_used = vm_nic_used(self->nic, sample->queue_used);
+    sample->used = 0;
+    for (unsigned i = 0; i < MIN(sample->n_used, self->n_captures); i++) {
+        sample->used = (uint16_t)(sample->used + sample->queue_used[i]);
+    }
+    sample->used_known = sample->n_used > 0;
+}
+
+void source_pause(Source *self, bool paused)
+{
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        capture_pause(self->captures[i], paused);
+    }
+}
+
+static void source_drain(Source *self)
+{
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        capture_drain(self->captures[i]);
+    }
+}
+
 bool source_take_sample(Source *self)
 {
     LedgerSample *sample = &self->sample;
     LinkCounters before;
 
-    if (!self->capture || !tap_read_counters(self->config.tap, &before)) {
+    if (self->n_captures == 0 ||
+        !tap_read_counters(self->config.tap, &before)) {
         return false;
     }
+    if (self->ledger.multi) {
+        source_drain(self);
+        ledger_counted(&self->ledger);
+    }
     sample->time_us = g_get_monotonic_time();
-    /* Of several queues, that would be the first one's. */
-    sample->used_known = !tap_is_multi_queue(self->config.tap) &&
-                         vm_nic_used(self->nic, &sample->used);
+    source_sample_used(self);
     if (!tap_read_counters(self->config.tap, &sample->counters)) {
         return false;
     }
@@ -44,7 +75,7 @@ bool source_take_sample(Source *self)
         ledger_new_index(&self->ledger);
     }
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
-    capture_drain(self->capture);
+    source_drain(self);
     ledger_sample(&self->ledger, sample);
     *self->config.exact = sample->used_known &&
                           ledger_is_exact(&self->ledger) &&
@@ -74,7 +105,7 @@ static void source_tick(void *opaque)
     self->sample_us = self->ledger.taken != taken || !self->ledger.certain
                           ? SOURCE_SAMPLE_US
                           : MIN(self->sample_us * 2, SAMPLE_MAX_US);
-    if (self->capture &&
+    if (self->n_captures > 0 &&
         (self->record.phase == SWITCHOVER_RETURNING ||
          (self->record.phase == SWITCHOVER_ARMED &&
           ledger_wants_sample(&self->ledger, self->sample.used_known)))) {
@@ -96,21 +127,50 @@ static void source_reset_ledger(Source *self)
     self->folded = self->returned = 0;
 }
 
+static void source_capture_end(Source *self)
+{
+    while (self->n_captures > 0) {
+        tap_remove_capture(self->config.tap,
+                           self->captures[--self->n_captures]);
+    }
+}
+
+static void source_capture(Source *self)
+{
+    unsigned n = tap_is_multi_queue(self->config.tap) ? LEDGER_QUEUES_MAX : 1;
+    g_autoptr(GError) error = NULL;
+    Capture *capture;
+
+    while (self->n_captures < n) {
+        CaptureQueues queues = {(uint16_t)self->n_captures,
+                                (uint16_t)self->n_captures};
+
+        if (self->n_captures == n - 1) {
+            queues.last = UINT16_MAX;
+        }
+        capture = tap_add_queue_capture(self->config.tap, CAPTURE_TX, queues,
+                                        &source_capture_handlers, self, &error);
+        if (!capture) {
+            log_error("switchover", "%s: %s", self->config.name,
+                      error->message);
+            source_capture_end(self);
+            return;
+        }
+        self->captures[self->n_captures++] = capture;
+    }
+}
+
 static void source_arm(Source *self)
 {
-    g_autoptr(GError) error = NULL;
-
-    if (self->capture || !self->on) {
+    if (self->n_captures > 0 || !self->on) {
         return;
     }
     source_reset_ledger(self);
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         self->accounted = packet_queue_head(source_queue(self));
     }
-    self->capture = tap_add_capture(self->config.tap, CAPTURE_TX,
-                                    &source_capture_handlers, self, &error);
-    if (!self->capture) {
-        log_error("switchover", "%s: %s", self->config.name, error->message);
+    source_capture(self);
+    if (self->n_captures == 0) {
         return;
     }
     source_begin_delivered(self); /* to make the capture took some time */
@@ -125,12 +185,11 @@ static void source_arm(Source *self)
 /* Captures no more. What is to be shipped already, still is. */
 static void source_disarm(Source *self)
 {
-    if (!self->capture) {
+    if (self->n_captures == 0) {
         return;
     }
     loop_timer_cancel(&self->sampler);
-    tap_remove_capture(self->config.tap, self->capture);
-    self->capture = NULL;
+    source_capture_end(self);
     *self->config.exact = false;
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         source_forget(self);
@@ -174,14 +233,15 @@ static bool source_overlap(const Source *self, uint32_t *overlap)
 static void source_stop(Source *self, int64_t time_us)
 {
     bool again = self->record.phase == SWITCHOVER_RETURNING;
-    bool known = self->capture && self->record.phase == SWITCHOVER_SHIPPING;
+    bool known =
+        self->n_captures > 0 && self->record.phase == SWITCHOVER_SHIPPING;
     LedgerMethod method;
     uint64_t number;
     uint32_t overlap;
     bool fixed;
 
     source_arm(self);
-    if (!self->capture || known) {
+    if (self->n_captures == 0 || known) {
         return; /* another VMM waits for a VM that has not run here since */
     }
     if (self->injector) {
@@ -202,6 +262,9 @@ static void source_stop(Source *self, int64_t time_us)
         number = self->stop_number;
     } else {
         source_advance(self); /* what it now knows to have found no room */
+        if (self->ledger.queues_known) {
+            number = source_begin(self, time_us + STOP_MARGIN_US);
+        }
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
     number = MAX(number, again ? 0 : self->end_number);
@@ -209,7 +272,11 @@ static void source_stop(Source *self, int64_t time_us)
     source_unaccount(self, number);
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
+    source_settle_delivered(self);
     record_stop(&self->record, time_us, source_queue(self), number);
+    if (self->ledger.multi && !self->ledger.queues_known) {
+        method = LEDGER_COUNTERS;
+    }
     self->record.method =
         method == LEDGER_USED_INDEX ? "used-index" : "counters";
     log_info("switchover",
@@ -268,7 +335,7 @@ static void source_tap_changed(void *opaque, bool renewed)
 {
     Source *self = opaque;
 
-    if (renewed && self->capture) {
+    if (renewed && self->n_captures > 0) {
         /* Another interface: what the old one held is gone with it. */
         meter_reset(&self->ledger.meter);
         source_rearm(self);
@@ -337,7 +404,7 @@ void source_free(Source *self)
     vm_unlisten(self->vm, &self->vm_listener);
     vm_nic_free(self->nic);
     loop_timer_close(&self->sampler);
-    tap_remove_capture(self->config.tap, self->capture);
+    source_capture_end(self);
     injector_free(self->injector);
     source_end_delivered(self);
     source_link_end(self->link);

@@ -37,20 +37,25 @@ static bool guest_memory_lives(const GuestMemory *memory)
     return memory->fd >= 0 && poll(&end, 1, 0) == 0;
 }
 
-bool guest_memory_read16(const GuestMemory *memory, uint64_t address,
-                         uint16_t *value)
+bool guest_memory_read16(const GuestMemory *memory, const uint64_t *addresses,
+                         unsigned n, uint16_t *values)
 {
-    uint8_t bytes[2];
-    struct iovec local = {.iov_base = bytes, .iov_len = sizeof(bytes)};
-    struct iovec remote = {.iov_base = (void *)(uintptr_t)address,
-                           .iov_len = sizeof(bytes)};
+    uint8_t bytes[GUEST_MEMORY_READS_MAX][2];
+    struct iovec local = {.iov_base = bytes, .iov_len = n * sizeof(bytes[0])};
+    struct iovec remote[GUEST_MEMORY_READS_MAX];
 
+    for (unsigned i = 0; i < n; i++) {
+        remote[i].iov_base = (void *)(uintptr_t)addresses[i];
+        remote[i].iov_len = sizeof(bytes[0]);
+    }
     if (memory->fd < 0 ||
-        process_vm_readv(memory->pid, &local, 1, &remote, 1, 0) !=
-            sizeof(bytes) ||
+        process_vm_readv(memory->pid, &local, 1, remote, n, 0) !=
+            (ssize_t)local.iov_len ||
         !guest_memory_lives(memory)) {
         return false;
     }
-    *value = (uint16_t)(bytes[0] | bytes[1] << 8);
+    for (unsigned i = 0; i < n; i++) {
+        values[i] = (uint16_t)(bytes[i][0] | bytes[i][1] << 8);
+    }
     return true;
 }

@@ -25,8 +25,11 @@ typedef struct GuestMemory {
 bool guest_memory_open(GuestMemory *memory, pid_t pid, GError **errp);
 void guest_memory_close(GuestMemory *memory);
 
-/* Reads 16 bits, little-endian, at the process's virtual @address. */
-bool guest_memory_read16(const GuestMemory *memory, uint64_t address,
-                         uint16_t *value);
+#define GUEST_MEMORY_READS_MAX 8
+
+/* Reads 16 bits, little-endian, at each of @n of the process's virtual
+ * @addresses, in one system call. */
+bool guest_memory_read16(const GuestMemory *memory, const uint64_t *addresses,
+                         unsigned n, uint16_t *values);
 
 #endif

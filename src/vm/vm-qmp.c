@@ -3,15 +3,18 @@
  * vm-qmp: follows a virtual machine through its QMP monitor.
  *
  * Run state and migration come from query-status, query-migrate and events.
- * Where the used index of a NIC's receive queue lies in guest memory is found
+ * Where the used indices of a NIC's receive queues lie in guest memory is found
  * by steps, each a question (nic_ask_*):
  *
  *   info network            TAP name -> netdev id (and: is it vhost-user?)
  *   x-query-virtio          the virtio-net devices
  *   qom-get DEVICE netdev   which of them has this netdev
- *   x-query-virtio-status   a packed ring has no used index
+ *   x-query-virtio-status   a packed ring has no used index; how many queues?
  *   x-query-virtio-queue-status   guest-physical address of the used ring
  *   gpa2hva                 the same in the VMM's address space
+ *
+ * the last two for each receive queue, which are virtqueues 0, 2, 4 … (virtio
+ * 1.2, 5.1.2); QEMU's i-th one is fed by queue i of the TAP.
  *
  * x-query-virtio-queue-status stops the rings of a vhost-user device, so it
  * is only ever sent for a device whose netdev is known to be a TAP.
@@ -62,7 +65,10 @@ typedef struct NicLookup {
     LoopTimer retry;
     uint64_t retry_us;
     GuestMemory memory;
-    uint64_t used_address; /* of the index; 0: not known */
+    unsigned n_queues;                 /* receive queues that it has */
+    unsigned n_found;                  /* of those, the first ones */
+    unsigned n_known;                  /* all of them were: can be asked for */
+    uint64_t addresses[VM_QUEUES_MAX]; /* of the indices */
 } NicLookup;
 
 extern const VmClass vm_qmp_class;
@@ -100,35 +106,50 @@ static void nic_ask_hmp(NicLookup *self, const char *line, QmpReplyFunc *func)
             json_pack("{s:s}", "command-line", line), func);
 }
 
+/* All that there is to be known is. */
+static void nic_found(NicLookup *self)
+{
+    pid_t pid = self->vm->peer;
+    g_autoptr(GError) error = NULL;
+    uint16_t used[VM_QUEUES_MAX];
+
+    if (pid <= 0 || !guest_memory_open(&self->memory, pid, &error)) {
+        nic_failed(self, error ? error->message : "its process is not known");
+        return;
+    }
+    self->busy = false;
+    if (!guest_memory_read16(&self->memory, self->addresses, self->n_found,
+                             used)) {
+        nic_failed(self, "guest memory can not be read");
+        return;
+    }
+    self->n_known = self->n_found;
+    log_info("vm-qmp",
+             "%s: reads what the guest got on %s from guest memory "
+             "of process %d, %u of %u queues",
+             self->vm->vm.object.id, self->nic->ifname, (int)pid, self->n_found,
+             self->n_queues);
+}
+
+static void nic_ask_queue(NicLookup *self);
+
 static void nic_got_address(void *opaque, json_t *result)
 {
     NicLookup *self = opaque;
     const char *text = json_string_value(result);
     const char *is = text ? strstr(text, " is 0x") : NULL;
-    pid_t pid = self->vm->peer;
-    g_autoptr(GError) error = NULL;
-    uint16_t used;
 
     if (!is) {
         nic_failed(self, "gpa2hva gave no address");
         return;
     }
-    if (pid <= 0 || !guest_memory_open(&self->memory, pid, &error)) {
-        nic_failed(self, error ? error->message : "its process is not known");
-        return;
-    }
     /* The index is the 16 bits behind the flags (virtio 1.2, 2.7.8). */
-    self->used_address = g_ascii_strtoull(is + 4, NULL, 16) + 2;
-    self->busy = false;
-    if (!guest_memory_read16(&self->memory, self->used_address, &used)) {
-        self->used_address = 0;
-        nic_failed(self, "guest memory can not be read");
-        return;
+    self->addresses[self->n_found++] = g_ascii_strtoull(is + 4, NULL, 16) + 2;
+    if (self->n_found < self->n_queues) {
+        nic_ask_queue(self);
+    } else {
+        nic_found(self);
     }
-    log_info("vm-qmp",
-             "%s: reads what the guest got on %s from guest memory "
-             "of process %d",
-             self->vm->vm.object.id, self->nic->ifname, (int)pid);
 }
 
 static void nic_got_queue(void *opaque, json_t *result)
@@ -139,11 +160,21 @@ static void nic_got_queue(void *opaque, json_t *result)
     g_autofree char *line =
         g_strdup_printf("gpa2hva 0x%llx", (unsigned long long)address);
 
-    if (address <= 0) {
+    if (address > 0) {
+        nic_ask_hmp(self, line, nic_got_address);
+    } else if (self->n_found > 0) {
+        nic_found(self); /* its driver has use for no more of them */
+    } else {
         nic_failed(self, "the guest has not set up its receive queue");
-        return;
     }
-    nic_ask_hmp(self, line, nic_got_address);
+}
+
+static void nic_ask_queue(NicLookup *self)
+{
+    nic_ask(self, "x-query-virtio-queue-status",
+            json_pack("{s:s, s:i}", "path", self->path, "queue",
+                      (int)(2 * self->n_found)),
+            nic_got_queue);
 }
 
 static void nic_got_status(void *opaque, json_t *result)
@@ -165,9 +196,16 @@ static void nic_got_status(void *opaque, json_t *result)
             return;
         }
     }
-    nic_ask(self, "x-query-virtio-queue-status",
-            json_pack("{s:s, s:i}", "path", self->path, "queue", 0),
-            nic_got_queue);
+    /* A pair each, and, with several, one for control. */
+    self->n_queues = MAX(
+        1,
+        (unsigned)json_integer_value(json_object_get(result, "num-vqs")) / 2);
+    if (self->n_queues > VM_QUEUES_MAX) {
+        nic_failed(self, "it has too many queues");
+        return;
+    }
+    self->n_found = 0;
+    nic_ask_queue(self);
 }
 
 static void nic_ask_next_path(NicLookup *self);
@@ -287,7 +325,7 @@ static void nic_start(NicLookup *self)
 static void nic_forget(NicLookup *self)
 {
     self->nic->epoch++;
-    self->used_address = 0;
+    self->n_known = 0;
     guest_memory_close(&self->memory);
 }
 
@@ -296,7 +334,7 @@ static void vm_qmp_find_nics(VmQmp *self)
     for (guint i = 0; i < self->nics->len; i++) {
         NicLookup *lookup = self->nics->pdata[i];
 
-        if (!lookup->used_address) {
+        if (lookup->n_known == 0) {
             lookup->retry_us = 0;
             nic_start(lookup);
         }
@@ -357,20 +395,18 @@ static void vm_qmp_find_lost(void *opaque)
     }
 }
 
-static bool vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
+static unsigned vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
 {
     NicLookup *lookup = nic->provider;
 
     (void)vm;
-    if (!lookup->used_address) {
-        return false;
-    }
-    if (!guest_memory_read16(&lookup->memory, lookup->used_address, used)) {
+    if (lookup->n_known > 0 &&
+        !guest_memory_read16(&lookup->memory, lookup->addresses,
+                             lookup->n_known, used)) {
         nic_forget(lookup); /* the process is gone, or the device is */
         loop_call_main(vm_qmp_find_lost, NULL);
-        return false;
     }
-    return true;
+    return lookup->n_known;
 }
 
 /* Run state and migration */

@@ -158,9 +158,9 @@ void vm_nic_free(VmNic *nic)
     g_free(nic);
 }
 
-bool vm_nic_used(VmNic *nic, uint16_t *used)
+unsigned vm_nic_used(VmNic *nic, uint16_t *used)
 {
     const VmClass *class = vm_get_class(nic->vm);
 
-    return class->nic_used && class->nic_used(nic->vm, nic, used);
+    return class->nic_used ? class->nic_used(nic->vm, nic, used) : 0;
 }

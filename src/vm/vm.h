@@ -14,6 +14,9 @@
 
 #include <sys/types.h>
 
+/* Of a NIC, that can be told apart. */
+#define VM_QUEUES_MAX 8
+
 typedef struct Vm Vm;
 typedef struct VmClass VmClass;
 typedef struct VmNic VmNic;
@@ -56,8 +59,8 @@ struct VmClass {
      * know what the guest got. */
     void (*nic_added)(Vm *vm, VmNic *nic);
     void (*nic_removed)(Vm *vm, VmNic *nic);
-    /* The NIC's receive queue's used index as it stands in guest memory. */
-    bool (*nic_used)(Vm *vm, VmNic *nic, uint16_t *used);
+    /* See vm_nic_used(). */
+    unsigned (*nic_used)(Vm *vm, VmNic *nic, uint16_t *used);
 };
 
 struct Vm {
@@ -74,7 +77,7 @@ struct VmNic {
     Vm *vm;
     char *ifname;   /* the TAP's name, owned */
     void *provider; /* the provider's own */
-    unsigned epoch; /* changes when the used index becomes another one's:
+    unsigned epoch; /* changes when the used indices become others':
                        what was learned of the old one is void */
 };
 
@@ -93,13 +96,14 @@ void vm_set_running(Vm *vm, bool running, int64_t time_us);
 void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us);
 void vm_set_gone(Vm *vm, int64_t time_us);
 
-/* Never fails: a VM without a way to know leaves vm_nic_used() false. */
+/* Never fails: with a VM without a way to know vm_nic_used() is 0. */
 VmNic *vm_nic_new(Vm *vm, const char *ifname);
 void vm_nic_free(VmNic *nic);
 
 /* How many receive buffers the guest's device has used, modulo 65536 (virtio
- * 1.2 section 2.7.8): for frames that fit one buffer, how many frames the
- * guest really got. False if it can't be read now. */
-bool vm_nic_used(VmNic *nic, uint16_t *used);
+ * 1.2 section 2.7.8), in each of its receive queues, in @used[VM_QUEUES_MAX]:
+ * for frames that fit one buffer, how many frames the guest really got. Returns
+ * how many queues there are; 0 if they can't be read now, or are more. */
+unsigned vm_nic_used(VmNic *nic, uint16_t *used);
 
 #endif

@@ -82,7 +82,7 @@ class Timeline:
         if daemon and not self._scenario.faults & {
                 "counters", "auto-arm"}:
             daemon.wait_log("reads what the guest got")
-            if not self._scenario.faults & {"gso", "multi-queue"}:
+            if not self._scenario.has("gso"):
                 daemon.wait_exact()
         self._sleep(CALIBRATION_S)
         if self._scenario.has("reset"):
@@ -121,8 +121,9 @@ class Timeline:
             return
         if attempt.destroy:
             source.call("run", 0)
-            self._sleep(2 * self._scenario.txqueuelen[0] /
-                       self._scenario.rate + 0.02)
+            # Of several queues one at least is full.
+            self._sleep(2 * self._scenario.txqueuelen[0] *
+                        self._scenario.queues / self._scenario.rate + 0.02)
         if self._mode == "replay":
             self._replay = Replay(self._stage.source.host.name, TAP,
                                   self._stage.destination.host.name, TAP)

@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--accelerator", choices=("tcg", "kvm"), default="tcg",
         help="QEMU's")
     add("--vhost", action="store_true", help="vhost-net in both guests")
+    add("--queues", type=int, default=_DEFAULT.machine.queues,
+        help="pairs of the guest's NIC and of the TAPs, and processors")
     add("--memory-mb", type=int, default=_DEFAULT.machine.memory_mb,
         help="the guest's")
     add("--quit-source", action="store_true",
@@ -76,7 +78,8 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         mode=options.mode, action=options.action, pps=options.pps,
         size=options.size, super_pps=options.super_pps,
         machine=Machine(options.accelerator, options.vhost,
-                        options.memory_mb, options.dirty_mb),
+                        options.memory_mb, options.dirty_mb,
+                        options.queues),
         bandwidth_mb=options.bandwidth_mb,
         downtime_limit_ms=options.downtime_limit, pause_ms=options.pause_ms,
         txqueuelen=options.txqueuelen,

@@ -20,6 +20,7 @@ class Machine:
     vhost: bool = False
     memory_mb: int = 256
     dirty_mb: int = 100
+    queues: int = 1  # pairs of its NIC, and as many processors
 
 
 class Guest:
@@ -36,8 +37,12 @@ class Guest:
         self._serial = world.directory / f"{role}.serial"
         driver_path = world.directory / f"{role}.qmp"
         tap = f"tap,id=n0,ifname={TAPS[role]},script=no,downscript=no"
+        nic = f"virtio-net-pci,netdev=n0,id=nic0,mac={GUEST_MAC},romfile="
         if machine.vhost:
             tap += ",vhost=on"
+        if machine.queues > 1:
+            tap += f",queues={machine.queues}"
+            nic += f",mq=on,vectors={2 * machine.queues + 2}"
         append = (f"console=ttyS0 quiet panic=-1 tsc=reliable "
                   f"ipv6.disable=1 gip={GUEST_ADDRESS}/24")
         if machine.dirty_mb:
@@ -46,16 +51,14 @@ class Guest:
             role, paths.qemu, "-machine", "q35",
             "-accel", machine.accelerator,
             "-cpu", "host" if machine.accelerator == "kvm" else "max",
-            "-m", str(machine.memory_mb), "-smp", "1",
+            "-m", str(machine.memory_mb), "-smp", str(machine.queues),
             "-nodefaults", "-no-user-config", "-display", "none",
             "-no-reboot", "-monitor", "none",
             "-kernel", paths.kernel, "-initrd", paths.initrd,
             "-append", append, "-serial", f"file:{self._serial}",
             "-qmp", f"unix:{driver_path},server=on,wait=off",
             "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
-            "-netdev", tap,
-            "-device",
-            f"virtio-net-pci,netdev=n0,id=nic0,mac={GUEST_MAC},romfile=")
+            "-netdev", tap, "-device", nic)
         if incoming:
             argv += ["-incoming", incoming]
         self._child = Child(f"guest on {role}", argv,

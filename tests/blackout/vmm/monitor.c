@@ -123,8 +123,10 @@ static json_t *answer_property(json_t *arguments)
 
 static json_t *answer_device(json_t *arguments)
 {
-    return json_pack("{s:s, s:s, s:{s:[s]}}", "name", "virtio-net", "path",
-                     DEVICE, "guest-features", "transports",
+    /* A pair for each, and one for control. */
+    return json_pack("{s:s, s:s, s:i, s:{s:[s]}}", "name", "virtio-net", "path",
+                     DEVICE, "num-vqs", (int)(2 * nic_queues() + 1),
+                     "guest-features", "transports",
                      "VIRTIO_F_VERSION_1: Device compliant");
 }
 
