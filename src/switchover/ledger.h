@@ -213,8 +213,8 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
-/* With several queues: frame @number, not behind @taken, is the first that the
- * guest did not get. */
+/* Frame @number, not behind @taken, is the first that the guest did not get: of
+ * one of several queues, or because the VM may have stood since then. */
 void ledger_begin_at(Ledger *ledger, uint64_t number);
 /* ... or the guest got what came after the stop: it runs again already, and
  * nothing tells what the queues held at the stop. Returns where to begin. */

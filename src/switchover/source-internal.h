@@ -55,6 +55,7 @@ struct Source {
     Ledger ledger;
     LedgerSample sample;   /* the last */
     int64_t stop_us;       /* CLOCK_REALTIME: when the VM stopped, */
+    int64_t blind_until_us; /* see source_is_blind() */
     int64_t stop_heard_us; /* and when the last sample after it was taken */
     uint64_t stop_number;  /* first frame shipped at the last stop */
     uint64_t end_number;   /* first frame after the resume */

@@ -9,6 +9,9 @@
 /* A stop that makes room in a full queue does it so long before or after the
  * VMM's clock says that it stopped. */
 #define STOP_MARGIN_US 1000
+/* So long what came since we look is kept for a VM of which nothing is known
+ * yet, and no more than may wait for a peer. */
+#define BLIND_US 5000000
 
 void source_phase(Source *self, SwitchoverPhase phase)
 {
@@ -85,6 +88,13 @@ bool source_take_sample(Source *self)
 
 static void source_disarm_if_idle(Source *self);
 
+/* May the VM have stood still since we look? */
+static bool source_is_blind(const Source *self)
+{
+    return g_get_monotonic_time() < self->blind_until_us &&
+           packet_queue_size(source_queue(self)) < self->config.send_queue_size;
+}
+
 static void source_tick(void *opaque)
 {
     Source *self = opaque;
@@ -99,7 +109,9 @@ static void source_tick(void *opaque)
     if (self->record.phase == SWITCHOVER_ARMED) {
         source_settle_destroyed(self);
         source_advance(self);
-        source_trim(self);
+        if (!source_is_blind(self)) {
+            source_trim(self);
+        }
         source_disarm_if_idle(self);
     }
     self->sample_us = self->ledger.taken != taken || !self->ledger.certain
@@ -174,6 +186,8 @@ static void source_arm(Source *self)
         return;
     }
     source_begin_delivered(self); /* to make the capture took some time */
+    self->blind_until_us =
+        self->vm->known ? 0 : g_get_monotonic_time() + BLIND_US;
     source_take_sample(self);
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
@@ -260,6 +274,9 @@ static void source_stop(Source *self, int64_t time_us)
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;
+    } else if (source_is_blind(self)) {
+        number = source_queue(self)->head.number;
+        ledger_begin_at(&self->ledger, number);
     } else {
         source_advance(self); /* what it now knows to have found no room */
         if (self->ledger.queues_known) {
@@ -305,6 +322,7 @@ static void source_vm_event(void *opaque, VmEvent event, int64_t time_us)
     switch (event) {
     case VM_EVENT_RUN_STATE:
         if (self->vm->running) {
+            self->blind_until_us = 0;
             source_resume(self, time_us);
         } else {
             source_stop(self, time_us);
