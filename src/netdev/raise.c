@@ -81,6 +81,12 @@ static bool raise_set(Raise *self, const LinkQueue *queue, uint64_t *lost,
     ok = tap_set_queue(self->tap, queue, errp);
     tap_read_counters(self->tap, &after);
     *lost = after.tx_dropped - MIN(before.tx_dropped, after.tx_dropped);
+    if (*lost > 0) {
+        log_warning("tap",
+                    "%s: the change of txqueuelen cost %" G_GUINT64_FORMAT
+                    " frames of the network's",
+                    tap_ifname(self->tap), *lost);
+    }
     return ok;
 }
 
@@ -169,12 +175,6 @@ void raise_down(Raise *self, uint64_t *lost)
         log_info("tap",
                  "%s: somebody else has set txqueuelen to %u; so it stays",
                  tap_ifname(self->tap), queue.length);
-    }
-    if (*lost > 0) {
-        log_warning("tap",
-                    "%s: the change of txqueuelen cost %" G_GUINT64_FORMAT
-                    " frames of the network's",
-                    tap_ifname(self->tap), *lost);
     }
 }
 
