@@ -42,8 +42,8 @@ uint64_t ledger_ran_unheard(Ledger *ledger, int64_t time_us, uint64_t number)
            OVERLAP_DEFAULT + ledger->dropped_last - ledger->past[i].dropped;
     ledger->stop_full = true;
     ledger->queues_known = false;
-    ledger_begin_at(ledger, MAX(ledger->past[i].first,
-                                number - MIN(held, number)));
+    ledger_begin_at(ledger,
+                    MAX(ledger->past[i].first, number - MIN(held, number)));
     return ledger->taken;
 }
 

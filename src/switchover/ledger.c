@@ -227,8 +227,8 @@ uint64_t ledger_history(const Ledger *ledger)
     if (ledger->multi) {
         back += ledger->accepted - ledger->rest_before;
     }
-    number = ledger_number(ledger, ledger->accepted - MIN(back, ledger->accepted),
-                           false);
+    number = ledger_number(
+        ledger, ledger->accepted - MIN(back, ledger->accepted), false);
     return ledger->n_past > 0 ? MIN(number, ledger->past[0].first) : number;
 }
 

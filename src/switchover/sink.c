@@ -33,11 +33,11 @@ struct Sink {
     Witness *witness;
     Vm *vm;
     VmListener listener;
-    bool on, when_stopped; /* sink_set_on() */
-    bool full;             /* the owner was told to wait */
-    bool stood;            /* the VM did, so that it may come to life here */
-    bool ran;              /* it did, here */
-    LoopTimer raiser;      /* set while the TAP's queue is to be raised, */
+    bool on, when_stopped;  /* sink_set_on() */
+    bool full;              /* the owner was told to wait */
+    bool stood;             /* the VM did, so that it may come to life here */
+    bool ran;               /* it did, here */
+    LoopTimer raiser;       /* set while the TAP's queue is to be raised, */
     int64_t raise_until_us; /* and no later than that (monotonic) */
     Account account;
     SwitchoverRecord record;
