@@ -100,8 +100,9 @@ bool raise_up(Raise *self, uint64_t *lost)
         !raise_read(self, &queue)) {
         return false;
     }
-    if (queue.length == 0 || queue.length >= RAISE_BY) {
-        self->failed = true; /* there is no need */
+    if (queue.length == 0 || queue.length >= RAISE_BY ||
+        tap_is_multi_queue(self->tap)) {
+        self->failed = true; /* there is no need, or it takes too long */
         return false;
     }
     usual = queue.length;

@@ -16,9 +16,6 @@
  * the next try. */
 #define RAISE_LOOK_US 20000
 #define RAISE_RETRY_US 1000000
-/* With several queues it takes the kernel so long that it must be begun so soon
- * after the migration has. */
-#define RAISE_FRESH_US 50000
 
 struct Sink {
     SinkConfig config;
@@ -33,12 +30,11 @@ struct Sink {
     Witness *witness;
     Vm *vm;
     VmListener listener;
-    bool on, when_stopped;  /* sink_set_on() */
-    bool full;              /* the owner was told to wait */
-    bool stood;             /* the VM did, so that it may come to life here */
-    bool ran;               /* it did, here */
-    LoopTimer raiser;       /* set while the TAP's queue is to be raised, */
-    int64_t raise_until_us; /* and no later than that (monotonic) */
+    bool on, when_stopped; /* sink_set_on() */
+    bool full;             /* the owner was told to wait */
+    bool stood;            /* the VM did, so that it may come to life here */
+    bool ran;              /* it did, here */
+    LoopTimer raiser;      /* set while the TAP's queue is to be raised */
     Account account;
     SwitchoverRecord record;
 };
@@ -276,25 +272,17 @@ static void sink_raise(void *opaque)
     Sink *self = opaque;
 
     if (sink_expects_vm(self) && packet_queue_count(sink_queue(self)) == 0 &&
-        g_get_monotonic_time() < self->raise_until_us &&
         (witness_sees_unicast(self->witness) ||
          !injector_raise(self->injector))) {
         loop_timer_set(&self->raiser, RAISE_RETRY_US);
     }
 }
 
-/* @begun_us: when the word came by which it is planned (CLOCK_REALTIME). */
-static void sink_plan_raise(Sink *self, VmEvent event, int64_t begun_us)
+static void sink_plan_raise(Sink *self)
 {
-    int64_t age = g_get_real_time() - begun_us;
 
     self->ran =
         self->vm->running || (self->ran && self->vm->state != VM_STATE_GONE);
-    if (!tap_is_multi_queue(self->config.tap)) {
-        self->raise_until_us = INT64_MAX;
-    } else if (event == VM_EVENT_MIGRATION) {
-        self->raise_until_us = g_get_monotonic_time() - age + RAISE_FRESH_US;
-    }
     if (sink_expects_vm(self)) {
         loop_timer_set(&self->raiser, RAISE_LOOK_US);
     } else {
@@ -307,7 +295,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
     Sink *self = opaque;
 
-    sink_plan_raise(self, event, time_us);
+    sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
         incoming_gone(self->incoming);
         sink_discard(self, "the VM is gone");
@@ -378,7 +366,7 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
     loop_timer_open(&self->raiser, sink_raise, self);
     if (config->raise_queue) {
         injector_allow_raise(self->injector);
-        sink_plan_raise(self, VM_EVENT_RUN_STATE, 0);
+        sink_plan_raise(self);
     }
     self->listener = (VmListener){sink_vm_event, self};
     vm_listen(self->vm, &self->listener);
