@@ -111,7 +111,8 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
        for name in ABORTED},
     # The VMM may have lost a frame of each queue but one while it waited, and
     # begins to read before it says that the VM runs.
-    frozenset({"multi-queue", "stale"}): (7, False),
+    **{frozenset({"multi-queue", name}): (7, False)
+       for name in ("stale", "flood")},
     # Without the used indices all that waits may wait in any of them.
     **{frozenset({"multi-queue", name}): (8 * (63 + 8), True)
        for name in ("counters", "gso", "reset", "busy-arm", "kill-source")},
