@@ -53,13 +53,13 @@ struct Source {
     bool on;
     bool keep; /* what was shipped: the VM may still resume here */
     Ledger ledger;
-    LedgerSample sample;   /* the last */
-    int64_t stop_us;       /* CLOCK_REALTIME: when the VM stopped, */
+    LedgerSample sample;    /* the last */
+    int64_t stop_us;        /* CLOCK_REALTIME: when the VM stopped, */
     int64_t blind_until_us; /* see source_is_blind() */
-    int64_t stop_heard_us; /* and when the last sample after it was taken */
-    uint64_t stop_number;  /* first frame shipped at the last stop */
-    uint64_t end_number;   /* first frame after the resume */
-    int64_t return_us;     /* CLOCK_MONOTONIC: when it resumed here */
+    int64_t stop_heard_us;  /* and when the last sample after it was taken */
+    uint64_t stop_number;   /* first frame shipped at the last stop */
+    uint64_t end_number;    /* first frame after the resume */
+    int64_t return_us;      /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
     uint64_t lost_first, lost_end; /* of an earlier stop, not yet settled; */
