@@ -260,6 +260,7 @@ const VmClass vm_qmp_class = {
             .complete = vm_qmp_complete,
             .finalize = vm_qmp_finalize,
         },
+    .asks = true,
     .pid = vm_qmp_pid,
     .nic_added = vm_qmp_nic_added,
     .nic_removed = vm_qmp_nic_removed,
