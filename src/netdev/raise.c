@@ -81,6 +81,12 @@ static bool raise_set(Raise *self, const LinkQueue *queue, uint64_t *lost,
     ok = tap_set_queue(self->tap, queue, errp);
     tap_read_counters(self->tap, &after);
     *lost = after.tx_dropped - MIN(before.tx_dropped, after.tx_dropped);
+    if (*lost > 0) {
+        log_warning("tap",
+                    "%s: the change of txqueuelen cost %" G_GUINT64_FORMAT
+                    " frames of the network's",
+                    tap_ifname(self->tap), *lost);
+    }
     return ok;
 }
 
@@ -94,8 +100,9 @@ bool raise_up(Raise *self, uint64_t *lost)
         !raise_read(self, &queue)) {
         return false;
     }
-    if (queue.length == 0 || queue.length >= RAISE_BY) {
-        self->failed = true; /* there is no need */
+    if (queue.length == 0 || queue.length >= RAISE_BY ||
+        tap_is_multi_queue(self->tap)) {
+        self->failed = true; /* there is no need, or it takes too long */
         return false;
     }
     usual = queue.length;
@@ -169,12 +176,6 @@ void raise_down(Raise *self, uint64_t *lost)
         log_info("tap",
                  "%s: somebody else has set txqueuelen to %u; so it stays",
                  tap_ifname(self->tap), queue.length);
-    }
-    if (*lost > 0) {
-        log_warning("tap",
-                    "%s: the change of txqueuelen cost %" G_GUINT64_FORMAT
-                    " frames of the network's",
-                    tap_ifname(self->tap), *lost);
     }
 }
 

@@ -6,7 +6,9 @@
  *
  * The kernel drops what is sent into the TAP while the length changes (see
  * link.h), which takes long on a busy host. So the owner raises it before
- * anything can be lost, and puts it back when nothing comes.
+ * anything can be lost, and puts it back when nothing comes. With several
+ * queues it may take as long as a migration, in which we stand still as well:
+ * there it is left alone.
  *
  * The interface's alias tells the usual length meanwhile, unless it has one
  * already: a daemon that finds such a note takes over from one that was
@@ -22,7 +24,7 @@
 /*
  * Entries for the backlog alone. An entry costs the kernel 8 bytes in the TAP's
  * queue and as many in each of the three bands of its queue discipline
- * (pfifo_fast): 512 KiB for each queue of the TAP. Frames beyond that are paced
+ * (pfifo_fast): 512 KiB in all. Frames beyond that are paced
  * within them.
  */
 #define RAISE_BY 16384
@@ -30,7 +32,7 @@
 typedef struct Raise {
     Tap *tap;
     bool allowed;
-    bool failed;    /* it can't be, or need not */
+    bool failed;    /* it can't, need not, or had better not be */
     bool adopted;   /* by another daemon, so what the queue holds is unknown */
     uint32_t usual; /* length; 0: it is not raised by us */
     int ifindex;    /* where */

@@ -25,9 +25,9 @@ struct Flood {
     uint8_t *scratch;
     uint64_t asked; /* the digest of the last flood_has() that took one */
     LinkCounters counters; /* at the last look, less what is ours */
-    uint64_t fresh;        /* frames seen since */
-    int64_t looked_us;     /* when that was */
-    LoopTimer looker;      /* set while there are any */
+    uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
+    int64_t looked_us; /* when that was */
+    LoopTimer looker;  /* set while there are any */
     TapListener listener;
     FloodFunc *func; /* of the one who listens; or NULL */
     void *opaque;
@@ -131,12 +131,23 @@ static void flood_swallowed(Flood *self, uint64_t n)
     dedup_forget_oldest(self->seen, n);
 }
 
+/* @n frames found the queue full: the newest, or some of several queues' of all
+ * that came since the last look. Then rather twice than never. */
+static void flood_dropped(Flood *self, uint64_t n)
+{
+    if (n > 0 && tap_is_multi_queue(self->tap)) {
+        n = self->fresh;
+    }
+    dedup_forget_newest(self->seen, MIN(n, self->fresh));
+}
+
 /* What is counted as dropped has been seen once the capture is drained, and is
  * the newest of it: so the counters are read first, and again. */
 void flood_look(Flood *self)
 {
     LinkCounters since;
     unsigned looks = 0;
+    uint64_t counted; /* of the fresh ones: what became of them is */
 
     if (!self || !self->capture) {
         return;
@@ -149,13 +160,14 @@ void flood_look(Flood *self)
     }
     do {
         since = flood_read(self);
+        counted = self->fresh;
         capture_drain(self->capture);
-        dedup_forget_newest(self->seen, MIN(since.tx_dropped, self->fresh));
+        flood_dropped(self, since.tx_dropped);
         if (!self->running) {
             flood_swallowed(self, since.tx_packets);
         }
     } while (since.tx_dropped > 0 && ++looks < LOOKS_MAX);
-    self->fresh = 0;
+    self->fresh -= counted;
 }
 
 static void flood_tick(void *opaque)

@@ -53,6 +53,9 @@ static inline uint32_t ledger_least_room(uint32_t length)
     return length - MIN(LEDGER_SLOTS_LATE_MAX, length / 2);
 }
 
+/* Keeps in mind what @sample has told, the VM running. */
+void ledger_note_past(Ledger *ledger, const LedgerSample *sample);
+
 /* Frames that a sample finds, and that the TAP is about to count. */
 #define LEDGER_UNCOUNTED_MAX 2
 

@@ -215,17 +215,21 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     }
     ledger_calibrate(ledger, sample);
     ledger_queues_sampled(ledger, sample);
+    if (!ledger->frozen) {
+        ledger_note_past(ledger, sample);
+    }
 }
 
 uint64_t ledger_history(const Ledger *ledger)
 {
-    uint64_t back = LEDGER_HISTORY + ledger_doubt(ledger);
+    uint64_t back = LEDGER_HISTORY + ledger_doubt(ledger), number;
 
     if (ledger->multi) {
         back += ledger->accepted - ledger->rest_before;
     }
-    return ledger_number(ledger, ledger->accepted - MIN(back, ledger->accepted),
-                         false);
+    number = ledger_number(
+        ledger, ledger->accepted - MIN(back, ledger->accepted), false);
+    return ledger->n_past > 0 ? MIN(number, ledger->past[0].first) : number;
 }
 
 uint64_t ledger_pending(const Ledger *ledger)

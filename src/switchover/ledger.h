@@ -29,6 +29,9 @@
 #define LEDGER_HISTORY 128
 #define LEDGER_MARKS_MAX 256
 #define LEDGER_QUEUES_MAX 8
+/* A daemon that had to wait for a processor takes a few samples before it hears
+ * what the VM did meanwhile. */
+#define LEDGER_PAST 8
 /* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
  * net.c), less one: a stop puts it back, and destroys what finds no room. */
 #define LEDGER_DESTROYED_MAX 63
@@ -66,6 +69,13 @@ typedef struct LedgerMark {
     bool stands;
     uint64_t begin;
 } LedgerMark;
+
+/* What a sample found while the VM ran. */
+typedef struct LedgerPast {
+    int64_t time_us;
+    uint64_t first;   /* the first frame that the guest may have lacked */
+    uint64_t dropped; /* tx_dropped */
+} LedgerPast;
 
 /* One of a TAP's several queues, and the guest's receive queue behind it. The
  * TAP counts for all of them together, so there is no taken; but what was
@@ -120,7 +130,11 @@ typedef struct Ledger {
     uint64_t stop_tx;
     uint64_t stop_entered;
     uint64_t room_least, room_most; /* see ledger_made_room() */
-    uint64_t resume_tx;             /* as they were at the resume */
+    /* The last samples before it, the newest at @n_past - 1: the word of it,
+     * and of the resume, may come when they are past. */
+    LedgerPast past[LEDGER_PAST];
+    unsigned n_past;
+    uint64_t resume_tx; /* as they were at the resume */
     uint64_t resume_entered;
     /* The fewest that the queue seemed to hold since the VM resumed, and how
      * many samples found it so, and how many since the last of them did not. */
@@ -219,6 +233,12 @@ void ledger_begin_at(Ledger *ledger, uint64_t number);
 /* ... or the guest got what came after the stop: it runs again already, and
  * nothing tells what the queues held at the stop. Returns where to begin. */
 uint64_t ledger_stop_unheard(Ledger *ledger);
+
+/* The word of the stop came when the VM ran again. It stopped at @time_us (of
+ * the samples' clock), when frame @number came: nothing tells what the queue
+ * held then, nor whether it was full. Goes back to the first frame that it can
+ * have held, and returns that. */
+uint64_t ledger_ran_unheard(Ledger *ledger, int64_t time_us, uint64_t number);
 
 /* Samples that span a moment agree on what the offset of the used index is
  * when nothing is under way: it tells what the guest got. */

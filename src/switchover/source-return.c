@@ -160,6 +160,21 @@ uint64_t source_first_since(const Source *self, int64_t time_us)
     return number;
 }
 
+/* The VM ran again before we heard that it had stopped: what its guest had got
+ * by then tells nothing of the stop. */
+static void source_go_back(Source *self)
+{
+    int64_t ago = g_get_real_time() - self->stop_us;
+    uint64_t first = ledger_ran_unheard(
+        &self->ledger, g_get_monotonic_time() - ago, self->unheard_first);
+
+    first = MAX(first, self->end_number); /* of an earlier stop: settled */
+    first = MAX(first, source_queue(self)->head.number);
+    self->stop_number = MIN(self->stop_number, first);
+    source_unaccount(self, self->stop_number);
+    self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
+}
+
 void source_resume(Source *self, int64_t time_us)
 {
     g_autoptr(GError) error = NULL;
@@ -173,6 +188,9 @@ void source_resume(Source *self, int64_t time_us)
     self->unheard_first = source_first_since(self, self->stop_us);
     self->unheard_end = source_first_since(self, time_us);
     ledger_resume(&self->ledger, self->unheard_end);
+    if (self->unheard) {
+        source_go_back(self);
+    }
     frame_writer_stop(self->writer);
     source_link_cancel(self->link);
     self->end_number = source_queue(self)->next;
@@ -242,10 +260,8 @@ void source_carry_lost(Source *self)
     ledger_lost(&self->ledger, n, &first, &end);
     if (self->unheard) {
         /* What was taken since tells little of what was taken then, and
-         * nothing of where in the queue that was which the stop destroyed. */
-        n = self->settle_least + 2 +
-            (destroyed > 0 ? self->ledger.capacity : 0);
-        first = self->unheard_first - MIN(self->unheard_first, n);
+         * nothing of where in the queue that was. */
+        first = self->stop_number;
         end = self->unheard_end;
     } else {
         first = MAX(first, self->stop_number);

@@ -4,6 +4,7 @@ did the guest get exactly one?  And do the daemons' books say the same?"""
 
 import collections
 import dataclasses
+import math
 import time
 from typing import Any, Deque, Dict, List, Tuple
 
@@ -69,6 +70,23 @@ class Verdict:  # pylint: disable=too-many-instance-attributes
                 "reasons": self.reasons}
 
 
+def _offset_ns() -> float:
+    """What the clock of the daemons' times is ahead of time.monotonic_ns()."""
+    return time.time_ns() - time.monotonic_ns()
+
+
+def _switchovers(stage: Stage) -> List[Dict[str, Any]]:
+    """What both daemons tell of it, the source's first."""
+    return [entry for end in stage.ends if end.daemon
+            for entry in end.daemon.execute("query-switchover")]
+
+
+def _begins_us(entry: Dict[str, Any], *names: str) -> List[int]:
+    """When these phases began."""
+    return [phase["start-us"] for phase in entry["phases"]
+            if phase["phase"] in names]
+
+
 def _all_in_ns(stage: Stage) -> float:
     """When the last frame that the destination's daemon had came to it, or
     the last of the backlog was injected (as time.monotonic_ns())."""
@@ -76,13 +94,11 @@ def _all_in_ns(stage: Stage) -> float:
         return 0
     if stage.destination.name in stage.lost_counters:
         return float("inf")  # who had them took it along
-    offset_ns = time.time_ns() - time.monotonic_ns()
     times = [time_us for entry in
              stage.destination.daemon.execute("query-switchover")
-             for time_us in [entry.get("arrived-last-us", 0)] + [
-                 phase["start-us"] for phase in entry["phases"]
-                 if phase["phase"] == "passing"]]
-    return max(times, default=0) * 1000 - offset_ns + ORDER_SLACK_NS
+             for time_us in [entry.get("arrived-last-us", 0)] +
+             _begins_us(entry, "passing")]
+    return max(times, default=0) * 1000 - _offset_ns() + ORDER_SLACK_NS
 
 
 class _Book:
@@ -183,18 +199,53 @@ def _dropped_by_both(stage: Stage) -> Dict[str, int]:
             for name, value in _dropped(end.counters()).items()}
 
 
-def _most_repeats(scenario: Scenario) -> int:
+def _unheard(stage: Stage, verdict: Verdict) -> int:
+    """So many frames more may come twice if the source heard of its VM's stop
+    when that ran there again: all that came between, and what the queue
+    held."""
+    scenario = stage.scenario
+    if scenario.completes or not any(
+            max(_begins_us(entry, "shipping"), default=0) >=
+            entry.get("resume-us", math.inf) for entry in
+            _switchovers(stage) if entry["side"] == "source"):
+        return 0
+    return (scenario.txqueuelen[0] + 63) * scenario.queues + sum(
+        verdict.stop_ns <= time_ns <= verdict.resume_ns
+        for time_ns, _, _ in log_records(stage.network.log))
+
+
+def _unseen(stage: Stage, book: "_Book", lost: List[int]) -> int:
+    """So many of the lost frames came before the source's daemon was armed: a
+    guest that is too slow may leave them in a queue until it stops, and
+    nobody knows of them."""
+    if not stage.scenario.has("busy-arm"):
+        return 0
+    armed_us = max((begin for entry in _switchovers(stage)
+                    if entry["side"] == "source"
+                    for begin in _begins_us(entry, "armed")), default=0)
+    return sum(book.sent[number][0] < armed_us * 1000 - _offset_ns()
+               for number in lost)
+
+
+def _most_repeats(stage: Stage, verdict: Verdict) -> int:
     """So many frames may come twice in all."""
+    scenario = stage.scenario
     stops = sum(attempt.outcome != "cancelled-before"
                 for attempt in scenario.attempts)
-    return stops * repeats_allowed(scenario.faults,
-                                   scenario.txqueuelen[0] * scenario.queues)
+    # One that was armed so late, or had to wait so long then, that it could
+    # not learn the used index, is as one that is not told it.
+    counters = {"counters"} if scenario.has("auto-arm") and \
+        verdict.method == "counters" else set()
+    return stops * repeats_allowed(
+        scenario.faults | counters,
+        scenario.txqueuelen[0] * scenario.queues) + _unheard(stage, verdict)
 
 
-def _hidden(scenario: Scenario) -> int:
+def _hidden(stage: Stage, verdict: Verdict) -> int:
     """So many repeats may not be seen, since an identical frame that came
     twice stands for another that did not come."""
-    return _most_repeats(scenario) if scenario.has("identical") else 0
+    return _most_repeats(stage, verdict) \
+        if stage.scenario.has("identical") else 0
 
 
 def _set_merged_apart(stage: Stage, verdict: Verdict, book: _Book,
@@ -223,30 +274,27 @@ def _set_unknown_apart(stage: Stage, book: _Book, repeats: List[int]
             book.sent[number][1] != SOURCE | DESTINATION]
 
 
-def _check_books(stage: Stage, verdict: Verdict) -> None:
-    """What the daemons have counted."""
+def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
+    """What the daemons have counted; nobody knows of so many that are
+    ``unseen``."""
     dropped = _dropped_by_both(stage)
     source, target = stage.source.counters(), stage.destination.counters()
     verdict.counted = sum(dropped.values())
     verdict.carried = target["out_netdev"]
-    hidden = _hidden(stage.scenario)
+    hidden = _hidden(stage, verdict)
     may_lose = stage.scenario.faults & LOSSY
     # Where a full queue makes it uncertain which frames were dropped, those
     # that come twice stand for others that did not come.
     unsure = verdict.repeated if stage.scenario.faults & {
         "slow-stop", "busy-arm", "multi-queue"} else 0
-    if not -hidden <= verdict.lost - verdict.counted <= unsure and \
+    if not -hidden <= verdict.lost - verdict.counted <= unsure + unseen and \
             not stage.scenario.has("kill-source"):
         verdict.reasons.append(
             f"{verdict.lost} lost, but counted as dropped: {dropped or 0} "
             f"({verdict.examples})")
     elif verdict.lost and not may_lose:
         verdict.reasons.append(f"lost, though counted: {dropped}")
-    entries = [entry for end in stage.ends if end.daemon
-               for entry in end.daemon.execute("query-switchover")]
-    verdict.method = next((entry["method"] for entry in entries
-                           if "method" in entry), "")
-    for entry in entries:
+    for entry in _switchovers(stage):
         queue = dict(entry.get("tap-queue", {"drained": 0, "left": 0}))
         if 2 * queue["drained"] != sum(queue.values()) - queue["left"]:
             verdict.reasons.append(f"drained is not what became of it: "
@@ -261,7 +309,7 @@ def _check_delivered(stage: Stage, verdict: Verdict, source: Counters
     shipped again all the same."""
     got = stage.source.vmm.count()
     counted = source["delivered"] + source["reinjected"]
-    hidden = _hidden(stage.scenario) + verdict.merged
+    hidden = _hidden(stage, verdict) + verdict.merged
     if not counted <= got <= counted + verdict.repeated + hidden:
         verdict.reasons.append(
             f"the source counts {source['delivered']} delivered and "
@@ -297,6 +345,8 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     if mode != "tapferry":
         return
     scenario = stage.scenario
+    verdict.method = next((entry["method"] for entry in _switchovers(stage)
+                           if "method" in entry), "")
     verdict.examples = _some([book.name(number) for number in lost])
     # Of identical frames it can't be told which of them were lost.
     back_ns = stage.back_ns.get(stage.source.name, 0)
@@ -310,7 +360,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     if lost and not scenario.faults & LOSSY:
         verdict.reasons.append(f"{len(lost)} lost: {verdict.examples}")
     repeats = _set_unknown_apart(stage, book, repeats)
-    if len(repeats) > _most_repeats(scenario):
+    if len(repeats) > _most_repeats(stage, verdict):
         verdict.reasons.append(
             f"{len(repeats)} repeated: "
             f"{_some([book.name(n) for n in repeats])}")
@@ -323,7 +373,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     if len(book.sent) == len(stage.frames):
         verdict.reasons.append("the network ran out of frames")
     if stage.source.daemon and stage.destination.daemon:
-        _check_books(stage, verdict)
+        _check_books(stage, verdict, _unseen(stage, book, lost))
 
 
 __all__ = ["Verdict", "check", "DESTINATION", "SOURCE"]

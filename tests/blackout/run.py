@@ -23,7 +23,8 @@ MODES = ("tapferry", "nothing", "replay")
 # The daemon trusts the used index when samples of it span some time.
 CALIBRATION_S = 0.25
 SETTLE_S = 0.3
-# What happens so much later than it was to, is not what was drawn.
+# What happens so much later than it was to, is not what was drawn; nor if the
+# source's TAP queue can't hold what comes in that time.
 LATE_MS = 25
 WAITED = 1.0
 TRIES = 3
@@ -266,6 +267,10 @@ def _lateness_ms(stage: Stage, timeline: Timeline) -> float:
                       slowest_delivery(stage, timeline.first_stop_ns))
 
 
+def _late_most_ms(scenario: Scenario) -> float:
+    return min(LATE_MS, 1000 * scenario.txqueuelen[0] / scenario.rate)
+
+
 def _play(stage: Stage, mode: str, verdict: Verdict) -> None:
     timeline = Timeline(stage, mode)
     try:
@@ -279,7 +284,8 @@ def _play(stage: Stage, mode: str, verdict: Verdict) -> None:
     verdict.waited = _waited(stage)
     others = _stop_daemons(stage) + _queue_lengths(stage)
     verdict.overloaded = not others and not verdict.trace and (
-        verdict.late_ms > LATE_MS or verdict.waited > WAITED)
+        verdict.late_ms > _late_most_ms(stage.scenario) or
+        verdict.waited > WAITED)
     verdict.reasons += others
 
 

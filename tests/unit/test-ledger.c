@@ -777,6 +777,64 @@ static void test_unheard(void)
     }
 }
 
+/* Likewise, and some samples have found the guest beyond the stop when the word
+ * comes: the one before the stop tells what the queue can have held. */
+static void test_ran_unheard(void)
+{
+    for (guint32 seed = 0; seed < 300; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        unsigned n = seed % (LEDGER_DESTROYED_MAX + 1);
+        uint64_t stopped, oldest;
+        int64_t stop_us;
+        LedgerMethod method;
+        LedgerSample sample;
+        uint32_t destroyed;
+
+        world_init(world, seed, 100, 0);
+        world_sample(world, true, true);
+        world_run(world, 100, false, true);
+        world_quiet(world, true);
+        while (queue_len(world) < world->capacity) {
+            world_send(world);
+        }
+        for (unsigned i = chance(world, 500); i > 0; i--) {
+            world_send(world);
+        }
+        stopped = world->entered;
+        oldest = world->queue[world->queue_head];
+        stop_us = world->time_us + 500;
+        world->queue_head += n;
+        for (unsigned i = chance(world, 500); i > 0; i--) {
+            world_send(world);
+        }
+        for (unsigned i = chance(world, LEDGER_PAST - 2); i > 0; i--) {
+            world_take(world);
+            world_deliver(world);
+            world_sample(world, true, true);
+        }
+        while (queue_len(world) > 0) {
+            world_take(world);
+        }
+        world_deliver(world);
+        sample = world_sample(world, true, true);
+        ledger_made_room(&world->ledger, stopped - 2, stopped + 2);
+        ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+        ledger_resume(&world->ledger, world->entered);
+        g_assert_cmpuint(ledger_ran_unheard(&world->ledger, stop_us, stopped),
+                         <=, oldest);
+        g_assert_cmpuint(ledger_history(&world->ledger), <=, oldest);
+        while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
+            world_sample(world, true, true);
+        }
+        g_assert_cmpuint(destroyed, ==, n);
+        ledger_destroyed(&world->ledger, destroyed);
+        ledger_restart(&world->ledger, 0);
+        world_quiet(world, true);
+        g_assert_cmpuint(ledger_pending(&world->ledger), ==, 0);
+        world_free(world);
+    }
+}
+
 /* At any moment entered = taken + pending + dropped behind it. */
 static void test_balance(void)
 {
@@ -823,6 +881,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/destroyed-and-late-slot",
                     test_destroyed_and_late_slot);
     g_test_add_func("/ledger/unheard", test_unheard);
+    g_test_add_func("/ledger/ran-unheard", test_ran_unheard);
     g_test_add_func("/ledger/balance", test_balance);
     return g_test_run();
 }
