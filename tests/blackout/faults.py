@@ -112,9 +112,6 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
     # On a plain link there is no bait: QEMU may have lost what was taken of
     # each queue just before the resume was heard of.
     frozenset({"multi-queue", "flood"}): (8, False),
-    # Which of the queues was full is not known where frames came to several
-    # at once.
-    frozenset({"multi-queue", "overflow", "stale"}): (40, False),
     # Without the used indices all that waits may wait in any of them.
     **{frozenset({"multi-queue", name}): (8 * (63 + 8), True)
        for name in ("counters", "gso", "reset", "busy-arm", "kill-source")},

@@ -132,6 +132,15 @@ def _attempts(seed: int, faults: FrozenSet[str], long: bool
 
 def _queue_lengths(dice: random.Random, faults: FrozenSet[str], rate: int
                    ) -> Tuple[int, int]:
+    lengths = _queue_lengths_drawn(dice, faults, rate)
+    # That of several queues is not raised: it has to hold by itself what the
+    # network brings to the new host before the VM runs.
+    return lengths[0], max(lengths[1], 5000) if "multi-queue" in faults \
+        else lengths[1]
+
+
+def _queue_lengths_drawn(dice: random.Random, faults: FrozenSet[str],
+                         rate: int) -> Tuple[int, int]:
     # A queue is to hold what comes in 30 ms, since the scripted VMM shares
     # its processors with others.
     choices = [length for length in (10, 100, 1000, 5000)
