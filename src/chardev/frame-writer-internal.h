@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of the writer share: frame-writer.c (frames in and out),
- * frame-writer-link.c (what is said besides, and which of them again).
+ * What the files of the writer share: frame-writer.c (the queue), frame-writer-
+ * send.c (what goes out of it), frame-writer-link.c (what is said besides, and
+ * which frames again).
  */
 #ifndef TF_CHARDEV_FRAME_WRITER_INTERNAL_H
 #define TF_CHARDEV_FRAME_WRITER_INTERNAL_H
@@ -13,8 +14,9 @@
 /* ... of one that is never to be: frame_writer_skip(). */
 #define PARTS_SKIP (PARTS_NONE - 1)
 
-/* One writev: many small frames. */
+/* One writev: many small frames, and not more than a cache holds. */
 #define RUN_FRAMES 64
+#define RUN_BYTES (256 * 1024)
 
 /* Frames of the batch under way that are to go out from where they are. There
  * are some only while nothing waits in the queue. */
@@ -52,6 +54,28 @@ struct FrameWriter {
     uint8_t *scratch;
     FrameRun run;
 };
+
+/* Moves the cursor behind @record. */
+void frame_writer_step(FrameWriter *writer, const PacketRecord *record);
+
+/* Passes the record at the cursor. */
+void frame_writer_pass(FrameWriter *writer, FrameFate fate);
+
+/* Copies what is left of the run, from @i on, into the queue. */
+void frame_writer_keep_run(FrameWriter *writer, unsigned i);
+
+/* Sends whatever the peer takes. */
+void frame_writer_send(FrameWriter *writer);
+
+/* Bytes in front of a frame that goes out as it is. */
+size_t frame_writer_prefix(const FrameWriter *writer);
+
+/* Writes the wire header in front of @packet; returns its wire form. */
+struct iovec frame_writer_put_prefix(const FrameWriter *writer,
+                                     const Packet *packet);
+
+/* Does the packet go out as it is? */
+bool frame_writer_is_ready(const FrameWriter *writer, const Packet *packet);
 
 /* Takes the frame that is half sent out of the queue, so that what is behind it
  * can go first or be dropped. It counts as sent: the peer is owed the rest in

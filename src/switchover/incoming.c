@@ -14,12 +14,20 @@
 #define WORD_US 5000000
 
 /*
- * QEMU takes a frame out of its TAP's queue while it waits for a VM, loses it,
- * and takes no more. It may have this one: it is to nobody, and of an EtherType
- * for local experiments (IEEE 802, 9.2.3).
+ * QEMU takes a frame out of each of its TAP's queues while it waits for a VM,
+ * loses it, and takes no more. It may have this one: UDP to nobody, from
+ * 192.0.2.1 to 192.0.2.2 (RFC 5737), port 9 (discard). The TAP chooses the
+ * queue by the ports among others, so with several queues there are so many,
+ * each from another port, that every queue gets some.
  */
-static const uint8_t bait[60] = {
-    0x02, 't', 'a', 'p', 'f', 'y', 0x02, 't', 'a', 'p', 'f', 'y', 0x88, 0xb5,
+#define BAIT_LEN 60
+#define BAIT_PORT 35 /* the last byte of the source port */
+#define BAITS_A_QUEUE 8
+
+static const uint8_t bait[BAIT_LEN] = {
+    0x02, 't', 'a', 'p', 'f', 'y', 0x02, 't', 'a', 'p', 'f',  'y',  0x08, 0x00,
+    0x45, 0,   0,   46,  0,   0,   0,    0,   1,   17,  0x35, 0xbc, 192,  0,
+    2,    1,   192, 0,   2,   2,   0x74, 0,   0,   9,   0,    26,   0,    0,
 };
 
 struct Incoming {
@@ -37,13 +45,20 @@ struct Incoming {
     uint64_t left; /* in the queue when the VM ran */
 };
 
+static bool is_bait(const Packet *packet)
+{
+    return packet->len == BAIT_LEN &&
+           memcmp(packet->data, bait, BAIT_PORT) == 0 &&
+           memcmp(packet->data + BAIT_PORT + 1, bait + BAIT_PORT + 1,
+                  BAIT_LEN - BAIT_PORT - 1) == 0;
+}
+
 static void incoming_drained(void *opaque, const Packet *packet)
 {
     Incoming *self = opaque;
 
     flood_taken(self->config.flood, packet);
-    if (packet->len == sizeof(bait) &&
-        memcmp(packet->data, bait, sizeof(bait)) == 0) {
+    if (is_bait(packet)) {
         return;
     }
     counter_add(&self->drained, 1, packet->len);
@@ -112,21 +127,30 @@ static void incoming_settle(Incoming *self, bool had)
 
 static void incoming_bait(Incoming *self)
 {
-    const Packet packet = {.data = bait, .len = sizeof(bait)};
+    unsigned queues = drain_queues(self->drain), done;
+    unsigned n = queues > 1 ? MIN(queues * BAITS_A_QUEUE, PACKET_BATCH_MAX) : 1;
+    uint8_t bytes[PACKET_BATCH_MAX][BAIT_LEN];
+    Packet packets[PACKET_BATCH_MAX];
 
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(bytes[i], bait, BAIT_LEN);
+        bytes[i][BAIT_PORT] = (uint8_t)i;
+        packets[i] = (Packet){.data = bytes[i], .len = BAIT_LEN};
+    }
     self->baiting = true;
-    if (injector_put(self->config.injector, &packet, 1) > 0) {
-        flood_put_back(self->config.flood, &packet);
+    done = injector_put(self->config.injector, packets, n);
+    for (unsigned i = 0; i < done; i++) {
+        flood_put_back(self->config.flood, &packets[i]);
     }
     loop_timer_set(&self->timer, BAIT_US);
 }
 
-/* The VMM has taken it, or takes none any more, at least from that queue. */
+/* The VMM has taken it, or takes none any more. */
 static void incoming_end_bait(Incoming *self)
 {
     self->baiting = false;
     loop_timer_cancel(&self->timer);
-    flood_set_swallows(self->config.flood, drain_queues(self->drain) - 1);
+    flood_set_swallows(self->config.flood, 0);
     self->sieve = self->sieve ? self->sieve : sieve_new(self->config.limit);
     drain_run(self->drain);
 }
@@ -198,11 +222,28 @@ static void incoming_end(Incoming *self)
     flood_set_swallows(self->config.flood, UINT64_MAX);
 }
 
+/* How many queues the VMM has open; UINT64_MAX if that can't be seen. */
+static uint64_t incoming_queues(const Incoming *self)
+{
+    pid_t pid = vm_pid(tap_netdev(self->config.tap)->vm);
+    uint64_t n = 1;
+    Drain *drain;
+
+    if (tap_is_multi_queue(self->config.tap)) {
+        drain = pid > 0 ? drain_new(self->config.tap, pid, incoming_drained,
+                                    NULL, NULL)
+                        : NULL;
+        n = drain ? drain_queues(drain) : UINT64_MAX;
+        drain_free(drain);
+    }
+    return n;
+}
+
 /* QEMU takes one frame out of each queue. */
 static void incoming_await(Incoming *self)
 {
-    if (!self->awaited && !tap_is_multi_queue(self->config.tap)) {
-        flood_set_swallows(self->config.flood, 1);
+    if (!self->awaited) {
+        flood_set_swallows(self->config.flood, incoming_queues(self));
     }
     self->awaited = true;
 }

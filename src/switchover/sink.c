@@ -280,7 +280,6 @@ static void sink_raise(void *opaque)
 
 static void sink_plan_raise(Sink *self)
 {
-
     self->ran =
         self->vm->running || (self->ran && self->vm->state != VM_STATE_GONE);
     if (sink_expects_vm(self)) {

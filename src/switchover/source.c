@@ -187,7 +187,7 @@ static void source_arm(Source *self)
     }
     source_begin_delivered(self); /* to make the capture took some time */
     self->blind_until_us =
-        self->vm->known ? 0 : g_get_monotonic_time() + BLIND_US;
+        vm_may_stand(self->vm) ? g_get_monotonic_time() + BLIND_US : 0;
     source_take_sample(self);
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);

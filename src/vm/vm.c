@@ -67,6 +67,11 @@ pid_t vm_pid(const Vm *vm)
     return class->pid ? class->pid(vm) : 0;
 }
 
+bool vm_may_stand(const Vm *vm)
+{
+    return !vm->known && vm_get_class(vm)->asks;
+}
+
 void vm_listen(Vm *vm, VmListener *listener)
 {
     if (!vm->listeners) {

@@ -53,6 +53,9 @@ typedef struct VmListener {
 
 struct VmClass {
     ObjectClass object;
+    /* The first that is known is what the VM has been doing; else it is what it
+     * begins to do, and it ran before. */
+    bool asks;
     /* The VMM's process, 0 if it is not known (now). NULL: it never is. */
     pid_t (*pid)(const Vm *vm);
     /* Starts to look for the NIC behind @nic's TAP. NULL: there is no way to
@@ -87,6 +90,9 @@ extern const ObjectClass vm_class; /* the abstract base */
 Vm *vm_daemon(void);
 
 pid_t vm_pid(const Vm *vm);
+
+/* Nothing is known yet, and when it is, the VM may have stood all the time. */
+bool vm_may_stand(const Vm *vm);
 
 void vm_listen(Vm *vm, VmListener *listener);
 void vm_unlisten(Vm *vm, VmListener *listener);

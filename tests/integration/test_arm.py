@@ -74,23 +74,6 @@ def test_migration_under_way(site: Site) -> None:
     source.run(10)
 
 
-def test_machine_stands_from_the_start(site: Site) -> None:
-    """A daemon that begins beside a machine that stands, whose queue is full:
-    what comes before it hears of that is shipped, too."""
-    source = Source(site, txqueuelen=16)
-    source.vmm.read(False)
-    source.send_unseen(40)
-    source.start(f"socket,path={site.path('wire')},reconnect-ms=50")
-    source.wait_phase("armed")
-    source.send(10)
-    source.wait_captured()
-    source.vmm.stop()
-    source.serve()
-    source.wait_phase("shipping")
-    source.send(5)
-    source.daemon.wait_counters(in_netdev=15, queued=15, delivered=0)
-
-
 def test_events_switched_on_later(site: Site) -> None:
     """A management program switches the capability on: from the first
     event on it is known when a migration runs."""

@@ -57,6 +57,16 @@ def test_without_tapferry_packets_are_lost(paths: Paths) -> None:
     assert result.stream.longest_gap_ms > result.downtime_ms / 2
 
 
+def test_broadcasts_come_once(paths: Paths) -> None:
+    """Each packet reaches both hosts all the time, and what the new TAP's
+    queue collects before the stop the guest has had."""
+    result = measure(paths, mode="tapferry", broadcast=True, pps=500)
+
+    assert result.stream.lost == 0
+    assert result.stream.duplicated == 0
+    assert [each.side for each in result.ledgers if not each.balanced] == []
+
+
 def test_with_tapferry_none_is_lost(paths: Paths) -> None:
     """Nothing lost, nothing twice, every frame accounted for."""
     result = measure(paths, mode="tapferry")

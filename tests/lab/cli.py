@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the guest's")
     add("--quit-source", action="store_true",
         help="end the source's QEMU as soon as the guest has moved")
+    add("--broadcast", action="store_true",
+        help="send to the network's broadcast address, so that each packet "
+             "reaches both hosts")
     add("--announce", action="store_true",
         help="announce the guest's new place by tapferry's object, behind "
              "the backlog, and not by QEMU")
@@ -84,6 +87,7 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         downtime_limit_ms=options.downtime_limit, pause_ms=options.pause_ms,
         txqueuelen=options.txqueuelen,
         quit_source=options.quit_source, announce=options.announce,
+        broadcast=options.broadcast,
         source_properties=tuple(options.source_property),
         destination_properties=tuple(options.destination_property),
         boot_timeout_s=options.boot_timeout, keep_logs=options.keep_logs)

@@ -15,7 +15,8 @@ from typing import Callable, Dict, Optional
 from .daemon import Daemon, ledger
 from .errors import GuestError, LabError, MigrationError
 from .guest import Guest
-from .netns import GUEST_MAC, MANAGEMENT, World
+from .netns import (BROADCAST_ADDRESS, GUEST_ADDRESS, GUEST_MAC, MANAGEMENT,
+                    World)
 from .paths import Paths
 from .qmp import QmpError
 from .replay import ReplayAround
@@ -96,7 +97,9 @@ class _Run:
                        f"{scenario.size} bytes")
         pings = self._stack.enter_context(Pings(self._world))
         stream = self._stack.enter_context(
-            Stream(self._world, self._paths, scenario.pps, scenario.size))
+            Stream(self._world, self._paths, scenario.pps, scenario.size,
+                   server=BROADCAST_ADDRESS if scenario.broadcast
+                   else GUEST_ADDRESS))
         super_frames = self._stack.enter_context(
             SuperFrames(self._world, scenario.super_pps)) \
             if scenario.super_pps else None

@@ -32,6 +32,7 @@ from .process import Argument, uninterrupted
 
 CLIENT_ADDRESS = "10.0.0.1"
 GUEST_ADDRESS = "10.0.0.2"
+BROADCAST_ADDRESS = "10.0.0.255"
 GUEST_MAC = "52:54:00:12:34:56"
 MANAGEMENT = {"hostA": "10.99.0.1", "hostB": "10.99.0.2"}
 TAPS = {"hostA": "tapA", "hostB": "tapB"}

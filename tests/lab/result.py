@@ -37,6 +37,7 @@ class Scenario:
     txqueuelen: Optional[int] = None
     quit_source: bool = False
     announce: bool = False
+    broadcast: bool = False
     source_properties: Tuple[str, ...] = ()
     destination_properties: Tuple[str, ...] = ()
     lead_s: float = 1.0

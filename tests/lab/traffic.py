@@ -79,11 +79,12 @@ class Stream:
 
     def __init__(self, world: World, paths: Paths, rate: int, size: int,
                  seconds: int = LONGEST_SECONDS,
-                 linger_ms: int = LINGER_MS) -> None:
+                 linger_ms: int = LINGER_MS,
+                 server: str = GUEST_ADDRESS) -> None:
         self._summary = world.directory / "stream.json"
         self._packets = world.directory / "stream.txt"
         self._child = Child("udpstream", world.inside(
-            "client", paths.udpstream, "--server", GUEST_ADDRESS,
+            "client", paths.udpstream, "--server", server,
             "--rate", str(rate), "--frame", str(size),
             "--seconds", str(seconds), "--linger", str(linger_ms),
             "--output", self._packets),

@@ -185,7 +185,7 @@ static Options parse_options(int argc, char **argv)
 
 static bool stream_open(Stream *stream, const Options *options)
 {
-    int bytes = SOCKET_BUFFER;
+    int bytes = SOCKET_BUFFER, on = 1;
 
     stream->capacity = options->rate * options->seconds;
     stream->datagrams = calloc(stream->capacity, sizeof(Datagram));
@@ -200,6 +200,7 @@ static bool stream_open(Stream *stream, const Options *options)
     }
     setsockopt(stream->fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes));
     setsockopt(stream->fd, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof(bytes));
+    setsockopt(stream->fd, SOL_SOCKET, SO_BROADCAST, &on, sizeof(on));
     stream->run = (uint64_t)now_ns() ^ ((uint64_t)getpid() << 48);
     stream->highest = -1;
     return true;

@@ -9,6 +9,7 @@
 #include <glib.h>
 
 #define FRAME_LEN 64
+#define HEADROOM 32
 
 typedef struct Loop {
     const char *name;
@@ -34,14 +35,16 @@ G_NO_INLINE void loop_count(LoopBody *body, void *opaque)
 
 void loop_make_batch(PacketBatch *batch)
 {
-    static uint8_t frames[PACKET_BATCH_MAX][FRAME_LEN];
+    /* Room in front, as in a ring: frames go out from where they are. */
+    static uint8_t frames[PACKET_BATCH_MAX][HEADROOM + FRAME_LEN];
 
     memset(batch, 0, sizeof(*batch));
     batch->n = PACKET_BATCH_MAX;
     for (unsigned i = 0; i < batch->n; i++) {
-        frames[i][FRAME_LEN - 1] = (uint8_t)i;
-        batch->packets[i].data = frames[i];
+        frames[i][HEADROOM + FRAME_LEN - 1] = (uint8_t)i;
+        batch->packets[i].data = frames[i] + HEADROOM;
         batch->packets[i].len = FRAME_LEN;
+        batch->packets[i].headroom = HEADROOM;
     }
 }
 
