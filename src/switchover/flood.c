@@ -12,6 +12,9 @@
 #define COPY_US 10000
 /* So long after one more are expected. */
 #define COPIES_US 1000000
+/* So long after the network brought something, or the VM came to life, what
+ * goes to a group may have a copy. */
+#define BRINGS_US 10000000
 
 struct Flood {
     Tap *tap;
@@ -26,8 +29,9 @@ struct Flood {
     uint64_t asked; /* the digest of the last flood_has() that took one */
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
-    int64_t looked_us; /* when that was */
-    LoopTimer looker;  /* set while there are any */
+    int64_t looked_us;  /* when that was */
+    int64_t brought_us; /* when the network last did, or the VM resumed */
+    LoopTimer looker;   /* set while there are any */
     TapListener listener;
     FloodFunc *func; /* of the one who listens; or NULL */
     void *opaque;
@@ -104,6 +108,7 @@ static void flood_packets(void *opaque, Direction direction,
     Flood *self = opaque;
 
     (void)direction;
+    self->brought_us = g_get_monotonic_time();
     for (unsigned i = 0; i < batch->n; i++) {
         flood_each_digest(self, &batch->packets[i], flood_add);
     }
@@ -250,6 +255,7 @@ void flood_set_running(Flood *self, bool running)
     if (self && running != self->running) {
         flood_look(self);
         self->running = running;
+        self->brought_us = self->capture ? g_get_monotonic_time() : 0;
     }
 }
 
@@ -279,9 +285,14 @@ bool flood_has(Flood *self, const Packet *packet)
 
 bool flood_may_have(const Flood *self, const Packet *packet)
 {
-    return self && self->capture &&
-           (packet_is_to_group(packet) ||
-            self->looked_us - self->copies_us < COPIES_US);
+    if (!self || !self->capture) {
+        return false;
+    }
+    if (packet_is_to_group(packet) &&
+        (!self->running || self->looked_us - self->brought_us < BRINGS_US)) {
+        return true;
+    }
+    return self->looked_us - self->copies_us < COPIES_US;
 }
 
 void flood_carried(Flood *self, const Packet *packet)
