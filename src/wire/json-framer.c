@@ -62,6 +62,7 @@ static char *json_framer_describe(const JsonFramer *framer,
     };
     static const char key[] = "string or '}' expected near '";
     const char *words = "malformed value";
+    g_autofree char *text = NULL;
 
     if (g_str_has_prefix(error->text, key)) {
         words = strchr(",:]}", error->text[strlen(key)])
@@ -73,7 +74,8 @@ static char *json_framer_describe(const JsonFramer *framer,
             words = rows[i].words;
         }
     }
-    return g_strdup_printf("JSON parse error, %s", words);
+    text = g_strdup_printf("JSON parse error, %s", words);
+    return g_utf8_make_valid(text, -1); /* it may quote half a character */
 }
 
 /* The value is complete. */
