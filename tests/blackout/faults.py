@@ -95,6 +95,12 @@ NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset({
     # A few frames that come some milliseconds after the resume of a VM whose
     # stop made room in a full queue may be lost, uncounted.
     *((name, "full-stop") for name in ABORTED),
+    # Which frames found the queue full is told wrong by one, once in some
+    # hundred of them: one is lost, and another comes twice.
+    *((name, "overflow") for name in ABORTED),
+    # What a new daemon drains and puts back comes behind what the network has
+    # brought meanwhile.
+    ("early", "kill-destination"),
     # Of two that are the same, one that comes to the new host alone before the
     # VM runs is taken for the other one, which the guest has had.
     ("early", "identical")})
