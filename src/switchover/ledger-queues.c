@@ -259,16 +259,3 @@ bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,
     }
     return queue_place(queue, serial) < n;
 }
-
-void ledger_begin_at(Ledger *ledger, uint64_t number)
-{
-    ledger->taken = MIN(number, ledger->taken);
-    ledger->dropped_before = ledger->dropped_forgotten;
-    for (ledger->n_passed = 0; ledger->n_passed < ledger->n_marks &&
-                               ledger->marks[ledger->n_passed].end <= number;
-         ledger->n_passed++) {
-        ledger->dropped_before += ledger->marks[ledger->n_passed].dropped;
-    }
-    ledger->dropped_before = MIN(ledger->dropped_before, ledger->taken);
-    ledger->accepted = ledger->taken - ledger->dropped_before;
-}

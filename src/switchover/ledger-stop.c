@@ -9,6 +9,19 @@
 /* What is shipped again when only the counters are known (1-4 measured). */
 #define OVERLAP_DEFAULT 8
 
+void ledger_begin_at(Ledger *ledger, uint64_t number)
+{
+    ledger->taken = MIN(number, ledger->taken);
+    ledger->dropped_before = ledger->dropped_forgotten;
+    for (ledger->n_passed = 0; ledger->n_passed < ledger->n_marks &&
+                               ledger->marks[ledger->n_passed].end <= number;
+         ledger->n_passed++) {
+        ledger->dropped_before += ledger->marks[ledger->n_passed].dropped;
+    }
+    ledger->dropped_before = MIN(ledger->dropped_before, ledger->taken);
+    ledger->accepted = ledger->taken - ledger->dropped_before;
+}
+
 void ledger_note_past(Ledger *ledger, const LedgerSample *sample)
 {
     uint64_t back =
