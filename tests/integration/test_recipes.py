@@ -12,10 +12,9 @@ from typing import Dict, List, Tuple
 import pytest
 
 from lab.paths import Paths
-from lib.hosts import connect
 from lib.site import Site
-from lib.switchover import (DESTINATION_ADDRESS, SOURCE_ADDRESS, Destination,
-                            End, Source)
+from lib.switchover import (DESTINATION_ADDRESS, Destination, End, Source,
+                            join)
 from lib.words import event
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/other-vmms.md"
@@ -93,10 +92,7 @@ class Pair:
     def __init__(self, site: Site, recipe: Recipe) -> None:
         self.recipe = recipe
         self.source, self.destination = Source(site), Destination(site)
-        old, new = self.source.host, self.destination.host
-        connect(old, "mgmt0", new, "mgmt0")
-        old.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-        new.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+        join(self.source, self.destination)
         self.old = Shell(site, self.source)
         self.new = Shell(site, self.destination)
         self.new.start(site, recipe["new", "daemon"])

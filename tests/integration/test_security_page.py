@@ -11,10 +11,9 @@ import subprocess
 from pathlib import Path
 from typing import List
 
-from lib.hosts import connect
 from lib.site import Site
 from lib.switchover import (DESTINATION_ADDRESS, SOURCE_ADDRESS, Destination,
-                            End, Source)
+                            End, Source, check_move, join)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs/security.md"
 USER = "nobody"
@@ -71,25 +70,12 @@ def test_page(site: Site, tmp_path: Path) -> None:
 
     site.directory.chmod(0o755)
     old, new = Source(site), Destination(site)
-    connect(old.host, "mgmt0", new.host, "mgmt0")
-    old.host.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-    new.host.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+    join(old, new)
     for end in (old, new):
         end.serve(events=False)  # armed without a migration
     start(site, new, destination, tmp_path / "new.example")
     start(site, old, source, tmp_path / "old.example")
     for end in (old, new):
         end.daemon.wait_connected("out0" if end is old else "in0")
-    old.wait_phase("armed")
-    old.calibrate()
-    old.vmm.read(False)
-    first = old.next
-    old.send(20)
-    old.vmm.stop()
-    old.wait_phase("shipping")
-    old.send(10)
-    new.daemon.wait_counters(held=30)
-    new.resume()
-    new.vmm.wait_count(30)
-    assert new.vmm.numbers() == list(range(first, first + 30))
+    check_move(old, new)
     shutil.rmtree(tmp_path)

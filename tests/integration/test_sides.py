@@ -15,11 +15,10 @@ import pytest
 from lib.certificates import Authority
 from lib.command import RUN_DIR, Command, run_tapferry
 from lib.frames import number_of, numbered_range
-from lib.hosts import connect
 from lib.relay import Relay
 from lib.site import Site
 from lib.switchover import (CALIBRATION_ROUNDS, DESTINATION_ADDRESS, PORT,
-                            SOURCE_ADDRESS, TAP, Destination, Source)
+                            TAP, Destination, Source, join)
 from lib.wire import Peer
 
 ADDRESS = f"{DESTINATION_ADDRESS}:{PORT}"
@@ -34,10 +33,7 @@ class World:
         self.destination = Destination(site)
         for end in (self.source, self.destination):
             end.serve()
-        connect(self.source.host, "mgmt0", self.destination.host, "mgmt0")
-        self.source.host.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-        self.destination.host.ip(f"addr add {DESTINATION_ADDRESS}/24 dev "
-                                 "mgmt0")
+        join(self.source, self.destination)
         self.commands: List[Command] = []
 
     def start_source(self, *options: str) -> Command:

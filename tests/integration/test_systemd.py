@@ -13,10 +13,9 @@ from typing import Dict
 
 import pytest
 from lib.certificates import Authority
-from lib.hosts import connect
 from lib.site import Site
-from lib.switchover import (DESTINATION_ADDRESS, SOURCE_ADDRESS, Destination,
-                            End, Source)
+from lib.switchover import (DESTINATION_ADDRESS, Destination, End, Source,
+                            check_move, join)
 
 CONTRIB = Path(__file__).resolve().parents[2] / "contrib/systemd"
 UNIT = CONTRIB / "tapferryd@.service"
@@ -93,24 +92,11 @@ def test_machine_moves(site: Site) -> None:
         shutil.chown(path, USER)
     shutil.chown(site.directory, USER)  # the monitor of the test is there
     old, new = Source(site), Destination(site)
-    connect(old.host, "mgmt0", new.host, "mgmt0")
-    old.host.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-    new.host.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+    join(old, new)
     for end in (old, new):
         end.serve(events=False)  # armed without a migration
         Path(end.monitor).chmod(0o777)
     start(site, new, "destination", keys)
     start(site, old, "source", keys)
     new.daemon.wait_connected("in0")
-    old.wait_phase("armed")
-    old.calibrate()
-    old.vmm.read(False)
-    first = old.next
-    old.send(20)
-    old.vmm.stop()
-    old.wait_phase("shipping")
-    old.send(10)
-    new.daemon.wait_counters(held=30)
-    new.resume()
-    new.vmm.wait_count(30)
-    assert new.vmm.numbers() == list(range(first, first + 30))
+    check_move(old, new)

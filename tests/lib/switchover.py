@@ -186,6 +186,30 @@ class Destination(End):
         self.daemon.wait_log("the VM is stopped", known + 1)
 
 
+def join(source: Source, destination: Destination) -> None:
+    """Put a network for the link between the two hosts."""
+    connect(source.host, "mgmt0", destination.host, "mgmt0")
+    source.host.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
+    destination.host.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+
+
+def check_move(source: Source, destination: Destination) -> None:
+    """The virtual machine moves between two daemons that are connected, and
+    its guest gets what it was sent from the stop on."""
+    source.wait_phase("armed")
+    source.calibrate()
+    source.vmm.read(False)
+    first = source.next
+    source.send(20)
+    source.vmm.stop()
+    source.wait_phase("shipping")
+    source.send(10)
+    destination.daemon.wait_counters(held=30)
+    destination.resume()
+    destination.vmm.wait_count(30)
+    assert destination.vmm.numbers() == list(range(first, first + 30))
+
+
 class Switchover:
     """Both ends, connected; made in steps so that a test can do something
     in between.  Options beyond those named here are those of both TAPs, but
@@ -210,10 +234,7 @@ class Switchover:
         """Where the destination listens, as a chardev's options."""
         if self._transport == "unix":
             return f"path={self.site.path('wire')}"
-        source, destination = self.source.host, self.destination.host
-        connect(source, "mgmt0", destination, "mgmt0")
-        source.ip(f"addr add {SOURCE_ADDRESS}/24 dev mgmt0")
-        destination.ip(f"addr add {DESTINATION_ADDRESS}/24 dev mgmt0")
+        join(self.source, self.destination)
         return f"host={DESTINATION_ADDRESS},port={PORT}"
 
     def start(self, source: str = "", destination: str = "") -> "Switchover":
