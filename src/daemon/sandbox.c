@@ -75,6 +75,7 @@ static const SandboxRule sandbox_rules[] = {
     {"socket", 0, WHOLE, AF_INET},
     {"socket", 0, WHOLE, AF_INET6},
     {"socket", 0, WHOLE, AF_PACKET},
+    {"socket", 0, WHOLE, AF_XDP},
     {"socket", 0, WHOLE, AF_NETLINK},
     {"socketpair", 0, WHOLE, AF_UNIX},
     /* threads, no processes */

@@ -4,6 +4,7 @@
 #include "base/closer.h"
 #include "base/error.h"
 #include "netdev/capture.h"
+#include "netdev/xsk.h"
 #include "packet/segment.h"
 #include "packet/vnet.h"
 
@@ -11,10 +12,22 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/if_ether.h>
 #include <linux/if_packet.h>
+
+/* An Xsk is opened after so many frames that came in large runs: its bind waits
+ * for the kernel's RTNL lock, and a short backlog is through without it. */
+#define XSK_RUN 32
+#define XSK_AFTER 4096
+/* If it could not be had, after so many more. */
+#define XSK_AGAIN 1000000
 
 struct Inject {
     int fd;
+    int ifindex;
+    Xsk *xsk;             /* NULL: there is none, or none yet */
+    uint32_t xsk_max;     /* bytes of a frame that may go that way, 0: none */
+    uint32_t xsk_missing; /* frames until it is opened */
     InjectCounts counts;
     bool gso_refused;       /* this interface takes no super-frames */
     unsigned segments_done; /* of the frame under way in segments */
@@ -38,12 +51,12 @@ void inject_free(Inject *self)
     }
 }
 
-bool inject_attach(Inject *self, int ifindex, GError **errp)
+bool inject_attach(Inject *self, const LinkState *link, GError **errp)
 {
     struct sockaddr_ll address = {
         .sll_family = AF_PACKET,
         .sll_protocol = 0, /* sends only */
-        .sll_ifindex = ifindex,
+        .sll_ifindex = link->ifindex,
     };
     int one = 1, bytes = 4 * 1024 * 1024;
     unsigned mark = CAPTURE_OWN_MARK;
@@ -64,13 +77,26 @@ bool inject_attach(Inject *self, int ifindex, GError **errp)
         inject_detach(self);
         return false;
     }
+    self->ifindex = link->ifindex;
+    /* Bound to a queue it would put a flow where the TAP does not. */
+    self->xsk_max =
+        link->multi_queue ? 0 : MIN(ETH_HLEN + link->mtu, XSK_FRAME_MAX);
+    self->xsk_missing = XSK_AFTER;
     self->gso_refused = false;
     self->segments_done = 0;
     return true;
 }
 
+static void inject_close_xsk(Inject *self, uint32_t missing)
+{
+    xsk_close(self->xsk);
+    self->xsk = NULL;
+    self->xsk_missing = missing;
+}
+
 void inject_detach(Inject *self)
 {
+    inject_close_xsk(self, 0);
     if (self->fd >= 0) {
         closer_close(self->fd);
         self->fd = -1;
@@ -152,6 +178,39 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
     return done;
 }
 
+static void inject_want_xsk(Inject *self, unsigned run)
+{
+    if (run < XSK_RUN || self->xsk_max == 0) {
+        return;
+    }
+    self->xsk_missing -= MIN(run, self->xsk_missing);
+    if (self->xsk_missing == 0) {
+        self->xsk = xsk_open(self->ifindex, CAPTURE_OWN_MARK);
+        self->xsk_missing = XSK_AGAIN;
+    }
+}
+
+/* Likewise, through the Xsk. Where that fails the packet socket is asked for
+ * the reason. */
+static unsigned inject_send_xsk(Inject *self, const Packet *packets, unsigned n,
+                                InjectResult *result)
+{
+    int error;
+    unsigned done = xsk_send(self->xsk, packets, n, &error);
+
+    *result = INJECT_OK;
+    self->counts.accepted += done;
+    if (error == EBUSY) {
+        self->counts.refused++;
+        *result = INJECT_FULL;
+    } else if (error == EAGAIN) {
+        *result = INJECT_FULL;
+    } else if (error) {
+        inject_close_xsk(self, XSK_AGAIN);
+    }
+    return done;
+}
+
 typedef struct InjectSegments {
     Inject *inject;
     unsigned seen;
@@ -205,9 +264,21 @@ static InjectResult inject_super_frame(Inject *self, const Packet *packet)
     return result;
 }
 
-static bool is_super_frame(const Packet *packet)
+typedef enum InjectWay {
+    INJECT_PACKET, /* many a call */
+    INJECT_XSK,    /* likewise */
+    INJECT_SUPER_FRAME,
+} InjectWay;
+
+static InjectWay inject_way(const Inject *self, const Packet *packet)
 {
-    return packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+    if (packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+        return INJECT_SUPER_FRAME;
+    }
+    return self->xsk && packet->len >= ETH_HLEN &&
+                   packet->len <= self->xsk_max && !packet_is_offloaded(packet)
+               ? INJECT_XSK
+               : INJECT_PACKET;
 }
 
 InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
@@ -220,18 +291,27 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
         return INJECT_GONE;
     }
     while (*done < n && result == INJECT_OK) {
-        unsigned run = 0;
+        const Packet *first = &packets[*done];
+        InjectWay way = inject_way(self, first);
+        unsigned run = 1;
 
-        if (is_super_frame(&packets[*done])) {
-            result = inject_super_frame(self, &packets[*done]);
-            *done += result == INJECT_OK;
-            continue;
-        }
-        while (*done + run < n && run < PACKET_BATCH_MAX &&
-               !is_super_frame(&packets[*done + run])) {
+        while (way != INJECT_SUPER_FRAME && *done + run < n &&
+               run < PACKET_BATCH_MAX && inject_way(self, first + run) == way) {
             run++;
         }
-        *done += inject_send(self, &packets[*done], run, &result);
+        switch (way) {
+        case INJECT_SUPER_FRAME:
+            result = inject_super_frame(self, first);
+            *done += result == INJECT_OK;
+            break;
+        case INJECT_XSK:
+            *done += inject_send_xsk(self, first, run, &result);
+            break;
+        case INJECT_PACKET:
+            *done += inject_send(self, first, run, &result);
+            inject_want_xsk(self, run);
+            break;
+        }
     }
     return result;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Injection: frames put into an interface, toward the guest, through an
- * AF_PACKET socket.
+ * AF_PACKET socket, and plain ones in a flood through an AF_XDP socket (xsk.h).
  *
  * PACKET_QDISC_BYPASS makes the kernel say when a TAP's queue is full
  * (ENOBUFS) where it would otherwise lose the frame in silence, and keeps our
@@ -13,9 +13,8 @@
 #ifndef TF_NETDEV_INJECT_H
 #define TF_NETDEV_INJECT_H
 
+#include "netdev/link.h"
 #include "packet/packet.h"
-
-#include <glib.h>
 
 typedef struct Inject Inject;
 
@@ -30,7 +29,7 @@ typedef enum InjectResult {
 Inject *inject_new(void);
 void inject_free(Inject *inject);
 
-bool inject_attach(Inject *inject, int ifindex, GError **errp);
+bool inject_attach(Inject *inject, const LinkState *link, GError **errp);
 void inject_detach(Inject *inject);
 
 /* Injects @n packets, in order. Sets @done to how many went in; the result

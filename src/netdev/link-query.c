@@ -111,9 +111,24 @@ bool link_read_counters(int ifindex, LinkCounters *counters)
 
 /* State */
 
+/* Other interfaces have as many queues as there are processors. */
+static bool query_is_tun(const struct nlattr *info)
+{
+    const struct nlattr *attr;
+
+    mnl_attr_for_each_nested(attr, info)
+    {
+        if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
+            return strcmp(mnl_attr_get_str(attr), "tun") == 0;
+        }
+    }
+    return false;
+}
+
 bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
 {
     const struct ifinfomsg *message = mnl_nlmsg_get_payload(nlh);
+    bool several = false, tun = false;
     struct nlattr *attr;
 
     if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
@@ -133,10 +148,15 @@ bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
             news->state.txqueuelen = mnl_attr_get_u32(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_CARRIER_DOWN_COUNT) {
             news->state.closed = mnl_attr_get_u32(attr);
+        } else if (mnl_attr_get_type(attr) == IFLA_MTU) {
+            news->state.mtu = mnl_attr_get_u32(attr);
         } else if (mnl_attr_get_type(attr) == IFLA_NUM_TX_QUEUES) {
-            news->state.tx_queues = mnl_attr_get_u32(attr);
+            several = mnl_attr_get_u32(attr) > 1;
+        } else if (mnl_attr_get_type(attr) == IFLA_LINKINFO) {
+            tun = query_is_tun(attr);
         }
     }
+    news->state.multi_queue = tun && several;
     return news->ifname != NULL;
 }
 

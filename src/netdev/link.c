@@ -36,7 +36,7 @@ static bool link_state_equal(const LinkState *a, const LinkState *b)
 {
     return a->ifindex == b->ifindex && a->up == b->up &&
            a->carrier == b->carrier && a->closed == b->closed &&
-           a->txqueuelen == b->txqueuelen;
+           a->txqueuelen == b->txqueuelen && a->mtu == b->mtu;
 }
 
 static void link_set(LinkName *name, const LinkState *now)

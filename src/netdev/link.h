@@ -55,7 +55,8 @@ typedef struct LinkState {
     uint32_t closed;     /* how often nobody had any more, modulo 2^32: who is
                             there may be another one */
     uint32_t txqueuelen; /* packets */
-    uint32_t tx_queues;  /* that it can have */
+    uint32_t mtu;        /* bytes behind the Ethernet header */
+    bool multi_queue;    /* a TAP that can have several queues */
 } LinkState;
 
 typedef struct LinkWatch {

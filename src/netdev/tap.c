@@ -78,7 +78,7 @@ bool tap_set_queue(Tap *self, const LinkQueue *queue, GError **errp)
 
 bool tap_is_multi_queue(const Tap *self)
 {
-    return self->link.state.tx_queues > 1;
+    return self->link.state.multi_queue;
 }
 
 Capture *tap_add_queue_capture(Tap *self, unsigned directions,
@@ -117,7 +117,7 @@ Inject *tap_add_inject(Tap *self, GError **errp)
     Inject *inject = inject_new();
 
     if (self->link.state.ifindex > 0 &&
-        !inject_attach(inject, self->link.state.ifindex, errp)) {
+        !inject_attach(inject, &self->link.state, errp)) {
         inject_free(inject);
         return NULL;
     }
@@ -161,8 +161,8 @@ static void tap_reattach(Tap *self)
         g_autoptr(GError) error = NULL;
 
         inject_detach(self->injects->pdata[i]);
-        if (ifindex > 0 &&
-            !inject_attach(self->injects->pdata[i], ifindex, &error)) {
+        if (ifindex > 0 && !inject_attach(self->injects->pdata[i],
+                                          &self->link.state, &error)) {
             log_error("tap", "%s: %s", self->ifname, error->message);
         }
     }
