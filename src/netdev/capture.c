@@ -25,7 +25,7 @@
  */
 #define FLOOD_INTERVAL_NS 6000
 #define FLOOD_FRAMES 64
-#define FLOOD_LOOK_US 100
+#define FLOOD_LOOK_US 250
 /* While frames are dropped in any case: so many each time, or of so many bytes
  * in all. */
 #define DROPS_FRAMES 256

@@ -22,6 +22,9 @@
 /* If it could not be had, after so many more. */
 #define XSK_AGAIN 1000000
 
+/* Does the interface take super-frames? */
+typedef enum InjectGso { GSO_NOT_KNOWN, GSO_TAKEN, GSO_REFUSED } InjectGso;
+
 struct Inject {
     int fd;
     int ifindex;
@@ -29,7 +32,7 @@ struct Inject {
     uint32_t xsk_max;     /* bytes of a frame that may go that way, 0: none */
     uint32_t xsk_missing; /* frames until it is opened */
     InjectCounts counts;
-    bool gso_refused;       /* this interface takes no super-frames */
+    InjectGso gso;
     unsigned segments_done; /* of the frame under way in segments */
     uint8_t *scratch;       /* for segmentation */
 };
@@ -82,7 +85,7 @@ bool inject_attach(Inject *self, const LinkState *link, GError **errp)
     self->xsk_max =
         link->multi_queue ? 0 : MIN(ETH_HLEN + link->mtu, XSK_FRAME_MAX);
     self->xsk_missing = XSK_AFTER;
-    self->gso_refused = false;
+    self->gso = GSO_NOT_KNOWN;
     self->segments_done = 0;
     return true;
 }
@@ -137,6 +140,11 @@ static void inject_fill(struct mmsghdr *message, struct iovec *iov,
     *message = (struct mmsghdr){
         .msg_hdr = {.msg_iov = iov, .msg_iovlen = in_place ? 1 : 2},
     };
+}
+
+static bool is_super_frame(const Packet *packet)
+{
+    return packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 }
 
 /* Sends a run of packets as they are; returns how many went in. */
@@ -245,21 +253,14 @@ static InjectResult inject_segments(Inject *self, const Packet *packet)
     return state.result;
 }
 
+/* A super-frame found the queue full, or the TAP takes none: a segment that
+ * goes in tells which. */
 static InjectResult inject_super_frame(Inject *self, const Packet *packet)
 {
-    InjectResult result;
+    InjectResult result = inject_segments(self, packet);
 
-    if (!self->gso_refused) {
-        if (inject_send(self, packet, 1, &result) == 1 ||
-            result != INJECT_FULL) {
-            return result;
-        }
-        /* The queue is full, or the TAP takes no super-frames: a segment that
-         * goes in tells which. */
-    }
-    result = inject_segments(self, packet);
     if (result == INJECT_OK || self->segments_done > 0) {
-        self->gso_refused = true;
+        self->gso = GSO_REFUSED;
     }
     return result;
 }
@@ -267,13 +268,13 @@ static InjectResult inject_super_frame(Inject *self, const Packet *packet)
 typedef enum InjectWay {
     INJECT_PACKET, /* many a call */
     INJECT_XSK,    /* likewise */
-    INJECT_SUPER_FRAME,
+    INJECT_SEGMENTS,
 } InjectWay;
 
 static InjectWay inject_way(const Inject *self, const Packet *packet)
 {
-    if (packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
-        return INJECT_SUPER_FRAME;
+    if (is_super_frame(packet)) {
+        return self->gso == GSO_REFUSED ? INJECT_SEGMENTS : INJECT_PACKET;
     }
     return self->xsk && packet->len >= ETH_HLEN &&
                    packet->len <= self->xsk_max && !packet_is_offloaded(packet)
@@ -295,13 +296,13 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
         InjectWay way = inject_way(self, first);
         unsigned run = 1;
 
-        while (way != INJECT_SUPER_FRAME && *done + run < n &&
+        while (way != INJECT_SEGMENTS && *done + run < n &&
                run < PACKET_BATCH_MAX && inject_way(self, first + run) == way) {
             run++;
         }
         switch (way) {
-        case INJECT_SUPER_FRAME:
-            result = inject_super_frame(self, first);
+        case INJECT_SEGMENTS:
+            result = inject_segments(self, first);
             *done += result == INJECT_OK;
             break;
         case INJECT_XSK:
@@ -310,10 +311,24 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
         case INJECT_PACKET:
             *done += inject_send(self, first, run, &result);
             inject_want_xsk(self, run);
+            if (first < &packets[*done] && is_super_frame(first)) {
+                self->gso = GSO_TAKEN;
+            }
+            if (result == INJECT_FULL && is_super_frame(&packets[*done])) {
+                result = inject_super_frame(self, &packets[*done]);
+                *done += result == INJECT_OK;
+            }
             break;
         }
     }
     return result;
+}
+
+unsigned inject_entries(const Inject *self, const Packet *packet)
+{
+    return !is_super_frame(packet) || self->gso == GSO_TAKEN
+               ? 1
+               : packet->len / MAX(packet->vnet.gso_size, 1) + 1;
 }
 
 InjectCounts inject_counts(const Inject *self)

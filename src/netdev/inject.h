@@ -38,6 +38,10 @@ void inject_detach(Inject *inject);
 InjectResult inject_packets(Inject *inject, const Packet *packets, unsigned n,
                             unsigned *done);
 
+/* Entries of the TAP's queue that @packet may take: a TAP without the guest's
+ * TSO takes a super-frame in segments. */
+unsigned inject_entries(const Inject *inject, const Packet *packet);
+
 /* What a TAP has counted of our doing since inject_new(), segments each. */
 typedef struct InjectCounts {
     uint64_t accepted; /* entered its queue */

@@ -364,15 +364,6 @@ static void injector_count(Injector *self)
     }
 }
 
-/* Entries of the TAP's queue that a frame may become: a TAP without the
- * guest's TSO takes a super-frame in segments. */
-static uint64_t injector_cost(const Packet *packet)
-{
-    return packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE
-               ? 1
-               : packet->len / MAX(packet->vnet.gso_size, 1) + 1;
-}
-
 /* Injects up to one batch into *@room entries, at least one frame; true to go
  * on. */
 static bool injector_batch(Injector *self, uint64_t *room)
@@ -387,11 +378,11 @@ static bool injector_batch(Injector *self, uint64_t *room)
            (record = packet_queue_at(&self->queue, &cursor))) {
         Packet packet = packet_record_view(record);
 
-        if (n > 0 && injector_cost(&packet) > *room) {
+        if (n > 0 && inject_entries(self->inject, &packet) > *room) {
             break;
         }
         packets[n++] = packet;
-        *room -= MIN(*room, injector_cost(&packet));
+        *room -= MIN(*room, inject_entries(self->inject, &packet));
         packet_cursor_advance(&cursor);
     }
     result = inject_packets(self->inject, packets, n, &done);
@@ -425,8 +416,9 @@ static void injector_pass(Injector *self)
         injector_start_live(self);
     }
     injector_room(self, self->offered.n);
-    while (n < self->offered.n && injector_cost(&packets[n]) <= self->room) {
-        self->room -= injector_cost(&packets[n++]);
+    while (n < self->offered.n &&
+           inject_entries(self->inject, &packets[n]) <= self->room) {
+        self->room -= inject_entries(self->inject, &packets[n++]);
     }
     self->running = true;
     if (n > 0) {

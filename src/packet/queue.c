@@ -9,7 +9,7 @@
 #define RECORD_ALIGN 8
 /* A queue that goes up and down does not give memory back and take it again,
  * each page of which the kernel would have to clear. */
-#define SPARES_MAX 32
+#define SPARES_MAX 512
 
 struct PacketChunk {
     PacketChunk *next;
