@@ -168,7 +168,8 @@ static bool shell_read_request(const char *line, char **command, json_t *args,
     return qmp_parse_args(args, words + 1, errp);
 }
 
-/* An error of the line is said and forgotten; false: the daemon is gone. */
+/* An error of the line is said and forgotten. False: the daemon is gone, which
+ * is an error unless the line was to end it. */
 static bool shell_run_line(Client *client, const char *line, GError **errp)
 {
     g_autoptr(GError) error = NULL;
@@ -181,6 +182,9 @@ static bool shell_run_line(Client *client, const char *line, GError **errp)
     }
     if (result) {
         shell_print(result);
+        if (strcmp(command, "quit") == 0) {
+            return false;
+        }
     } else if (command && error->domain == CLIENT_ERROR &&
                !client_next_event(client, 0, &result, NULL)) {
         g_propagate_error(errp, g_steal_pointer(&error));
@@ -209,10 +213,11 @@ static char *shell_read_line(bool terminal)
 
 static bool shell_loop(Client *client, bool terminal, GError **errp)
 {
-    bool ok = true;
+    g_autoptr(GError) error = NULL;
+    bool going = true;
     char *line;
 
-    while (ok && (line = shell_read_line(terminal))) {
+    while (going && (line = shell_read_line(terminal))) {
         const char *text = g_strstrip(line);
 
         if (strcmp(text, "exit") == 0) {
@@ -223,12 +228,16 @@ static bool shell_loop(Client *client, bool terminal, GError **errp)
             if (terminal) {
                 add_history(text);
             }
-            ok = shell_run_line(client, text, errp);
+            going = shell_run_line(client, text, &error);
             fflush(stdout);
         }
         free(line);
     }
-    return ok;
+    if (error) {
+        g_propagate_error(errp, g_steal_pointer(&error));
+        return false;
+    }
+    return true;
 }
 
 static char *shell_history_file(void)

@@ -257,14 +257,24 @@ def test_shell_without_a_terminal(tmp_path: Path, tool: Tool) -> None:
 
 
 def test_shell_ends_with_the_daemon(tmp_path: Path, tool: Tool) -> None:
-    """And says so."""
+    """As it was told to, or for want of it, and then says so."""
     assert tool("qmp", "query-status").returncode == 0
-    done = subprocess.run(
-        [tapferry(), "--socket", str(tmp_path / "qmp"), "shell"],
-        input="quit\n" + "query-status\n" * 100, text=True, check=False,
-        timeout=30, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == 1
-    assert "daemon" in done.stderr
+    with subprocess.Popen(
+            [tapferry(), "--socket", str(tmp_path / "qmp"), "shell"],
+            text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE) as orphan:
+        assert orphan.stdin and orphan.stdout
+        orphan.stdin.write("query-status\n")
+        orphan.stdin.flush()
+        assert orphan.stdout.readline() == "{\n"
+        done = subprocess.run(
+            [tapferry(), "--socket", str(tmp_path / "qmp"), "shell"],
+            input="quit\n", text=True, check=False, timeout=30,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert done.returncode == 0 and done.stderr == ""
+        said = orphan.communicate("query-status\n" * 100, timeout=30)[1]
+        assert orphan.returncode == 1
+        assert "daemon" in said
 
 
 def test_demo_needs_a_checkout(tmp_path: Path, run: Any) -> None:
