@@ -81,9 +81,10 @@ bool inject_attach(Inject *self, const LinkState *link, GError **errp)
         return false;
     }
     self->ifindex = link->ifindex;
-    /* Bound to a queue it would put a flow where the TAP does not. */
-    self->xsk_max =
-        link->multi_queue ? 0 : MIN(ETH_HLEN + link->mtu, XSK_FRAME_MAX);
+    /* Of several queues a TAP chooses by the flow, an Xsk has one. */
+    self->xsk_max = link->kind == LINK_OTHER || link->multi_queue
+                        ? 0
+                        : MIN(ETH_HLEN + link->mtu, XSK_FRAME_MAX);
     self->xsk_missing = XSK_AFTER;
     self->gso = GSO_NOT_KNOWN;
     self->segments_done = 0;

@@ -111,24 +111,27 @@ bool link_read_counters(int ifindex, LinkCounters *counters)
 
 /* State */
 
-/* Other interfaces have as many queues as there are processors. */
-static bool query_is_tun(const struct nlattr *info)
+static LinkKind query_kind(const struct nlattr *info)
 {
     const struct nlattr *attr;
 
     mnl_attr_for_each_nested(attr, info)
     {
         if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
-            return strcmp(mnl_attr_get_str(attr), "tun") == 0;
+            const char *kind = mnl_attr_get_str(attr);
+
+            return strcmp(kind, "tun") == 0    ? LINK_TUN
+                   : strcmp(kind, "veth") == 0 ? LINK_VETH
+                                               : LINK_OTHER;
         }
     }
-    return false;
+    return LINK_OTHER;
 }
 
 bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
 {
     const struct ifinfomsg *message = mnl_nlmsg_get_payload(nlh);
-    bool several = false, tun = false;
+    bool several = false;
     struct nlattr *attr;
 
     if ((nlh->nlmsg_type != RTM_NEWLINK && nlh->nlmsg_type != RTM_DELLINK) ||
@@ -153,10 +156,11 @@ bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
         } else if (mnl_attr_get_type(attr) == IFLA_NUM_TX_QUEUES) {
             several = mnl_attr_get_u32(attr) > 1;
         } else if (mnl_attr_get_type(attr) == IFLA_LINKINFO) {
-            tun = query_is_tun(attr);
+            news->state.kind = query_kind(attr);
         }
     }
-    news->state.multi_queue = tun && several;
+    /* Others have as many queues as there are processors. */
+    news->state.multi_queue = several && news->state.kind == LINK_TUN;
     return news->ifname != NULL;
 }
 

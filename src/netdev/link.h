@@ -48,6 +48,8 @@ bool link_read_queue(int ifindex, LinkQueue *queue);
  */
 bool link_set_queue(int ifindex, const LinkQueue *queue, GError **errp);
 
+typedef enum LinkKind { LINK_OTHER, LINK_TUN, LINK_VETH } LinkKind;
+
 typedef struct LinkState {
     int ifindex;         /* 0: there is none of that name */
     bool up;             /* IFF_UP: it takes frames */
@@ -56,7 +58,8 @@ typedef struct LinkState {
                             there may be another one */
     uint32_t txqueuelen; /* packets */
     uint32_t mtu;        /* bytes behind the Ethernet header */
-    bool multi_queue;    /* a TAP that can have several queues */
+    LinkKind kind;
+    bool multi_queue; /* a TAP that can have several queues */
 } LinkState;
 
 typedef struct LinkWatch {

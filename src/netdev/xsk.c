@@ -31,7 +31,6 @@ struct Xsk {
     uint8_t *area; /* a place for each frame of a batch */
     XskRing sent;  /* struct xdp_desc, ours */
     XskRing done;  /* uint64_t, the kernel's */
-    bool proven;   /* completions come before the call returns */
 };
 
 static bool xsk_map(const Xsk *self, XskRing *ring,
@@ -172,8 +171,7 @@ static unsigned xsk_send_batch(Xsk *self, const Packet *packets, unsigned n,
     __atomic_store_n(self->sent.producer, first + n, __ATOMIC_RELEASE);
     *error = xsk_kick(self, &completed);
     if (*error == 0) {
-        self->proven = completed == n;
-        *error = self->proven ? 0 : EOPNOTSUPP;
+        *error = completed == n ? 0 : EOPNOTSUPP;
         return n;
     }
     xsk_withdraw(self, n - completed);
@@ -186,9 +184,8 @@ unsigned xsk_send(Xsk *self, const Packet *packets, unsigned n, int *error)
 
     *error = 0;
     while (done < n && *error == 0) {
-        unsigned batch = self->proven ? MIN(n - done, XSK_BATCH) : 1;
-
-        done += xsk_send_batch(self, packets + done, batch, error);
+        done += xsk_send_batch(self, packets + done, MIN(n - done, XSK_BATCH),
+                               error);
     }
     return done;
 }

@@ -5,10 +5,10 @@
  * 0.6 of the price: one system call takes a batch of frames, and no message
  * header is read for each of them (docs/design/0006-fast-path.md).
  *
- * It goes by completions (linux/if_xdp.h), which a TAP and a veth give before
- * the call returns, because they take a frame from its sender when they queue
- * it (drivers/net/tun.c and veth.c, skb_orphan()). An interface that does not
- * is found out with the first frame.
+ * It goes by completions (linux/if_xdp.h), so it is for TAPs and veths only:
+ * they take a frame from its sender when they queue it (drivers/net/tun.c,
+ * net/core/dev.c: skb_orphan()), and so each is completed before the call
+ * returns. Should a frame once not be, the socket is given up.
  *
  * In its loop only.
  */

@@ -99,6 +99,7 @@ static bool bench_open(Bench *self, int queue_length, short flags)
     bench_set_up(true);
     bench_set(SIOCGIFINDEX, &request);
     self->link = (LinkState){.ifindex = request.ifr_ifindex,
+                             .kind = LINK_TUN,
                              .mtu = MTU,
                              .multi_queue = flags & IFF_MULTI_QUEUE};
     g_usleep(50000);
