@@ -196,6 +196,7 @@ void source_resume(Source *self, int64_t time_us)
     self->end_number = source_queue(self)->next;
     record_resume(&self->record, time_us);
     source_phase(self, SWITCHOVER_RETURNING);
+    self->return_us = g_get_monotonic_time();
     if (!self->injector) {
         self->injector = injector_new(self->config.tap,
                                       &source_injector_handlers, self, &error);
@@ -211,7 +212,6 @@ void source_resume(Source *self, int64_t time_us)
                       RECORD_RETURNED);
     }
     self->catching_up = true;
-    self->return_us = g_get_monotonic_time();
     self->settling = SETTLE_SAMPLES + DOUBT_SAMPLES;
     /* The VMM may have taken another frame after the word of the stop. */
     if (!ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
