@@ -12,9 +12,13 @@
 /* What the VMM takes when it has said already that the machine stands still. */
 #define LEDGER_TAKEN_LATE_MAX 2
 
-/* @dropped of the frames since the last sample found the queue full; tx_packets
- * is @tx now. */
-void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx);
+/* Has the VMM of a VM that stands still taken a late frame since the last
+ * sample? tx_packets is @tx now. That makes room: for up to 16 frames, since
+ * the kernel frees its slots 16 at a time (ptr_ring.h), and those that the stop
+ * has destroyed are among them. */
+bool ledger_takes_late(Ledger *ledger, uint64_t tx);
+/* @dropped of the frames since the last sample found the queue full. */
+void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late);
 
 /* Finds the frame at position @accepted of those that entered the queue: sets
  * @taken and what belongs to it. Within a mark the dropped frames count as its

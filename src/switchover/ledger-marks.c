@@ -66,16 +66,15 @@ static void mark_run_begins(LedgerMark *mark, uint64_t number)
 }
 
 /* The VM stands still, and so it did at the last mark: true if that one simply
- * goes on. A VMM that takes a late one makes room, and there may be a second
- * run. */
-static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped, uint64_t tx)
+ * goes on. A VMM that has taken a late one has made room, and there may be a
+ * second run. */
+static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped)
 {
     LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
-    bool took_late =
-        tx != ledger->mark_tx && tx - ledger->mark_tx <= LEDGER_TAKEN_LATE_MAX;
+    bool made_room = ledger->made_room;
 
-    ledger->mark_tx = tx;
-    if (ledger->n_marks == 0 || !ledger->stands || !last->stands || took_late) {
+    ledger->made_room = false;
+    if (ledger->n_marks == 0 || !ledger->stands || !last->stands || made_room) {
         return false;
     }
     last->end = ledger->meter.entered;
@@ -102,7 +101,16 @@ static void ledger_take_late(Ledger *ledger, LedgerMark *mark)
     mark->dropped -= late;
 }
 
-void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
+bool ledger_takes_late(Ledger *ledger, uint64_t tx)
+{
+    bool late = ledger->stands && tx != ledger->tx_last &&
+                tx - ledger->tx_last <= LEDGER_TAKEN_LATE_MAX;
+
+    ledger->made_room |= late;
+    return late;
+}
+
+void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
 {
     uint64_t end = ledger->meter.entered;
     LedgerMark mark = {
@@ -118,7 +126,7 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
         ledger_make_room(ledger);
     }
-    if (ledger_extend_stopped(ledger, dropped, tx)) {
+    if (ledger_extend_stopped(ledger, dropped)) {
         return;
     }
     last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
@@ -132,13 +140,14 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
     if (ledger->n_marks > 0 && last->end == mark.first) {
         bool only_drops = end - mark.first == mark.dropped;
 
-        /* Once the VM stands nothing makes room any more: if there was some,
-         * it came before. */
+        /* Once the VM stands nothing else makes room: if there was some, it
+         * came before. */
         mark.was_full =
-            !ledger->stands &&
+            (!ledger->stands || took_late) && !last->took_late &&
             (!last->was_full || last->end - last->first == last->dropped);
+        mark.took_late = mark.was_full && took_late;
         if (ledger->n_marks > ledger->n_passed && only_drops && mark.was_full &&
-            !last->was_full) {
+            !last->was_full && !took_late) {
             /* A run of drops goes on. */
             last->end = end;
             last->dropped += mark.dropped;
@@ -149,6 +158,9 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, uint64_t tx)
         last->end = end; /* where exactly gets vague; how many does not */
         last->dropped += mark.dropped;
         return;
+    }
+    if (mark.took_late) {
+        mark.stands = false;
     }
     mark.begin = mark.end - mark.dropped;
     ledger->begin_known = false;
@@ -274,8 +286,8 @@ bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
 
         /* One of them may begin within the one before it. */
         if (mark_became_full(mark, number) ||
-            (mark_covers(mark, number) &&
-             (ledger->multi || mark_has_dropped(mark, number)))) {
+            (mark_covers(mark, number) && (ledger->multi || mark->took_late ||
+                                           mark_has_dropped(mark, number)))) {
             return true;
         }
     }

@@ -82,6 +82,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     uint32_t back, queue;
 
     ledger->frozen = ledger->stands = true;
+    ledger->made_room = false;
     ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
     if (fixed || !ledger_swallowed(ledger, sample, &back)) {

@@ -172,6 +172,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     bool first = !ledger->started;
     uint64_t accepted, base;
     bool dropped = !first && counters->tx_dropped > ledger->dropped_last;
+    bool took_late = ledger_takes_late(ledger, counters->tx_packets);
 
     if (first) {
         ledger->started = true;
@@ -194,7 +195,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     }
     if (dropped) {
         ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last,
-                    counters->tx_packets);
+                    took_late);
         ledger->dropped_last = counters->tx_dropped;
     }
     ledger->sampled = ledger->meter.entered;

@@ -63,6 +63,9 @@ typedef struct LedgerMark {
     /* ... or until a stop made some, when one of these came: what came between
      * them may have been dropped or not. */
     uint64_t room_least, room_most;
+    /* ... or until the VMM took one more when the VM stood already, and nothing
+     * tells when that was: any of them may have been. */
+    bool took_late;
     /* Made while the VM stood still: the dropped ones are one run. It begins
      * with the earliest frame that a sample showed to have found no room: a VM
      * that has resumed unheard makes room for more, behind that run. */
@@ -111,7 +114,6 @@ typedef struct Ledger {
     unsigned n_marks;
     unsigned n_passed;          /* those that lie before @taken */
     uint64_t dropped_forgotten; /* of marks that are no longer kept */
-    uint64_t mark_tx;           /* tx_packets when the last one was made */
     /* Used index: what tx_packets - used is when nothing is under way. */
     int64_t used_since_us; /* what the window spans: from */
     int64_t used_time_us;  /* to the last one in it */
@@ -148,6 +150,7 @@ typedef struct Ledger {
     bool frozen;       /* the present offset is kept until ledger_restart() */
     bool large_frozen; /* a frame of several buffers came since */
     bool stands;       /* the VM stands still: nobody empties the queue */
+    bool made_room;    /* ... but a late frame was taken since the last mark */
     bool stop_fixed;   /* it was given how much is shipped again */
     bool stop_full;    /* the queue was, or nearly so */
     bool multi;        /* the TAP has several queues */
