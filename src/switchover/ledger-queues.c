@@ -124,6 +124,7 @@ bool ledger_queues_stop(Ledger *ledger, const LedgerSample *sample, bool fixed,
     ledger->queues_told = !fixed && queues_are_told(ledger, sample);
     ledger->queues_injected = ledger->queues_vague = ledger->queues_late =
         false;
+    ledger->queues_unseen = !ledger->certain;
     ledger->stop_dropped = ledger->dropped_last;
     ledger->resume_first = UINT64_MAX;
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
@@ -153,8 +154,9 @@ static int64_t queue_place(const LedgerQueue *queue, uint64_t serial)
 static bool queue_may_be_full(const Ledger *ledger, const LedgerQueue *queue,
                               uint64_t serial)
 {
-    return queue_place(queue, serial) >=
-           (int64_t)ledger_least_room(ledger->queue_length);
+    return ledger->queues_unseen ||
+           queue_place(queue, serial) >=
+               (int64_t)ledger_least_room(ledger->queue_length);
 }
 
 bool ledger_queues_full(const Ledger *ledger)

@@ -162,6 +162,7 @@ typedef struct Ledger {
     bool queues_injected;    /* we have put frames into some since */
     bool queues_late;        /* the last sample found frames that may be full,
                                 and not counted */
+    bool queues_unseen;      /* they may have been full before we began */
     bool queues_vague;       /* of several it was not known which became full */
     uint64_t stop_dropped;   /* tx_dropped then */
     uint64_t resume_first;   /* the first frame that came when it ran again */

@@ -338,6 +338,40 @@ static void test_full(void)
     }
 }
 
+/* The VM stood before we began to look, and any of its queues may have been
+ * full by then: none that found no room is taken for one that did. */
+static void test_full_before(void)
+{
+    for (guint32 seed = 0; seed < 200; seed++) {
+        g_autoptr(World) world = world_new(seed);
+
+        for (unsigned i = 0; i < world->n_queues; i++) {
+            world->content[i] = chance(world, 2) ? LENGTH : chance(world, 100);
+        }
+        world_sample(world, false);
+        for (unsigned i = chance(world, 50); i > 0; i--) {
+            world_send(world, chance(world, world->n_queues));
+        }
+        world_stop(world, false);
+        for (unsigned i = 0; i < 50 * world->n_queues; i++) {
+            world_send(world, chance(world, world->n_queues));
+            if (chance(world, 4) == 0) {
+                world_sample(world, false);
+            }
+        }
+        world_sample(world, false);
+        ledger_resume(&world->ledger, world->entered);
+        for (uint64_t i = 0; i < world->entered; i++) {
+            const Frame *frame = &world->frames[i];
+
+            if (frame->fate == FATE_DROPPED) {
+                g_assert_true(ledger_queue_dropped(&world->ledger, frame->queue,
+                                                   frame->serial, i));
+            }
+        }
+    }
+}
+
 /* vhost loses what it swallows: which frame of which queue that was shows when
  * all else has come through. */
 static void test_lost(void)
@@ -385,6 +419,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger-queues/counters", test_counters);
     g_test_add_func("/ledger-queues/swapped", test_swapped);
     g_test_add_func("/ledger-queues/full", test_full);
+    g_test_add_func("/ledger-queues/full-before", test_full_before);
     g_test_add_func("/ledger-queues/lost", test_lost);
     return g_test_run();
 }
