@@ -259,7 +259,10 @@ def _set_merged_apart(stage: Stage, verdict: Verdict, book: _Book,
     if not stage.destination.daemon:
         return lost
     excess = len(lost) - sum(_dropped_by_both(stage).values())
-    most = min(stage.destination.counters()["duplicate"], max(0, excess))
+    # A daemon that was killed has counted some as well.
+    copies = stage.destination.counters()["duplicate"] + \
+        stage.lost_counters.get(stage.destination.name, {}).get("duplicate", 0)
+    most = min(copies, max(0, excess))
     merged = [each for each in lost if book.is_identical(each)][:most]
     verdict.merged = len(merged)
     return [each for each in lost if each not in merged]
