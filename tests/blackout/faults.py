@@ -55,6 +55,8 @@ FAULTS: Dict[str, Fault] = {
                               "crashes", 0.1),
     "late-word": Fault("the daemons hear of a stop and a resume some "
                        "milliseconds late", 0.2),
+    "hiccup": Fault("the daemons do not run for some milliseconds, now and "
+                    "then around a stop and a resume", 0.2),
     # The frames
     "overflow": Fault("more frames wait than either TAP queue holds", 0.4),
     "vnet": Fault("the TAPs have virtio-net headers", 0.5),
@@ -87,17 +89,12 @@ ABORTED = ("cancel", "destination-dies")
 _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               ("busy-arm", "slow"), ("busy-arm", "slow-stop"),
               ("busy-arm", "full-stop"), ("link-cut", "link-stall"),
+              ("hiccup", "late-word"),
               *((name, "exit-early") for name in ABORTED)}
 
 NOT_YET: FrozenSet[str] = frozenset()
 
 NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset({
-    # A few frames that come some milliseconds after the resume of a VM whose
-    # stop made room in a full queue may be lost, uncounted.
-    *((name, "full-stop") for name in ABORTED),
-    # Which frames found the queue full is told wrong by one, once in some
-    # hundred of them: one is lost, and another comes twice.
-    *((name, "overflow") for name in ABORTED),
     # What a new daemon drains and puts back comes behind what the network has
     # brought meanwhile.
     ("early", "kill-destination"),

@@ -14,7 +14,8 @@ from lib.site import Site
 
 from .actors import DESTINATION, SOURCE, processes_of
 from .check import Verdict, check, slowest_delivery
-from .scenario import Attempt, Scenario
+from .hiccups import Hiccups
+from .scenario import HICCUP_LEAD_MS, Attempt, Scenario
 from .stage import TAP, End, Stage
 
 Action = Tuple[float, Callable[[], object]]
@@ -129,6 +130,14 @@ class Timeline:
             self._replay = Replay(self._stage.source.host.name, TAP,
                                   self._stage.destination.host.name, TAP)
         source.migration("device")
+        lead = HICCUP_LEAD_MS / 1000 if attempt.hiccups else 0.0
+        with Hiccups(self._stage, attempt, time.monotonic() + lead):
+            self._sleep(lead)
+            self._stop(attempt)
+
+    def _stop(self, attempt: Attempt) -> None:
+        """The VM stops, and what comes after that."""
+        source = self._stage.source.vmm
         self._late(attempt, lambda: source.call(
             "stop", attempt.destroy, attempt.swallow, attempt.later))
         self.stop_ns = time.monotonic_ns()

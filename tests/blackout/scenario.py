@@ -15,6 +15,18 @@ from .faults import (ENABLED, FAULTS, with_implied,
 # Frames of one blackout, so that its generation takes no longer than itself.
 FRAMES_MAX = 30000
 
+# So long before a stop a daemon may not run already.
+HICCUP_LEAD_MS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Hiccup:
+    """A daemon does not run for a while."""
+
+    at_ms: float  # after the stop
+    length_ms: float
+    at_source: bool
+
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
@@ -30,6 +42,7 @@ class Attempt:
     flood_ms: int  # how long unicast then reaches both hosts
     completed_first: bool  # source's event before the destination's
     late_ms: int  # how long the daemons are late to hear of it all
+    hiccups: Tuple[Hiccup, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +140,25 @@ def _attempts(seed: int, faults: FrozenSet[str], long: bool
         outcomes.append("crashed")
     if not outcomes or dice.random() < 0.5:
         outcomes.append("done")
-    return [_attempt(dice, outcome, faults, long) for outcome in outcomes]
+    attempts = [_attempt(dice, outcome, faults, long) for outcome in outcomes]
+    if "hiccup" in faults:
+        dice = _dice(seed, "hiccups")
+        attempts = [dataclasses.replace(each, hiccups=_hiccups(
+            dice, each.downtime_ms)) for each in attempts]
+    return attempts
+
+
+def _hiccups(dice: random.Random, downtime_ms: int) -> Tuple[Hiccup, ...]:
+    """For each daemon one around the stop and one around the resume, and some
+    time in between in which it runs: it hears of the one before the other."""
+    half = downtime_ms / 2
+    most = min(15.0, max(1.0, half - 3))
+    return tuple(Hiccup(
+        at_ms=dice.uniform(-HICCUP_LEAD_MS, 2) if stop else
+        dice.uniform(max(half + 8, downtime_ms - 8), downtime_ms + 12),
+        length_ms=(most if stop else 15.0) ** dice.random(),
+        at_source=at_source)
+                 for at_source in (True, False) for stop in (True, False))
 
 
 def _queue_lengths(dice: random.Random, faults: FrozenSet[str], rate: int

@@ -259,6 +259,27 @@ def resume_without_reading(pair: Switchover) -> None:
     pair.source.wait_phase("returning")
 
 
+def test_first_round_leaves_room(site: Site) -> None:
+    """Live frames find room beside the first of those that are given back,
+    whatever the guest takes meanwhile."""
+    pair = Switchover(site, txqueuelen=400).start()
+    pair.source.calibrate()
+    pair.source.vmm.read(False)
+    pair.stop_source()
+    pair.source.send(1000)
+    pair.source.wait_captured()
+    dropped = pair.source.tx_dropped()
+    pair.source.vmm.read()
+    pair.source.vmm.wait_count(pair.source.next - dropped)
+    pair.source.vmm.read(False)
+    resume_without_reading(pair)
+    pair.source.send(250)
+    pair.source.wait_captured()
+    assert pair.source.tx_dropped() == dropped
+    pair.source.vmm.read()
+    check_all_once(pair)
+
+
 def test_guest_that_never_empties_its_queue(site: Site) -> None:
     """A guest that is slower than its traffic for good, from the resume on, is
     given back what it missed all the same, in some seconds; and once its
