@@ -14,6 +14,8 @@
  * over so long a time. */
 #define REST_SAMPLES_MIN 5
 #define REST_US 5000
+/* What a stop swallows is taken no longer than that before it. */
+#define SWALLOWED_EARLY_US 20000
 /* A guest that empties its queue does so once in as many samples. */
 #define LEAST_AGE_MAX 200
 
@@ -210,9 +212,12 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     }
     if (ledger->content == 0 && ledger->certain && !ledger->stands &&
         !meter_is_in_doubt(&ledger->meter)) {
-        ledger->rest_before = ledger->rest;
         ledger->rest_dropped = ledger->dropped_last;
-        ledger->rest = ledger->accepted;
+        if (sample->time_us - ledger->rest_us >= SWALLOWED_EARLY_US) {
+            ledger->rest_before = ledger->rest;
+            ledger->rest = ledger->accepted;
+            ledger->rest_us = sample->time_us;
+        }
     }
     ledger_calibrate(ledger, sample);
     ledger_queues_sampled(ledger, sample);

@@ -166,10 +166,12 @@ typedef struct Ledger {
     bool queues_vague;       /* of several it was not known which became full */
     uint64_t stop_dropped;   /* tx_dropped then */
     uint64_t resume_first;   /* the first frame that came when it ran again */
-    /* What was seen to be nowhere under way the guest has got. */
-    uint64_t rest;         /* accepted when the last sample found that */
-    uint64_t rest_before;  /* the one before: that one holds for certain */
-    uint64_t rest_dropped; /* tx_dropped then */
+    /* What was seen to be nowhere under way the guest has got, but for what a
+     * stop may have swallowed already: accepted at such a sample, and at one
+     * before it by so long that this holds for certain. */
+    uint64_t rest, rest_before;
+    int64_t rest_us;
+    uint64_t rest_dropped; /* tx_dropped at the last such sample */
 } Ledger;
 
 typedef enum LedgerMethod {
