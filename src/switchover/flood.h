@@ -39,7 +39,9 @@ void flood_set_swallows(Flood *flood, uint64_t frames);
 void flood_look(Flood *flood);
 
 /* True, once for each that was delivered, if the network had this frame
- * delivered by itself. */
+ * delivered by itself. Of unicast frames that are the same it is the same one
+ * only while frames that have no like are found at both hosts: so ask in the
+ * order in which they came, and say flood_carried() if it is none. */
 bool flood_has(Flood *flood, const Packet *packet);
 
 /* May the network's own copy of @packet still be on its way? Frames to a group
@@ -48,6 +50,12 @@ bool flood_may_have(const Flood *flood, const Packet *packet);
 /* @packet, of which flood_has() has just told that it is none, goes to the VM:
  * if a copy comes behind it, frames are flooded. */
 void flood_carried(Flood *flood, const Packet *packet);
+
+/* What came over the link is void, and may come once more. */
+void flood_cancelled(Flood *flood);
+
+/* A unicast frame of this sieve_digest() came to the VM at the other host. */
+void flood_told(Flood *flood, uint64_t digest);
 
 /* We have just taken @packet out of the TAP's queue: it is not delivered... */
 void flood_taken(Flood *flood, const Packet *packet);

@@ -285,6 +285,36 @@ void incoming_update(Incoming *self, bool yet_to_run, bool tells)
     }
 }
 
+/* All is said. What is drained does not stay out for long: the VM may begin to
+ * run at any time. */
+static void incoming_decide(Incoming *self)
+{
+    if (self->baiting) {
+        incoming_end_bait(self);
+    } else if (self->drain && self->sieve) {
+        drain_run(self->drain);
+    }
+    if (self->sieve) {
+        sieve_compare(self->sieve, g_get_monotonic_time());
+    }
+    if (self->drain) {
+        incoming_drain(self);
+    } else {
+        incoming_settle(self, false);
+    }
+}
+
+static void incoming_tell_flood(Incoming *self, LinkDelivered word)
+{
+    LinkDigest copy;
+
+    while (link_delivered_next(&word, &copy)) {
+        if (!(copy.digest & 1)) {
+            flood_told(self->config.flood, copy.digest);
+        }
+    }
+}
+
 void incoming_hear(Incoming *self, const uint8_t *body, size_t len)
 {
     LinkDelivered word;
@@ -292,17 +322,13 @@ void incoming_hear(Incoming *self, const uint8_t *body, size_t len)
     if (self->told || !link_delivered_parse(body, len, &word)) {
         return;
     }
-    if (self->baiting) {
-        incoming_end_bait(self);
-    } else if (self->drain && self->sieve) {
-        drain_run(self->drain);
+    incoming_tell_flood(self, word);
+    if (self->drain && !self->sieve) {
+        self->sieve = sieve_new(self->config.limit);
     }
-    self->told =
-        !self->sieve || sieve_hear(self->sieve, &word, g_get_monotonic_time());
-    if (self->told && self->drain) {
-        incoming_drain(self);
-    } else if (self->told) {
-        incoming_settle(self, false);
+    self->told = !self->sieve || sieve_hear(self->sieve, &word);
+    if (self->told) {
+        incoming_decide(self);
     }
 }
 

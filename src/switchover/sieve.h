@@ -34,8 +34,11 @@ void sieve_free(Sieve *sieve);
  * jump); copied. */
 void sieve_add(Sieve *sieve, const Packet *packet, int64_t now_us);
 
-/* A body of the source's word came. True if that completes it. */
-bool sieve_hear(Sieve *sieve, LinkDelivered *word, int64_t now_us);
+/* A body of the source's word came. True if that completes it: then
+ * sieve_compare() tells what of all that has been added up to @now_us the guest
+ * has had. */
+bool sieve_hear(Sieve *sieve, LinkDelivered *word);
+void sieve_compare(Sieve *sieve, int64_t now_us);
 
 /* The guest has had all of it. */
 void sieve_clear(Sieve *sieve);
