@@ -31,6 +31,7 @@ struct Flood {
     uint64_t asked; /* the digest of the last flood_has() that took one */
     bool alone;     /* it has no like */
     LinkCounters counters; /* at the last look, less what is ours */
+    uint64_t brought;      /* frames seen */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
     int64_t looked_us;  /* when that was */
     int64_t brought_us; /* when the network last did, or the VM resumed */
@@ -132,6 +133,7 @@ static void flood_packets(void *opaque, Direction direction,
     for (unsigned i = 0; i < batch->n; i++) {
         flood_each_digest(self, &batch->packets[i], flood_add);
     }
+    self->brought += batch->n;
     self->fresh += batch->n;
     if (!self->looker.armed) {
         loop_timer_set(&self->looker, 1);
@@ -394,6 +396,12 @@ uint64_t flood_waiting(Flood *self)
     }
     flood_look(self);
     return dedup_count(self->seen);
+}
+
+uint64_t flood_brought(Flood *self)
+{
+    flood_look(self);
+    return self ? self->brought : 0;
 }
 
 void flood_injected(Flood *self, uint64_t accepted, uint64_t refused)

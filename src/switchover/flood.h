@@ -66,6 +66,10 @@ void flood_put_back(Flood *flood, const Packet *packet);
  * look, or came since, and none of their like came over the link. */
 uint64_t flood_waiting(Flood *flood);
 
+/* So many frames has the network delivered since this was made, as far as that
+ * was looked at. */
+uint64_t flood_brought(Flood *flood);
+
 /* We put frames into the TAP: @accepted went in, and it counted @refused as
  * dropped. */
 void flood_injected(Flood *flood, uint64_t accepted, uint64_t refused);

@@ -7,7 +7,7 @@
 #include <glib.h>
 
 /* PacketRecord.mark */
-enum { SIEVE_DONE = 1 };
+enum { SIEVE_DONE = 1, SIEVE_AGAIN = 2 };
 
 /* A frame that the guest had. */
 typedef struct SieveTold {
@@ -23,8 +23,10 @@ struct Sieve {
     uint64_t had; /* the first frame to a group that the source's list has, so
                      far: as in the index; 0: there is none */
     Counter stale, waiting;
-    GArray *told;       /* SieveTold: the source's list, so far */
-    uint64_t rest;      /* of it */
+    Dedup *taken;  /* handed out by sieve_take(): if they come again they go
+                      before all others */
+    GArray *told;  /* SieveTold: the source's list, so far */
+    uint64_t rest; /* of it */
     uint64_t memory_us; /* how far back it reaches */
     uint8_t *scratch;
 };
@@ -36,6 +38,7 @@ Sieve *sieve_new(uint64_t limit)
     packet_queue_init(&self->frames);
     self->index = dedup_new();
     self->limit = limit;
+    self->taken = dedup_new();
     self->told = g_array_new(false, false, sizeof(SieveTold));
     self->scratch = g_malloc(PACKET_MAX_LEN);
     return self;
@@ -46,6 +49,7 @@ void sieve_free(Sieve *self)
     if (self) {
         packet_queue_free(&self->frames);
         dedup_free(self->index);
+        dedup_free(self->taken);
         g_array_unref(self->told);
         g_free(self->scratch);
         g_free(self);
@@ -103,6 +107,7 @@ void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
     record = packet_queue_append(&self->frames, packet);
     record->time_ns = now_us * 1000;
     self->records[number % DEDUP_MAX] = record;
+    record->mark = dedup_take(self->taken, digest, now_us) ? SIEVE_AGAIN : 0;
     dedup_add(self->index, digest, now_us);
     counter_add(&self->waiting, 1, record->len);
 }
@@ -223,22 +228,30 @@ void sieve_clear(Sieve *self)
     }
 }
 
-void sieve_take(Sieve *self, bool groups,
-                void (*func)(void *opaque, const Packet *packet), void *opaque)
+static void sieve_take_marked(Sieve *self, uint32_t mark, bool groups,
+                              SieveFunc *func, void *opaque)
 {
     PacketCursor cursor = packet_queue_head(&self->frames);
     PacketRecord *record;
 
     for (; (record = packet_queue_at(&self->frames, &cursor));
          packet_cursor_advance(&cursor)) {
-        if (!(record->mark & SIEVE_DONE) && (groups || !is_to_group(record))) {
+        if (record->mark == mark && (groups || !is_to_group(record))) {
             Packet packet = packet_record_view(record);
 
             record->mark |= SIEVE_DONE;
             counter_sub(&self->waiting, 1, record->len);
+            dedup_add(self->taken, sieve_digest(&packet, self->scratch),
+                      record->time_ns / 1000);
             func(opaque, &packet);
         }
     }
+}
+
+void sieve_take(Sieve *self, bool groups, SieveFunc *func, void *opaque)
+{
+    sieve_take_marked(self, SIEVE_AGAIN, groups, func, opaque);
+    sieve_take_marked(self, 0, groups, func, opaque);
 }
 
 Counter sieve_stale(const Sieve *self)

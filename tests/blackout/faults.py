@@ -97,10 +97,7 @@ NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset({
     *((name, "full-stop") for name in ABORTED),
     # Which frames found the queue full is told wrong by one, once in some
     # hundred of them: one is lost, and another comes twice.
-    *((name, "overflow") for name in ABORTED),
-    # What a new daemon drains and puts back comes behind what the network has
-    # brought meanwhile.
-    ("early", "kill-destination")})
+    *((name, "overflow") for name in ABORTED)})
 
 # So many more frames may come twice at each stop where these happen together,
 # and, as above, as many more as the queues hold.

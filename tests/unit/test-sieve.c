@@ -189,6 +189,29 @@ static void test_identical_here_alone(void)
     CHECK_LEFT(sieve, 1, 3);
 }
 
+/* What was put back and is drained once more goes before what the network
+ * brought in between, wherever that lay. */
+static void test_again(void)
+{
+    Sieve *sieve = sieve_new(LIMIT);
+
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 2, SECOND);
+    CHECK_TAKEN(sieve, true, 1, 2, 2);
+    add(sieve, false, 3, SECOND);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 4, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 2, SECOND);
+    CHECK_TAKEN(sieve, true, 1, 2, 2, 3, 4, 2);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 5, SECOND);
+    add(sieve, false, 4, SECOND);
+    CHECK_LEFT(sieve, 1, 4, 5);
+}
+
 /* The guest got one like it, but long before: unicast is another one then. */
 static void test_time(void)
 {
@@ -380,6 +403,7 @@ int main(int argc, char **argv)
     g_test_add_func("/sieve/identical", test_identical);
     g_test_add_func("/sieve/identical-here-alone", test_identical_here_alone);
     g_test_add_func("/sieve/told-anew", test_told_anew);
+    g_test_add_func("/sieve/again", test_again);
     g_test_add_func("/sieve/time", test_time);
     g_test_add_func("/sieve/before-the-list", test_before_the_list);
     g_test_add_func("/sieve/memory", test_memory);
