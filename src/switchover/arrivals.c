@@ -47,10 +47,11 @@ static bool arrivals_leave_out(Arrivals *self, const Packet *packet)
 
 void arrivals_take(Arrivals *self, const Packet *packet)
 {
+    if (late_follow(self->late, packet)) {
+        return;
+    }
     if (arrivals_leave_out(self, packet)) {
-        if (!late_skip(self->late)) {
-            arrivals_skip(self);
-        }
+        arrivals_skip(self);
     } else if (!late_take(self->late, packet)) {
         flood_carried(self->config.flood, packet);
         self->newest = injector_offer(self->config.injector, packet);
@@ -81,7 +82,7 @@ static void arrivals_late_frame(void *opaque, const Packet *packet)
 {
     Arrivals *self = opaque;
 
-    if (!packet || arrivals_leave_out(self, packet)) {
+    if (arrivals_leave_out(self, packet)) {
         arrivals_skip(self);
     } else {
         flood_carried(self->config.flood, packet);

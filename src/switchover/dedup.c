@@ -13,6 +13,7 @@ typedef struct DedupEntry {
     int64_t time_us;
     uint64_t older; /* number of the next older one of its bucket */
     bool left;      /* not taken, not forgotten */
+    bool undone;    /* it was not delivered */
     bool more;      /* of the frame before it */
 } DedupEntry;
 
@@ -139,6 +140,33 @@ bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
 {
     return dedup_take_between(self, digest, now_us - DEDUP_WINDOW_US,
                               INT64_MAX) != 0;
+}
+
+void dedup_remove(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    uint64_t number =
+        dedup_take_between(self, digest, now_us - DEDUP_WINDOW_US, INT64_MAX);
+
+    if (number != 0) {
+        dedup_at(self, number)->undone = true;
+    }
+}
+
+unsigned dedup_times(Dedup *self, uint64_t digest, int64_t now_us)
+{
+    uint64_t number = self->newest[digest % DEDUP_MAX];
+    unsigned times = 0;
+
+    while (number >= self->first && times < 2) {
+        const DedupEntry *entry = dedup_at(self, number);
+
+        if (entry->time_us < now_us - DEDUP_WINDOW_US) {
+            break;
+        }
+        times += entry->digest == digest && !entry->undone;
+        number = entry->older;
+    }
+    return times;
 }
 
 void dedup_forget_newest(Dedup *self, uint64_t n)

@@ -21,13 +21,17 @@ struct Flood {
     bool pieces;      /* super-frames come over the link as such */
     Capture *capture; /* NULL: off */
     Dedup *seen;
-    Dedup *carried;    /* made when it is needed */
+    Dedup *heard; /* unicast frames of the other end; left: with no copy here */
     int64_t copies_us; /* when the last copy of a unicast frame was noticed */
+    bool floods; /* the last unicast frame of the other end that has no like had
+                    a copy here */
     bool running;      /* the VM does */
     uint64_t swallows; /* flood_set_swallows() */
     uint8_t *scratch;
     uint64_t asked; /* the digest of the last flood_has() that took one */
+    bool alone;     /* it has no like */
     LinkCounters counters; /* at the last look, less what is ours */
+    uint64_t brought;      /* frames seen */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
     int64_t looked_us;  /* when that was */
     int64_t brought_us; /* when the network last did, or the VM resumed */
@@ -81,6 +85,26 @@ static void flood_each_digest(Flood *self, const Packet *packet,
     }
 }
 
+/* Of unicast frames; the other end leaves it out. */
+static uint64_t flood_heard_digest(uint64_t digest)
+{
+    return digest & ~UINT64_C(1);
+}
+
+/* The network has delivered a frame of @digest. Was one that came over the link
+ * a moment ago the other copy of it? */
+static void flood_note_copy(Flood *self, uint64_t digest, int64_t now)
+{
+    uint64_t heard = flood_heard_digest(digest);
+
+    if (dedup_take_between(self->heard, heard, now - COPY_US, now) &&
+        dedup_times(self->heard, heard, now) == 1 &&
+        dedup_times(self->seen, digest, now) == 1) {
+        self->copies_us = now;
+        self->floods = true;
+    }
+}
+
 static void flood_add(Flood *self, uint64_t digest, bool first)
 {
     int64_t now = g_get_monotonic_time();
@@ -90,16 +114,13 @@ static void flood_add(Flood *self, uint64_t digest, bool first)
     } else {
         dedup_add_more(self->seen, digest, now);
     }
-    if (self->carried &&
-        dedup_take_between(self->carried, digest, now - COPY_US, now)) {
-        self->copies_us = now;
-    }
+    flood_note_copy(self, digest, now);
 }
 
 static void flood_remove(Flood *self, uint64_t digest, bool first)
 {
     (void)first;
-    dedup_take(self->seen, digest, g_get_monotonic_time());
+    dedup_remove(self->seen, digest, g_get_monotonic_time());
 }
 
 static void flood_packets(void *opaque, Direction direction,
@@ -112,6 +133,7 @@ static void flood_packets(void *opaque, Direction direction,
     for (unsigned i = 0; i < batch->n; i++) {
         flood_each_digest(self, &batch->packets[i], flood_add);
     }
+    self->brought += batch->n;
     self->fresh += batch->n;
     if (!self->looker.armed) {
         loop_timer_set(&self->looker, 1);
@@ -197,6 +219,7 @@ Flood *flood_new(Tap *tap, bool pieces)
     self->pieces = pieces;
     self->tap = tap;
     self->seen = dedup_new();
+    self->heard = dedup_new();
     self->swallows = UINT64_MAX;
     self->scratch = g_malloc(PACKET_MAX_LEN);
     self->looker = LOOP_TIMER_INIT;
@@ -213,7 +236,7 @@ void flood_free(Flood *self)
         tap_remove_capture(self->tap, self->capture);
         loop_timer_close(&self->looker);
         dedup_free(self->seen);
-        dedup_free(self->carried);
+        dedup_free(self->heard);
         g_free(self->scratch);
         g_free(self);
     }
@@ -235,6 +258,7 @@ void flood_set_on(Flood *self, bool on)
         return;
     }
     dedup_clear(self->seen);
+    dedup_clear(self->heard);
     if (!on) {
         tap_remove_capture(self->tap, self->capture);
         self->capture = NULL;
@@ -267,40 +291,85 @@ void flood_set_swallows(Flood *self, uint64_t frames)
     }
 }
 
-bool flood_has(Flood *self, const Packet *packet)
+/* May there be anything that a frame is to be compared with? */
+static bool flood_compares(const Flood *self)
+{
+    return self && self->capture &&
+           (!self->running || self->looked_us - self->brought_us < BRINGS_US);
+}
+
+/* A unicast frame is known now to have a copy here, or to have none. */
+static void flood_note_heard(Flood *self, bool copy)
+{
+    uint64_t digest = flood_heard_digest(self->asked);
+
+    dedup_add(self->heard, digest, self->looked_us);
+    if (copy) {
+        dedup_take(self->heard, digest, self->looked_us);
+    }
+    if (self->alone) {
+        self->floods = copy;
+        self->copies_us = copy ? self->looked_us : self->copies_us;
+    }
+}
+
+static bool flood_has_unicast(Flood *self)
 {
     bool has;
 
-    if (!self || !self->capture ||
-        dedup_is_empty(self->seen, self->looked_us)) {
-        return false;
-    }
-    self->asked = dedup_digest(packet, self->scratch);
-    has = dedup_take(self->seen, self->asked, self->looked_us);
-    if (has && !packet_is_to_group(packet)) {
-        self->copies_us = self->looked_us;
+    self->alone = dedup_times(self->seen, self->asked, self->looked_us) < 2 &&
+                  dedup_times(self->heard, flood_heard_digest(self->asked),
+                              self->looked_us) == 0;
+    has = (self->alone ||
+           (self->floods && self->looked_us - self->copies_us < COPIES_US)) &&
+          dedup_take(self->seen, self->asked, self->looked_us);
+    if (has) {
+        flood_note_heard(self, true);
     }
     return has;
 }
 
-bool flood_may_have(const Flood *self, const Packet *packet)
+bool flood_has(Flood *self, const Packet *packet)
 {
-    if (!self || !self->capture) {
+    if (!flood_compares(self) ||
+        (packet_is_to_group(packet) &&
+         dedup_is_empty(self->seen, self->looked_us))) {
         return false;
     }
-    if (packet_is_to_group(packet) &&
-        (!self->running || self->looked_us - self->brought_us < BRINGS_US)) {
-        return true;
-    }
-    return self->looked_us - self->copies_us < COPIES_US;
+    self->asked = dedup_digest(packet, self->scratch);
+    return packet_is_to_group(packet)
+               ? dedup_take(self->seen, self->asked, self->looked_us)
+               : flood_has_unicast(self);
+}
+
+bool flood_may_have(const Flood *self, const Packet *packet)
+{
+    return flood_compares(self) &&
+           (packet_is_to_group(packet) ||
+            self->looked_us - self->copies_us < COPIES_US);
 }
 
 void flood_carried(Flood *self, const Packet *packet)
 {
-    if (self && self->capture && self->running && !packet_is_to_group(packet) &&
-        !dedup_is_empty(self->seen, self->looked_us)) {
-        self->carried = self->carried ? self->carried : dedup_new();
-        dedup_add(self->carried, self->asked, self->looked_us);
+    if (flood_compares(self) && !packet_is_to_group(packet)) {
+        flood_note_heard(self, false);
+    }
+}
+
+void flood_cancelled(Flood *self)
+{
+    if (self) {
+        dedup_clear(self->heard);
+    }
+}
+
+void flood_told(Flood *self, uint64_t digest)
+{
+    int64_t now = g_get_monotonic_time();
+
+    if (self) {
+        dedup_add(self->heard, flood_heard_digest(digest), now);
+        dedup_take(self->heard, flood_heard_digest(digest), now);
     }
 }
 
@@ -327,6 +396,12 @@ uint64_t flood_waiting(Flood *self)
     }
     flood_look(self);
     return dedup_count(self->seen);
+}
+
+uint64_t flood_brought(Flood *self)
+{
+    flood_look(self);
+    return self ? self->brought : 0;
 }
 
 void flood_injected(Flood *self, uint64_t accepted, uint64_t refused)

@@ -39,7 +39,9 @@ void flood_set_swallows(Flood *flood, uint64_t frames);
 void flood_look(Flood *flood);
 
 /* True, once for each that was delivered, if the network had this frame
- * delivered by itself. */
+ * delivered by itself. Of unicast frames that are the same it is the same one
+ * only while frames that have no like are found at both hosts: so ask in the
+ * order in which they came, and say flood_carried() if it is none. */
 bool flood_has(Flood *flood, const Packet *packet);
 
 /* May the network's own copy of @packet still be on its way? Frames to a group
@@ -49,6 +51,12 @@ bool flood_may_have(const Flood *flood, const Packet *packet);
  * if a copy comes behind it, frames are flooded. */
 void flood_carried(Flood *flood, const Packet *packet);
 
+/* What came over the link is void, and may come once more. */
+void flood_cancelled(Flood *flood);
+
+/* A unicast frame of this sieve_digest() came to the VM at the other host. */
+void flood_told(Flood *flood, uint64_t digest);
+
 /* We have just taken @packet out of the TAP's queue: it is not delivered... */
 void flood_taken(Flood *flood, const Packet *packet);
 /* ... unless we put it back. */
@@ -57,6 +65,10 @@ void flood_put_back(Flood *flood, const Packet *packet);
 /* So many frames that the network delivered lay in the TAP's queue at the last
  * look, or came since, and none of their like came over the link. */
 uint64_t flood_waiting(Flood *flood);
+
+/* So many frames has the network delivered since this was made, as far as that
+ * was looked at. */
+uint64_t flood_brought(Flood *flood);
 
 /* We put frames into the TAP: @accepted went in, and it counted @refused as
  * dropped. */

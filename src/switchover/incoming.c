@@ -10,6 +10,8 @@
 
 /* So long the VMM has to take the bait. */
 #define BAIT_US 20000
+/* So long it tries to put frames back with none in between. */
+#define BACK_US 10000
 /* So long frames to groups wait for the source's word when the VM runs. */
 #define WORD_US 5000000
 
@@ -105,6 +107,23 @@ static void incoming_give_back(Incoming *self, bool groups)
     sieve_trim(self->sieve);
 }
 
+/* All of it goes back. What the network brings meanwhile lands between, is
+ * behind all of it, and is taken out and put back with it once more. */
+static void incoming_give_back_all(Incoming *self)
+{
+    int64_t end = g_get_monotonic_time() + BACK_US;
+    uint64_t brought;
+
+    do {
+        if (self->drain) {
+            drain_run(self->drain);
+        }
+        brought = flood_brought(self->config.flood);
+        incoming_give_back(self, true);
+    } while (self->drain && flood_brought(self->config.flood) != brought &&
+             g_get_monotonic_time() < end);
+}
+
 /* What is undecided goes back, or if @had counts as had by the guest. */
 static void incoming_settle(Incoming *self, bool had)
 {
@@ -117,7 +136,7 @@ static void incoming_settle(Incoming *self, bool had)
     if (had) {
         sieve_clear(self->sieve);
     }
-    incoming_give_back(self, true);
+    incoming_give_back_all(self);
     stale = sieve_stale(self->sieve);
     counter_add(&self->stale, stale.packets, stale.bytes);
     g_clear_pointer(&self->sieve, sieve_free);
@@ -285,6 +304,36 @@ void incoming_update(Incoming *self, bool yet_to_run, bool tells)
     }
 }
 
+/* All is said. What is drained does not stay out for long: the VM may begin to
+ * run at any time. */
+static void incoming_decide(Incoming *self)
+{
+    if (self->baiting) {
+        incoming_end_bait(self);
+    } else if (self->drain && self->sieve) {
+        drain_run(self->drain);
+    }
+    if (self->sieve) {
+        sieve_compare(self->sieve, g_get_monotonic_time());
+    }
+    if (self->drain) {
+        incoming_drain(self);
+    } else {
+        incoming_settle(self, false);
+    }
+}
+
+static void incoming_tell_flood(Incoming *self, LinkDelivered word)
+{
+    LinkDigest copy;
+
+    while (link_delivered_next(&word, &copy)) {
+        if (!(copy.digest & 1)) {
+            flood_told(self->config.flood, copy.digest);
+        }
+    }
+}
+
 void incoming_hear(Incoming *self, const uint8_t *body, size_t len)
 {
     LinkDelivered word;
@@ -292,17 +341,13 @@ void incoming_hear(Incoming *self, const uint8_t *body, size_t len)
     if (self->told || !link_delivered_parse(body, len, &word)) {
         return;
     }
-    if (self->baiting) {
-        incoming_end_bait(self);
-    } else if (self->drain && self->sieve) {
-        drain_run(self->drain);
+    incoming_tell_flood(self, word);
+    if (self->drain && !self->sieve) {
+        self->sieve = sieve_new(self->config.limit);
     }
-    self->told =
-        !self->sieve || sieve_hear(self->sieve, &word, g_get_monotonic_time());
-    if (self->told && self->drain) {
-        incoming_drain(self);
-    } else if (self->told) {
-        incoming_settle(self, false);
+    self->told = !self->sieve || sieve_hear(self->sieve, &word);
+    if (self->told) {
+        incoming_decide(self);
     }
 }
 

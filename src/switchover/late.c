@@ -12,7 +12,6 @@ struct Late {
     const LateHandlers *handlers;
     void *opaque;
     PacketQueue frames; /* time_ns: when it came, CLOCK_MONOTONIC */
-    uint64_t skipped;   /* of them: without bytes */
     LoopTimer timer;    /* set while there are any */
 };
 
@@ -32,8 +31,7 @@ static void late_run(Late *self, int64_t end_us)
     flood_look(self->flood);
     while ((record = late_oldest(self)) && record->time_ns / 1000 <= end_us) {
         packet = packet_record_view(record);
-        self->skipped -= record->len == 0;
-        self->handlers->frame(self->opaque, record->len ? &packet : NULL);
+        self->handlers->frame(self->opaque, &packet);
         packet_queue_pop(&self->frames);
     }
     loop_timer_cancel(&self->timer);
@@ -49,28 +47,33 @@ static void late_tick(void *opaque)
     late_run(opaque, g_get_monotonic_time() - LATE_US);
 }
 
-bool late_take(Late *self, const Packet *packet)
+static void late_append(Late *self, const Packet *packet)
 {
-    if (!self || (!late_oldest(self) && !flood_may_have(self->flood, packet))) {
-        return false;
-    }
     packet_queue_append(&self->frames, packet)->time_ns =
         g_get_monotonic_time() * 1000;
     if (!self->timer.armed) {
         loop_timer_set(&self->timer, LATE_US);
     }
-    return true;
 }
 
-bool late_skip(Late *self)
+bool late_follow(Late *self, const Packet *packet)
 {
-    if (!self || !late_oldest(self)) {
-        return false;
+    bool follows = self && late_oldest(self);
+
+    if (follows) {
+        late_append(self, packet);
     }
-    packet_queue_append_missing(&self->frames)->time_ns =
-        g_get_monotonic_time() * 1000;
-    self->skipped++;
-    return true;
+    return follows;
+}
+
+bool late_take(Late *self, const Packet *packet)
+{
+    bool waits = self && flood_may_have(self->flood, packet);
+
+    if (waits) {
+        late_append(self, packet);
+    }
+    return waits;
 }
 
 void late_flush(Late *self)
@@ -85,15 +88,13 @@ void late_clear(Late *self)
     if (self) {
         loop_timer_cancel(&self->timer);
         packet_queue_clear(&self->frames);
-        self->skipped = 0;
     }
 }
 
 Counter late_waiting(const Late *self)
 {
-    return self
-               ? (Counter){late_count(self) - self->skipped, self->frames.bytes}
-               : (Counter){0};
+    return self ? (Counter){late_count(self), self->frames.bytes}
+                : (Counter){0};
 }
 
 uint64_t late_count(const Late *self)

@@ -11,7 +11,7 @@
 #include "switchover/flood.h"
 
 typedef struct LateHandlers {
-    /* @packet has waited; valid during the call. NULL: late_skip(). */
+    /* @packet has waited; valid during the call. */
     void (*frame)(void *opaque, const Packet *packet);
     /* Those whose time it was are through. */
     void (*done)(void *opaque);
@@ -24,19 +24,18 @@ Late *late_new(Flood *flood, const LateHandlers *handlers, void *opaque);
 /* Harmless with NULL, as are the others. */
 void late_free(Late *late);
 
-/* True if @packet, whose copy has not come yet, waits; it is copied. False if
- * it can go on. */
+/* True if some wait, and @packet waits behind them; it is copied. */
+bool late_follow(Late *late, const Packet *packet);
+/* True if @packet, whose copy has not come yet, waits. False if it can go on.
+ */
 bool late_take(Late *late, const Packet *packet);
-
-/* A copy came, whose place is known. True if some wait that came before it. */
-bool late_skip(Late *late);
 
 /* All that waits goes on. */
 void late_flush(Late *late);
 /* Or is thrown away. */
 void late_clear(Late *late);
 
-/* What waits; and how many frames that is together with those skipped. */
+/* What waits; and how many frames that is. */
 Counter late_waiting(const Late *late);
 uint64_t late_count(const Late *late);
 

@@ -7,7 +7,13 @@
 #include <glib.h>
 
 /* PacketRecord.mark */
-enum { SIEVE_DONE = 1 };
+enum { SIEVE_DONE = 1, SIEVE_AGAIN = 2 };
+
+/* A frame that the guest had. */
+typedef struct SieveTold {
+    LinkDigest copy;
+    bool alone; /* it had no like */
+} SieveTold;
 
 struct Sieve {
     PacketQueue frames;
@@ -17,6 +23,11 @@ struct Sieve {
     uint64_t had; /* the first frame to a group that the source's list has, so
                      far: as in the index; 0: there is none */
     Counter stale, waiting;
+    Dedup *taken;  /* handed out by sieve_take(): if they come again they go
+                      before all others */
+    GArray *told;  /* SieveTold: the source's list, so far */
+    uint64_t rest; /* of it */
+    uint64_t memory_us; /* how far back it reaches */
     uint8_t *scratch;
 };
 
@@ -27,6 +38,8 @@ Sieve *sieve_new(uint64_t limit)
     packet_queue_init(&self->frames);
     self->index = dedup_new();
     self->limit = limit;
+    self->taken = dedup_new();
+    self->told = g_array_new(false, false, sizeof(SieveTold));
     self->scratch = g_malloc(PACKET_MAX_LEN);
     return self;
 }
@@ -36,6 +49,8 @@ void sieve_free(Sieve *self)
     if (self) {
         packet_queue_free(&self->frames);
         dedup_free(self->index);
+        dedup_free(self->taken);
+        g_array_unref(self->told);
         g_free(self->scratch);
         g_free(self);
     }
@@ -80,6 +95,7 @@ static void sieve_drop(Sieve *self, PacketRecord *record)
 void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
 {
     uint64_t number = self->frames.next;
+    uint64_t digest = sieve_digest(packet, self->scratch);
     PacketRecord *record;
 
     while (packet_queue_count(&self->frames) == DEDUP_MAX ||
@@ -91,11 +107,13 @@ void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
     record = packet_queue_append(&self->frames, packet);
     record->time_ns = now_us * 1000;
     self->records[number % DEDUP_MAX] = record;
-    dedup_add(self->index, sieve_digest(packet, self->scratch), now_us);
+    record->mark = dedup_take(self->taken, digest, now_us) ? SIEVE_AGAIN : 0;
+    dedup_add(self->index, digest, now_us);
     counter_add(&self->waiting, 1, record->len);
 }
 
-static void sieve_delivered(Sieve *self, LinkDigest copy, int64_t now_us)
+/* The guest had @copy; true if a copy of it is here. */
+static bool sieve_delivered(Sieve *self, LinkDigest copy, int64_t now_us)
 {
     int64_t then = now_us - (int64_t)MIN(copy.age_us, INT64_MAX / 2);
     int64_t apart = copy.digest & 1 ? INT64_MAX / 2 : SIEVE_APART_US;
@@ -107,6 +125,28 @@ static void sieve_delivered(Sieve *self, LinkDigest copy, int64_t now_us)
             self->had = number;
         }
         sieve_drop(self, self->records[(number - 1) % DEDUP_MAX]);
+    }
+    return number != 0;
+}
+
+/* Unicast frames that are the same are copies of each other only while those
+ * that have no like are found on both hosts. */
+static void sieve_drop_copies(Sieve *self, int64_t now_us)
+{
+    bool floods = false;
+
+    for (unsigned i = 0; i < self->told->len; i++) {
+        const SieveTold *told = &g_array_index(self->told, SieveTold, i);
+        uint64_t digest = told->copy.digest;
+
+        if (digest & 1) {
+            sieve_delivered(self, told->copy, now_us);
+        } else if (told->alone &&
+                   dedup_times(self->index, digest, now_us) < 2) {
+            floods = sieve_delivered(self, told->copy, now_us);
+        } else if (floods) {
+            sieve_delivered(self, told->copy, now_us);
+        }
     }
 }
 
@@ -123,14 +163,15 @@ static bool sieve_is_old(const Sieve *self, const PacketRecord *record,
                                : age > MAX(memory_us, SIEVE_APART_US);
 }
 
-static void sieve_complete(Sieve *self, uint64_t memory_us, int64_t now_us)
+static void sieve_drop_old(Sieve *self, int64_t now_us)
 {
     PacketCursor cursor = packet_queue_head(&self->frames);
     PacketRecord *record;
 
     for (; (record = packet_queue_at(&self->frames, &cursor));
          packet_cursor_advance(&cursor)) {
-        if (sieve_is_old(self, record, cursor.number, memory_us, now_us)) {
+        if (sieve_is_old(self, record, cursor.number, self->memory_us,
+                         now_us)) {
             sieve_drop(self, record);
         }
     }
@@ -138,18 +179,45 @@ static void sieve_complete(Sieve *self, uint64_t memory_us, int64_t now_us)
     self->had = 0;
 }
 
-bool sieve_hear(Sieve *self, LinkDelivered *word, int64_t now_us)
+void sieve_compare(Sieve *self, int64_t now_us)
 {
-    LinkDigest copy;
+    sieve_drop_copies(self, now_us);
+    sieve_drop_old(self, now_us);
+    g_array_set_size(self->told, 0);
+}
 
-    while (link_delivered_next(word, &copy)) {
-        sieve_delivered(self, copy, now_us);
+static void sieve_note_alone(Sieve *self)
+{
+    Dedup *all = dedup_new();
+
+    for (unsigned i = 0; i < self->told->len; i++) {
+        dedup_add(all, g_array_index(self->told, SieveTold, i).copy.digest, 0);
     }
-    if (word->rest > 0) {
-        return false;
+    for (unsigned i = 0; i < self->told->len; i++) {
+        SieveTold *told = &g_array_index(self->told, SieveTold, i);
+
+        told->alone = dedup_times(all, told->copy.digest, 0) == 1;
     }
-    sieve_complete(self, word->memory_us, now_us);
-    return true;
+    dedup_free(all);
+}
+
+bool sieve_hear(Sieve *self, LinkDelivered *word)
+{
+    SieveTold told = {0};
+
+    if (word->frames + word->rest != self->rest) { /* it is told anew */
+        g_array_set_size(self->told, 0);
+    }
+    self->rest = word->rest;
+    self->memory_us = word->memory_us;
+    while (self->told->len < DEDUP_MAX &&
+           link_delivered_next(word, &told.copy)) {
+        g_array_append_val(self->told, told);
+    }
+    if (word->rest == 0) {
+        sieve_note_alone(self);
+    }
+    return word->rest == 0;
 }
 
 void sieve_clear(Sieve *self)
@@ -160,22 +228,30 @@ void sieve_clear(Sieve *self)
     }
 }
 
-void sieve_take(Sieve *self, bool groups,
-                void (*func)(void *opaque, const Packet *packet), void *opaque)
+static void sieve_take_marked(Sieve *self, uint32_t mark, bool groups,
+                              SieveFunc *func, void *opaque)
 {
     PacketCursor cursor = packet_queue_head(&self->frames);
     PacketRecord *record;
 
     for (; (record = packet_queue_at(&self->frames, &cursor));
          packet_cursor_advance(&cursor)) {
-        if (!(record->mark & SIEVE_DONE) && (groups || !is_to_group(record))) {
+        if (record->mark == mark && (groups || !is_to_group(record))) {
             Packet packet = packet_record_view(record);
 
             record->mark |= SIEVE_DONE;
             counter_sub(&self->waiting, 1, record->len);
+            dedup_add(self->taken, sieve_digest(&packet, self->scratch),
+                      record->time_ns / 1000);
             func(opaque, &packet);
         }
     }
+}
+
+void sieve_take(Sieve *self, bool groups, SieveFunc *func, void *opaque)
+{
+    sieve_take_marked(self, SIEVE_AGAIN, groups, func, opaque);
+    sieve_take_marked(self, 0, groups, func, opaque);
 }
 
 Counter sieve_stale(const Sieve *self)

@@ -34,16 +34,22 @@ void sieve_free(Sieve *sieve);
  * jump); copied. */
 void sieve_add(Sieve *sieve, const Packet *packet, int64_t now_us);
 
-/* A body of the source's word came. True if that completes it. */
-bool sieve_hear(Sieve *sieve, LinkDelivered *word, int64_t now_us);
+/* A body of the source's word came. True if that completes it: then
+ * sieve_compare() tells what of all that has been added up to @now_us the guest
+ * has had. */
+bool sieve_hear(Sieve *sieve, LinkDelivered *word);
+void sieve_compare(Sieve *sieve, int64_t now_us);
 
 /* The guest has had all of it. */
 void sieve_clear(Sieve *sieve);
 
+typedef void SieveFunc(void *opaque, const Packet *packet);
+
 /* Hands out what the guest has not had, oldest first; with @groups off but for
- * frames to groups, which stay. The bytes do until sieve_trim(). */
-void sieve_take(Sieve *sieve, bool groups,
-                void (*func)(void *opaque, const Packet *packet), void *opaque);
+ * frames to groups, which stay. The bytes do until sieve_trim(). Those that
+ * were handed out before, and added again, are older than those that were not.
+ */
+void sieve_take(Sieve *sieve, bool groups, SieveFunc *func, void *opaque);
 void sieve_trim(Sieve *sieve);
 
 /* Frames that the guest has had, so far. */

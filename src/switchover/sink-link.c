@@ -182,7 +182,9 @@ static void sink_link_closed(void *opaque)
     loop_timer_cancel(&self->timer);
     g_byte_array_set_size(self->out, 0);
     link_receiver_closed(&self->receiver);
-    sink_set_source_tells(self->config.sink, false);
+    /* It will, on its next connection. */
+    sink_set_source_tells(self->config.sink,
+                          self->receiver.session != 0 && !self->ended);
 }
 
 static const FrameReaderHandlers sink_link_handlers = {

@@ -249,6 +249,7 @@ void sink_take_part(Sink *self)
 
 void sink_cancel(Sink *self)
 {
+    flood_cancelled(self->flood);
     incoming_cancel(self->incoming);
     if (!sink_may_inject(self)) {
         sink_discard(self, "the VM runs at the source again");

@@ -221,13 +221,15 @@ def _unheard(stage: Stage, verdict: Verdict) -> int:
 def _unseen(stage: Stage, book: "_Book", lost: List[int]) -> int:
     """So many of the lost frames came before the source's daemon was armed: a
     guest that is too slow may leave them in a queue until it stops, and
-    nobody knows of them."""
+    nobody knows of them.  Of identical ones it can't be told which they
+    were."""
     if not stage.scenario.has("busy-arm"):
         return 0
     armed_us = max((begin for entry in _switchovers(stage)
                     if entry["side"] == "source"
                     for begin in _begins_us(entry, "armed")), default=0)
-    return sum(book.sent[number][0] < armed_us * 1000 - _offset_ns()
+    return sum(book.is_identical(number) or
+               book.sent[number][0] < armed_us * 1000 - _offset_ns()
                for number in lost)
 
 
@@ -252,10 +254,11 @@ def _hidden(stage: Stage, verdict: Verdict) -> int:
         if stage.scenario.has("identical") else 0
 
 
-def _set_merged_apart(stage: Stage, verdict: Verdict, book: _Book,
-                      lost: List[int]) -> List[int]:
-    """Of the lost frames those that are not identical ones, which the
-    destination counts as each other's copies."""
+def _set_merged_apart(stage: Stage, verdict: Verdict, lost: List[int]
+                      ) -> List[int]:
+    """Of the lost frames those that are not one of two that are the same and
+    have no third: of each kind the first that was carried, which the
+    destination counts as a copy of the first that the network brought."""
     if not stage.destination.daemon:
         return lost
     excess = len(lost) - sum(_dropped_by_both(stage).values())
@@ -263,7 +266,9 @@ def _set_merged_apart(stage: Stage, verdict: Verdict, book: _Book,
     copies = stage.destination.counters()["duplicate"] + \
         stage.lost_counters.get(stage.destination.name, {}).get("duplicate", 0)
     most = min(copies, max(0, excess))
-    merged = [each for each in lost if book.is_identical(each)][:most]
+    flows = {stage.frames[each].flow: each for each in lost
+             if stage.frames[each].flow.startswith("identical")}
+    merged = list(flows.values())[:most]
     verdict.merged = len(merged)
     return [each for each in lost if each not in merged]
 
@@ -346,7 +351,7 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
             book.take(got, end is stage.destination)
     lost = book.lost()
     repeats = book.repeats()
-    lost = _set_merged_apart(stage, verdict, book, lost)
+    lost = _set_merged_apart(stage, verdict, lost)
     verdict.lost, verdict.repeated = len(lost), len(repeats)
     verdict.reordered = book.late
     if mode != "tapferry":

@@ -94,13 +94,7 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
 
 NOT_YET: FrozenSet[str] = frozenset()
 
-NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset({
-    # What a new daemon drains and puts back comes behind what the network has
-    # brought meanwhile.
-    ("early", "kill-destination"),
-    # Of two that are the same, one that comes to the new host alone before the
-    # VM runs is taken for the other one, which the guest has had.
-    ("early", "identical")})
+NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset()
 
 # So many more frames may come twice at each stop where these happen together,
 # and, as above, as many more as the queues hold.

@@ -376,6 +376,7 @@ def test_asking_by_hand(site: Site) -> None:
     """What the records say, byte by byte; a plain sender that seemed to
     ask goes on as if nothing had been."""
     end = start_destination(site)
+    taken = end.host.tx_packets(TAP)
     peer = site.peer("wire")
     epoch, *rest = ask(peer)
     assert epoch and rest == [0, 0, 0, 0]
@@ -398,6 +399,8 @@ def test_asking_by_hand(site: Site) -> None:
 
     peer = site.peer("wire")
     assert ask(peer)[:4] == [epoch, 77, 8, 0]
+    wait_until(lambda: end.host.tx_packets(TAP) > taken,
+               "the bait to be taken back")
     end.resume()
     end.vmm.wait_count(8)
     assert end.vmm.numbers() == list(range(8))

@@ -68,15 +68,35 @@ def test_flooded_while_running(site: Site) -> None:
 
 
 def test_identical_frames_stay(site: Site) -> None:
-    """It is a multiset: one delivery stands for one frame."""
+    """It is a multiset: while frames that have no like are found at both
+    hosts one delivery stands for one frame."""
     end = start(site)
     peer = site.peer("wire")
-    flood(end, [numbered(1)] * 2)
-    send(end, peer, [numbered(1)] * 3)
-    assert end.daemon.counters()["duplicate"] == 2
+    flood(end, [numbered(0)] + [numbered(1)] * 2)
+    send(end, peer, [numbered(0)] + [numbered(1)] * 3)
+    assert end.daemon.counters()["duplicate"] == 3
     end.resume()
-    end.vmm.wait_count(3)
-    assert end.vmm.numbers() == [1, 1, 1]
+    end.vmm.wait_count(4)
+    assert end.vmm.numbers() == [0, 1, 1, 1]
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_identical_frames_that_are_not_flooded(site: Site, runs: bool) -> None:
+    """The network has learned while some are under way: what it delivers is
+    the like of those, and none of them."""
+    end = start(site)
+    if runs:
+        end.resume()
+    peer = site.peer("wire")
+    flood(end, [numbered(0)])
+    send(end, peer, [numbered(0), numbered(2), numbered(1), numbered(1)])
+    flood(end, [numbered(3), numbered(1), numbered(1)])
+    send(end, peer, [numbered(4), numbered(1), numbered(1)])
+    assert end.daemon.counters()["duplicate"] == 1
+    if not runs:
+        end.resume()
+    end.vmm.wait_count(10)
+    assert sorted(end.vmm.numbers()) == [0, 1, 1, 1, 1, 1, 1, 2, 3, 4]
 
 
 def test_full_queue_delivers_nothing(site: Site) -> None:

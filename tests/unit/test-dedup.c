@@ -78,6 +78,29 @@ static void test_oldest(void)
     dedup_free(dedup);
 }
 
+/* How often there was one, taken or not, unless it was not delivered. */
+static void test_times(void)
+{
+    Dedup *dedup = dedup_new();
+
+    dedup_add(dedup, 1, 0);
+    dedup_add(dedup, 1 + DEDUP_MAX, 0);
+    g_assert_cmpuint(dedup_times(dedup, 2, 0), ==, 0);
+    g_assert_cmpuint(dedup_times(dedup, 1, 0), ==, 1);
+    g_assert_true(dedup_take(dedup, 1, 0));
+    g_assert_cmpuint(dedup_times(dedup, 1, 0), ==, 1);
+    dedup_add(dedup, 1, 5);
+    dedup_add(dedup, 1, 5);
+    g_assert_cmpuint(dedup_times(dedup, 1, 5), ==, 2);
+    dedup_remove(dedup, 1, 5);
+    dedup_remove(dedup, 1, 5);
+    dedup_remove(dedup, 1, 5); /* there is none left */
+    g_assert_false(dedup_take(dedup, 1, 5));
+    g_assert_cmpuint(dedup_times(dedup, 1, 5), ==, 1);
+    g_assert_cmpuint(dedup_times(dedup, 1, DEDUP_WINDOW_US + 1), ==, 0);
+    dedup_free(dedup);
+}
+
 /* The oldest make room, and a long run agrees with plain counting. */
 static void test_full(void)
 {
@@ -178,6 +201,7 @@ int main(int argc, char **argv)
     g_test_add_func("/dedup/empty", test_empty);
     g_test_add_func("/dedup/oldest", test_oldest);
     g_test_add_func("/dedup/newest", test_newest);
+    g_test_add_func("/dedup/times", test_times);
     g_test_add_func("/dedup/full", test_full);
     g_test_add_func("/dedup/digest", test_digest);
     return g_test_run();

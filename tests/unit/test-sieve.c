@@ -43,16 +43,26 @@ static void add(Sieve *sieve, bool group, unsigned number, int64_t now_us)
     sieve_add(sieve, &packet, now_us);
 }
 
-/* The source says one frame of its list, and that there are @rest more. */
-static bool hear(Sieve *sieve, LinkDigest digest, uint64_t rest,
-                 uint64_t memory_us, int64_t now_us)
+/* The source says @n frames of its list, and that there are @rest more. */
+static bool hear_some(Sieve *sieve, const LinkDigest *digests, unsigned n,
+                      uint64_t rest, uint64_t memory_us, int64_t now_us)
 {
     uint8_t body[LINK_DELIVERED_MAX];
-    size_t len = link_delivered_put(body, rest, memory_us, &digest, 1);
+    size_t len = link_delivered_put(body, rest, memory_us, digests, n);
     LinkDelivered word;
 
     g_assert_true(link_delivered_parse(body, len, &word));
-    return sieve_hear(sieve, &word, now_us);
+    if (!sieve_hear(sieve, &word)) {
+        return false;
+    }
+    sieve_compare(sieve, now_us);
+    return true;
+}
+
+static bool hear(Sieve *sieve, LinkDigest digest, uint64_t rest,
+                 uint64_t memory_us, int64_t now_us)
+{
+    return hear_some(sieve, &digest, 1, rest, memory_us, now_us);
 }
 
 /* Its list is empty. */
@@ -63,7 +73,8 @@ static void hear_nothing(Sieve *sieve, uint64_t memory_us, int64_t now_us)
     LinkDelivered word;
 
     g_assert_true(link_delivered_parse(body, len, &word));
-    g_assert_true(sieve_hear(sieve, &word, now_us));
+    g_assert_true(sieve_hear(sieve, &word));
+    sieve_compare(sieve, now_us);
 }
 
 typedef struct Left {
@@ -120,7 +131,7 @@ static void test_delivered(void)
     }
     g_assert_false(hear(sieve, (LinkDigest){digest_of(false, 0), 10 * MS}, 1,
                         SECOND, now));
-    g_assert_cmpuint(sieve_waiting(sieve).packets, ==, 5);
+    g_assert_cmpuint(sieve_waiting(sieve).packets, ==, 6);
     g_assert_true(
         hear(sieve, (LinkDigest){digest_of(true, 1), 8 * MS}, 0, SECOND, now));
     g_assert_cmpuint(sieve_stale(sieve).packets, ==, 2);
@@ -128,17 +139,77 @@ static void test_delivered(void)
     CHECK_LEFT(sieve, 2, 3, 4, 5);
 }
 
-/* Two identical frames stay two. */
+/* The list is told anew on another connection: what the last one left of it
+ * does not count. */
+static void test_told_anew(void)
+{
+    Sieve *sieve = sieve_new(LIMIT);
+    const LinkDigest digests[] = {{digest_of(false, 1), 0},
+                                  {digest_of(false, 2), 0}};
+
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 3, SECOND);
+    g_assert_false(hear(sieve, digests[0], 5, UINT64_MAX, SECOND));
+    g_assert_true(hear_some(sieve, digests, 2, 0, UINT64_MAX, SECOND));
+    CHECK_LEFT(sieve, 3);
+}
+
+/* Frames that are the same, while those that have no like are found on both
+ * hosts: as many are copies as the guest had. */
 static void test_identical(void)
+{
+    Sieve *sieve = sieve_new(LIMIT);
+    const LinkDigest digests[] = {{digest_of(false, 2), 3 * MS},
+                                  {digest_of(false, 1), 2 * MS}};
+
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 1, SECOND + MS);
+    add(sieve, false, 1, SECOND + 2 * MS);
+    g_assert_true(hear_some(sieve, digests, 2, 0, UINT64_MAX, SECOND + 2 * MS));
+    CHECK_LEFT(sieve, 1, 1);
+}
+
+/* And while those are not: the network has learned, and none is a copy. */
+static void test_identical_here_alone(void)
+{
+    Sieve *sieve = sieve_new(LIMIT);
+    const LinkDigest digests[] = {
+        {digest_of(false, 4), 5 * MS}, /* was flooded */
+        {digest_of(false, 2), 4 * MS},
+        {digest_of(false, 1), 3 * MS},
+        {digest_of(false, 1), 2 * MS},
+    };
+
+    add(sieve, false, 4, SECOND);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 3, SECOND + MS);
+    g_assert_true(hear_some(sieve, digests, 4, 0, UINT64_MAX, SECOND + 2 * MS));
+    CHECK_LEFT(sieve, 1, 3);
+}
+
+/* What was put back and is drained once more goes before what the network
+ * brought in between, wherever that lay. */
+static void test_again(void)
 {
     Sieve *sieve = sieve_new(LIMIT);
 
     add(sieve, false, 1, SECOND);
-    add(sieve, false, 1, SECOND + MS);
-    add(sieve, false, 1, SECOND + 2 * MS);
-    g_assert_true(hear(sieve, (LinkDigest){digest_of(false, 1), 2 * MS}, 0,
-                       UINT64_MAX, SECOND + 2 * MS));
-    CHECK_LEFT(sieve, 1, 1);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 2, SECOND);
+    CHECK_TAKEN(sieve, true, 1, 2, 2);
+    add(sieve, false, 3, SECOND);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 4, SECOND);
+    add(sieve, false, 2, SECOND);
+    add(sieve, false, 2, SECOND);
+    CHECK_TAKEN(sieve, true, 1, 2, 2, 3, 4, 2);
+    add(sieve, false, 1, SECOND);
+    add(sieve, false, 5, SECOND);
+    add(sieve, false, 4, SECOND);
+    CHECK_LEFT(sieve, 1, 4, 5);
 }
 
 /* The guest got one like it, but long before: unicast is another one then. */
@@ -330,6 +401,9 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/sieve/delivered", test_delivered);
     g_test_add_func("/sieve/identical", test_identical);
+    g_test_add_func("/sieve/identical-here-alone", test_identical_here_alone);
+    g_test_add_func("/sieve/told-anew", test_told_anew);
+    g_test_add_func("/sieve/again", test_again);
     g_test_add_func("/sieve/time", test_time);
     g_test_add_func("/sieve/before-the-list", test_before_the_list);
     g_test_add_func("/sieve/memory", test_memory);
