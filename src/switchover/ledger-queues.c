@@ -226,7 +226,8 @@ void ledger_queues_sampled(Ledger *ledger, const LedgerSample *sample)
     }
     if (ledger->stands) {
         queues_stand(ledger);
-    } else if (ledger->queues_told && sample->used_stable && ledger->frozen) {
+    } else if (ledger->queues_told && sample->used_stable && ledger->frozen &&
+               ledger->used_samples > 0) {
         queues_run(ledger, sample);
     }
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
@@ -256,7 +257,7 @@ bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,
 
     if (!ledger->queues_told) {
         n = queue->lacks + LEDGER_TAKEN_LATE_MAX; /* any of them */
-    } else if (!ledger->queues_injected && !ledger->large_frozen) {
+    } else if (!ledger->queues_injected) {
         n = MIN(n, queue->lacks_least);
     }
     return queue_place(queue, serial) < n;

@@ -83,7 +83,6 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
 
     ledger->frozen = ledger->stands = true;
     ledger->made_room = false;
-    ledger->large_frozen = false;
     *method = LEDGER_USED_INDEX;
     if (fixed || !ledger_swallowed(ledger, sample, &back)) {
         *method = LEDGER_COUNTERS;
@@ -168,12 +167,12 @@ void ledger_destroyed(Ledger *ledger, uint32_t destroyed)
 
 void ledger_restart(Ledger *ledger, uint32_t lost)
 {
-    if (!ledger_is_exact(ledger) || ledger->large_frozen || ledger->multi) {
+    if (!ledger_is_exact(ledger) || ledger->multi) {
         ledger_new_index(ledger);
     }
     for (unsigned i = 0; i < LEDGER_USED_WINDOW; i++) {
         ledger->used_offsets[i] = (uint16_t)(ledger->used_offsets[i] + lost);
     }
     ledger->used_offset_last = (uint16_t)(ledger->used_offset_last + lost);
-    ledger->frozen = ledger->large_frozen = false;
+    ledger->frozen = false;
 }

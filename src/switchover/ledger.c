@@ -39,17 +39,10 @@ void ledger_set_multi(Ledger *ledger)
     ledger->rest = ledger->rest_before = ledger->accepted;
 }
 
-void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
-                     uint32_t longest)
+void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n)
 {
     meter_enter(&ledger->meter, n);
     ledger->queues[queue].entered += n;
-    if (longest > LEDGER_ONE_BUFFER && ledger->frozen) {
-        ledger->large_frozen = true;
-    } else if (longest > LEDGER_ONE_BUFFER) {
-        ledger->large_end = ledger->meter.entered;
-        ledger->used_samples = 0;
-    }
 }
 
 uint16_t ledger_least_offset(const Ledger *ledger, const uint16_t *offsets)
@@ -99,7 +92,7 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
      * shows what the offset is at rest.
      */
     if (ledger->frozen || !sample->used_known || !sample->used_stable ||
-        ledger->content > 0 || ledger->taken < ledger->large_end ||
+        ledger->content > 0 ||
         (ledger->multi && !ledger_queues_at_rest(ledger, sample))) {
         return;
     }
@@ -261,8 +254,7 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
 {
     uint16_t difference;
 
-    if (!sample->used_known || !ledger_is_exact(ledger) ||
-        ledger->large_frozen) {
+    if (!sample->used_known || !ledger_is_exact(ledger)) {
         return false;
     }
     difference = (uint16_t)(sample->counters.tx_packets - sample->used -

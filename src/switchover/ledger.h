@@ -36,12 +36,9 @@
  * net.c), less one: a stop puts it back, and destroys what finds no room. */
 #define LEDGER_DESTROYED_MAX 63
 
-/* Frames up to this length fit one receive buffer of any driver, so the used
- * index counts them one by one (Ethernet header, VLAN tag, 1500 bytes). */
-#define LEDGER_ONE_BUFFER 1518
-
 /* To be taken in this order: @used, then the counters, then everything that
- * has been captured by now goes to ledger_captured(). */
+ * has been captured by now goes to ledger_captured(). What @used and
+ * @queue_used count is frames (used-frames.h), modulo 65536. */
 typedef struct LedgerSample {
     int64_t time_us; /* any clock that does not jump */
     bool used_known;
@@ -118,7 +115,6 @@ typedef struct Ledger {
     int64_t used_since_us; /* what the window spans: from */
     int64_t used_time_us;  /* to the last one in it */
     int64_t moved_us;      /* when tx_packets last moved */
-    uint64_t large_end;    /* number behind the last frame of several buffers */
     unsigned used_samples;
     /* Is the constant between counters and numbers known (@certain)? While no
      * row of samples found the queue empty, it may have held frames before. */
@@ -147,13 +143,12 @@ typedef struct Ledger {
     bool started;
     bool begin_known; /* the last mark's, by a sample before this one */
     bool certain;
-    bool frozen;       /* the present offset is kept until ledger_restart() */
-    bool large_frozen; /* a frame of several buffers came since */
-    bool stands;       /* the VM stands still: nobody empties the queue */
-    bool made_room;    /* ... but a late frame was taken since the last mark */
-    bool stop_fixed;   /* it was given how much is shipped again */
-    bool stop_full;    /* the queue was, or nearly so */
-    bool multi;        /* the TAP has several queues */
+    bool frozen;     /* the present offset is kept until ledger_restart() */
+    bool stands;     /* the VM stands still: nobody empties the queue */
+    bool made_room;  /* ... but a late frame was taken since the last mark */
+    bool stop_fixed; /* it was given how much is shipped again */
+    bool stop_full;  /* the queue was, or nearly so */
+    bool multi;      /* the TAP has several queues */
     LedgerQueue queues[LEDGER_QUEUES_MAX];
     uint64_t queues_settled; /* tx_dropped up to which it is known of which */
     uint32_t queue_length;   /* what each of them holds */
@@ -186,10 +181,9 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity);
 /* From now on, what is told is that of a TAP with several queues. */
 void ledger_set_multi(Ledger *ledger);
 
-/* @n frames were captured on the way into queue @queue (0 if there is but one),
- * the longest of them @longest bytes. */
-void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n,
-                     uint32_t longest);
+/* @n frames were captured on the way into queue @queue (0 if there is but one).
+ */
+void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n);
 
 /* With several queues: the counters are about to be read for a sample. */
 void ledger_counted(Ledger *ledger);
@@ -281,7 +275,8 @@ void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
  * or, if it did not tell that, to be learned anew. */
 void ledger_restart(Ledger *ledger, uint32_t lost);
 
-/* The used index is another queue's from now on. */
+/* What the used index counts begins anew: it is another queue's, or some frames
+ * were not counted. */
 void ledger_new_index(Ledger *ledger);
 
 /* Everything before @taken is settled: a stop will not go back to it. */

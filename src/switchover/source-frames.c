@@ -81,13 +81,12 @@ static void source_captured(void *opaque, Direction direction,
 {
     Source *self = opaque;
     bool shipping = self->record.phase == SWITCHOVER_SHIPPING;
-    uint32_t longest = 0;
 
     (void)direction;
     for (unsigned i = 0; i < batch->n; i++) {
         const Packet *packet = &batch->packets[i];
 
-        longest = MAX(longest, packet->len);
+        used_frames_captured(&self->used[packet->queue], packet->len);
         counter_add(&self->account.in_netdev, 1, packet->len);
         if (!shipping) {
             source_remember(self, packet);
@@ -100,10 +99,10 @@ static void source_captured(void *opaque, Direction direction,
     if (!shipping) {
         source_note_delivered(self, batch);
     }
-    ledger_captured(&self->ledger, batch->packets[0].queue, batch->n, longest);
+    ledger_captured(&self->ledger, batch->packets[0].queue, batch->n);
     record_captured(&self->record, batch, source_queue(self)->next - batch->n,
                     shipping);
-    self->sample_us = SOURCE_SAMPLE_US;
+    self->sample_us = self->pace_us;
     source_schedule(self);
     if (shipping) {
         source_ship(self);
@@ -134,7 +133,8 @@ static void source_lost(void *opaque, unsigned queue, uint64_t n)
     for (uint64_t i = 0; i < n; i++) {
         source_append_missing(self, queue);
     }
-    ledger_captured(&self->ledger, queue, n, 0);
+    ledger_captured(&self->ledger, queue, n);
+    used_frames_missed(&self->used[queue]);
     if (self->record.phase == SWITCHOVER_SHIPPING) {
         source_ship(self);
     }

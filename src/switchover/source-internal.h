@@ -14,9 +14,12 @@
 #include "switchover/keeper.h"
 #include "switchover/ledger.h"
 #include "switchover/source.h"
+#include "switchover/used-frames.h"
 
 /* How soon a sample follows a capture. */
 #define SOURCE_SAMPLE_US 1000
+/* ... and at the soonest. */
+#define SOURCE_SAMPLE_LEAST_US 100
 
 /* PacketRecord.mark */
 enum {
@@ -44,6 +47,9 @@ struct Source {
     Delivered *delivered;
     Vm *vm;
     VmNic *nic;
+    UsedFrames used[LEDGER_QUEUES_MAX]; /* of the guest's receive queues */
+    unsigned n_used; /* of them whose used index was known at the last sample */
+    uint64_t pace_us;   /* how soon another sample is due while they move */
     unsigned nic_epoch; /* of the used indices that the ledger knows */
     unsigned n_captures;
     VmListener vm_listener;

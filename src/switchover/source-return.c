@@ -46,6 +46,10 @@ static void source_injected(void *opaque, const PacketRecord *record)
     Source *self = opaque;
 
     source_count_given(self, copy_get_original(record));
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        /* Of several queues it is in one, and never comes in the others. */
+        used_frames_captured(&self->used[i], record->len);
+    }
 }
 
 static void source_refused(void *opaque, const PacketRecord *record,
@@ -217,7 +221,7 @@ void source_resume(Source *self, int64_t time_us)
     if (!ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
         self->settle_least = ledger_lost_most(&self->ledger);
     }
-    self->sample_us = SOURCE_SAMPLE_US;
+    self->sample_us = self->pace_us;
     source_schedule(self);
 }
 
@@ -311,6 +315,10 @@ static bool source_settle_lost(Source *self)
     if (self->sample.used_stable &&
         ledger_swallowed(&self->ledger, &self->sample, &swallowed)) {
         self->settle_least = MIN(self->settle_least, swallowed);
+    } else if (!ledger_is_exact(&self->ledger)) {
+        /* Too much came at once to be counted. */
+        self->settle_least =
+            MIN(self->settle_least, ledger_lost_most(&self->ledger));
     }
     told = ledger_find_destroyed(&self->ledger, &destroyed);
     doubt = ledger_doubt(&self->ledger) > 0;

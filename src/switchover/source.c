@@ -4,6 +4,9 @@
 #include "base/log.h"
 #include "switchover/source-internal.h"
 
+/* Entries of a used ring that are read at once: of QEMU's 256 some may be being
+ * written anew. */
+#define USED_AT_ONCE 64
 /* The slowest pace of samples while frames stay pending. */
 #define SAMPLE_MAX_US 20000
 /* A stop that makes room in a full queue does it so long before or after the
@@ -27,17 +30,55 @@ void source_schedule(Source *self)
 
 /* Samples */
 
-/* The used indices. */
-static void source_sample_used(Source *self)
+/* @n entries of a used ring are to be read @time_us after the last ones: how
+ * soon are there as many as are well before they are overwritten? */
+static uint64_t source_pace(unsigned n, int64_t time_us)
+{
+    return CLAMP((uint64_t)time_us * USED_AT_ONCE / MAX(n, 1),
+                 SOURCE_SAMPLE_LEAST_US, SOURCE_SAMPLE_US);
+}
+
+/* Frames that the guest got in queue @i, its used index being @used, @time_us
+ * after the last sample. */
+static uint16_t source_used_frames(Source *self, unsigned i, uint16_t used,
+                                   int64_t time_us)
+{
+    UsedFrames *frames = &self->used[i];
+    uint32_t lengths[VM_RING_MAX];
+    uint16_t wanted;
+    bool read;
+
+    if (i >= self->n_used) {
+        used_frames_restart(frames, used, self->nic->header);
+    }
+    wanted = used_frames_wanted(frames, used);
+    self->pace_us = MIN(self->pace_us, source_pace(wanted, time_us));
+    read = wanted > 0 &&
+           vm_nic_used_lengths(self->nic, i, frames->index, wanted, lengths);
+    if (!used_frames_sample(frames, used, read ? lengths : NULL)) {
+        ledger_new_index(&self->ledger);
+    }
+    return used_frames_count(frames);
+}
+
+/* Makes frames of the used indices, @time_us after the last sample. */
+static void source_count_used(Source *self, int64_t time_us)
 {
     LedgerSample *sample = &self->sample;
 
-    G_STATIC_ASSERT(LEDGER_QUEUES_MAX == VM_QUEUES_MAX);
-    sample->n_used = vm_nic_used(self->nic, sample->queue_used);
+    self->pace_us = SOURCE_SAMPLE_US;
+    if (self->nic->epoch != self->nic_epoch) {
+        self->nic_epoch = self->nic->epoch;
+        self->n_used = 0;
+        ledger_new_index(&self->ledger);
+    }
     sample->used = 0;
     for (unsigned i = 0; i < MIN(sample->n_used, self->n_captures); i++) {
+        sample->queue_used[i] =
+            source_used_frames(self, i, sample->queue_used[i], time_us);
         sample->used = (uint16_t)(sample->used + sample->queue_used[i]);
     }
+    self->n_used = sample->n_used;
     sample->used_known = sample->n_used > 0;
 }
 
@@ -58,6 +99,7 @@ static void source_drain(Source *self)
 bool source_take_sample(Source *self)
 {
     LedgerSample *sample = &self->sample;
+    int64_t last_us = sample->time_us;
     LinkCounters before;
 
     if (self->n_captures == 0 ||
@@ -69,16 +111,14 @@ bool source_take_sample(Source *self)
         ledger_counted(&self->ledger);
     }
     sample->time_us = g_get_monotonic_time();
-    source_sample_used(self);
+    G_STATIC_ASSERT(LEDGER_QUEUES_MAX == VM_QUEUES_MAX);
+    sample->n_used = vm_nic_used(self->nic, sample->queue_used);
     if (!tap_read_counters(self->config.tap, &sample->counters)) {
         return false;
     }
-    if (self->nic->epoch != self->nic_epoch) {
-        self->nic_epoch = self->nic->epoch;
-        ledger_new_index(&self->ledger);
-    }
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
     source_drain(self);
+    source_count_used(self, sample->time_us - last_us);
     ledger_sample(&self->ledger, sample);
     *self->config.exact = sample->used_known &&
                           ledger_is_exact(&self->ledger) &&
@@ -115,7 +155,7 @@ static void source_tick(void *opaque)
         source_disarm_if_idle(self);
     }
     self->sample_us = self->ledger.taken != taken || !self->ledger.certain
-                          ? SOURCE_SAMPLE_US
+                          ? self->pace_us
                           : MIN(self->sample_us * 2, SAMPLE_MAX_US);
     if (self->n_captures > 0 &&
         (self->record.phase == SWITCHOVER_RETURNING ||
@@ -144,7 +184,9 @@ static void source_capture_end(Source *self)
     while (self->n_captures > 0) {
         tap_remove_capture(self->config.tap,
                            self->captures[--self->n_captures]);
+        used_frames_clear(&self->used[self->n_captures]);
     }
+    self->n_used = 0;
 }
 
 static void source_capture(Source *self)
@@ -391,7 +433,7 @@ Source *source_new(const SourceConfig *config, GError **errp)
     self->vm = tap_netdev(config->tap)->vm;
     self->record.side = "source";
     self->sampler = LOOP_TIMER_INIT;
-    self->sample_us = SOURCE_SAMPLE_US;
+    self->sample_us = self->pace_us = SOURCE_SAMPLE_US;
     self->writer =
         frame_writer_new(&writer, &source_writer_handlers, self, errp);
     if (!self->writer) {

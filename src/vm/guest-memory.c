@@ -37,25 +37,19 @@ static bool guest_memory_lives(const GuestMemory *memory)
     return memory->fd >= 0 && poll(&end, 1, 0) == 0;
 }
 
-bool guest_memory_read16(const GuestMemory *memory, const uint64_t *addresses,
-                         unsigned n, uint16_t *values)
+bool guest_memory_read(const GuestMemory *memory, const GuestPiece *pieces,
+                       unsigned n, void *bytes)
 {
-    uint8_t bytes[GUEST_MEMORY_READS_MAX][2];
-    struct iovec local = {.iov_base = bytes, .iov_len = n * sizeof(bytes[0])};
+    struct iovec local = {.iov_base = bytes};
     struct iovec remote[GUEST_MEMORY_READS_MAX];
 
     for (unsigned i = 0; i < n; i++) {
-        remote[i].iov_base = (void *)(uintptr_t)addresses[i];
-        remote[i].iov_len = sizeof(bytes[0]);
+        remote[i].iov_base = (void *)(uintptr_t)pieces[i].address;
+        remote[i].iov_len = pieces[i].size;
+        local.iov_len += pieces[i].size;
     }
-    if (memory->fd < 0 ||
-        process_vm_readv(memory->pid, &local, 1, remote, n, 0) !=
-            (ssize_t)local.iov_len ||
-        !guest_memory_lives(memory)) {
-        return false;
-    }
-    for (unsigned i = 0; i < n; i++) {
-        values[i] = (uint16_t)(bytes[i][0] | bytes[i][1] << 8);
-    }
-    return true;
+    return memory->fd >= 0 &&
+           process_vm_readv(memory->pid, &local, 1, remote, n, 0) ==
+               (ssize_t)local.iov_len &&
+           guest_memory_lives(memory);
 }

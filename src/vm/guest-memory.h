@@ -10,6 +10,7 @@
 #define TF_VM_GUEST_MEMORY_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -27,9 +28,15 @@ void guest_memory_close(GuestMemory *memory);
 
 #define GUEST_MEMORY_READS_MAX 8
 
-/* Reads 16 bits, little-endian, at each of @n of the process's virtual
- * @addresses, in one system call. */
-bool guest_memory_read16(const GuestMemory *memory, const uint64_t *addresses,
-                         unsigned n, uint16_t *values);
+/* Where bytes lie in the process's virtual memory. */
+typedef struct GuestPiece {
+    uint64_t address;
+    size_t size;
+} GuestPiece;
+
+/* Reads @n pieces, one after the other, into @bytes, which has room for all of
+ * them; in one system call. */
+bool guest_memory_read(const GuestMemory *memory, const GuestPiece *pieces,
+                       unsigned n, void *bytes);
 
 #endif

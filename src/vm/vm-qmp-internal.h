@@ -34,5 +34,7 @@ void vm_qmp_forget_nics(VmQmp *self);
 void vm_qmp_nic_added(Vm *vm, VmNic *nic);
 void vm_qmp_nic_removed(Vm *vm, VmNic *nic);
 unsigned vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used);
+bool vm_qmp_nic_used_lengths(VmNic *nic, unsigned queue, uint16_t first,
+                             uint16_t n, uint32_t *lengths);
 
 #endif

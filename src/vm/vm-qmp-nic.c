@@ -6,8 +6,10 @@
  *   info network            TAP name -> netdev id (and: is it vhost-user?)
  *   x-query-virtio          the virtio-net devices
  *   qom-get DEVICE netdev   which of them has this netdev
- *   x-query-virtio-status   a packed ring has no used index; how many queues?
- *   x-query-virtio-queue-status   guest-physical address of the used ring
+ *   x-query-virtio-status   a packed ring has no used index; how many queues,
+ *                           and what header do frames have?
+ *   x-query-virtio-queue-status   guest-physical address of the used ring, and
+ *                           how many entries it has
  *   gpa2hva                 the same in the VMM's address space
  *
  * the last two for each receive queue, which are virtqueues 0, 2, 4 … (virtio
@@ -29,6 +31,14 @@
 #define NIC_RETRY_US 500000
 #define NIC_RETRY_MAX_US 60000000
 
+/* An entry of a used ring: le32 id, le32 len; behind flags and index, of 16
+ * bits each (virtio 1.2, 2.7.8). */
+#define USED_ENTRY_SIZE 8
+#define USED_INDEX_SIZE 2
+/* So many may be written before the index tells (VHOST_NET_BATCH,
+ * drivers/vhost/net.c; a frame of 64 KiB in QEMU). */
+#define USED_AHEAD_MAX 64u
+
 typedef struct NicLookup {
     VmQmp *vm;
     VmNic *nic;
@@ -39,10 +49,13 @@ typedef struct NicLookup {
     LoopTimer retry;
     uint64_t retry_us;
     GuestMemory memory;
-    unsigned n_queues;                 /* receive queues that it has */
-    unsigned n_found;                  /* of those, the first ones */
-    unsigned n_known;                  /* all of them were: can be asked for */
-    uint64_t addresses[VM_QUEUES_MAX]; /* of the indices */
+    unsigned n_queues; /* receive queues that it has */
+    unsigned n_found;  /* of those, the first ones */
+    unsigned n_known;  /* all of them were: can be asked for */
+    GuestPiece indices[VM_QUEUES_MAX];
+    unsigned sizes[VM_QUEUES_MAX]; /* of the rings, in entries; 0: they do not
+                                      tell all lengths */
+    bool in_order;                 /* then only a batch's last one (2.7.9) */
 } NicLookup;
 
 static void nic_start(NicLookup *self);
@@ -76,6 +89,17 @@ static void nic_ask_hmp(NicLookup *self, const char *line, QmpReplyFunc *func)
             json_pack("{s:s}", "command-line", line), func);
 }
 
+static bool nic_read_indices(const NicLookup *self, unsigned n, uint16_t *used)
+{
+    if (!guest_memory_read(&self->memory, self->indices, n, used)) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        used[i] = GUINT16_FROM_LE(used[i]);
+    }
+    return true;
+}
+
 /* All that there is to be known is. */
 static void nic_found(NicLookup *self)
 {
@@ -88,8 +112,7 @@ static void nic_found(NicLookup *self)
         return;
     }
     self->busy = false;
-    if (!guest_memory_read16(&self->memory, self->addresses, self->n_found,
-                             used)) {
+    if (!nic_read_indices(self, self->n_found, used)) {
         nic_failed(self, "guest memory can not be read");
         return;
     }
@@ -114,7 +137,8 @@ static void nic_got_address(void *opaque, json_t *result)
         return;
     }
     /* The index is the 16 bits behind the flags (virtio 1.2, 2.7.8). */
-    self->addresses[self->n_found++] = g_ascii_strtoull(is + 4, NULL, 16) + 2;
+    self->indices[self->n_found++] =
+        (GuestPiece){g_ascii_strtoull(is + 4, NULL, 16) + 2, USED_INDEX_SIZE};
     if (self->n_found < self->n_queues) {
         nic_ask_queue(self);
     } else {
@@ -131,6 +155,10 @@ static void nic_got_queue(void *opaque, json_t *result)
         g_strdup_printf("gpa2hva 0x%llx", (unsigned long long)address);
 
     if (address > 0) {
+        self->sizes[self->n_found] =
+            self->in_order ? 0
+                           : (unsigned)json_integer_value(
+                                 json_object_get(result, "vring-num"));
         nic_ask_hmp(self, line, nic_got_address);
     } else if (self->n_found > 0) {
         nic_found(self); /* its driver has use for no more of them */
@@ -147,25 +175,54 @@ static void nic_ask_queue(NicLookup *self)
             nic_got_queue);
 }
 
+/* Have driver and device agreed on feature @name? @status: the device's. */
+static bool nic_has(const json_t *status, const char *name)
+{
+    json_t *features = json_object_get(status, "guest-features"), *list;
+    const char *kind;
+
+    /* Those of any device, and its own: "NAME: what it is". */
+    json_object_foreach (features, kind, list) {
+        size_t i;
+        json_t *feature;
+
+        json_array_foreach (list, i, feature) {
+            const char *text = json_string_value(feature);
+
+            if (text && g_str_has_prefix(text, name) &&
+                text[strlen(name)] == ':') {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* struct virtio_net_hdr_v1_hash, virtio_net_hdr_mrg_rxbuf or virtio_net_hdr
+ * (virtio 1.2, 5.1.6). */
+static uint16_t nic_header(const json_t *status)
+{
+    return nic_has(status, "VIRTIO_NET_F_HASH_REPORT") ? 20
+           : nic_has(status, "VIRTIO_NET_F_MRG_RXBUF") ||
+                   nic_has(status, "VIRTIO_F_VERSION_1")
+               ? 12
+               : 10;
+}
+
 static void nic_got_status(void *opaque, json_t *result)
 {
     NicLookup *self = opaque;
-    json_t *features = json_object_get(
-        json_object_get(result, "guest-features"), "transports");
-    size_t i;
-    json_t *feature;
 
     if (!result) {
         nic_failed(self, "the VMM does not answer x-query-virtio-status");
         return;
     }
-    json_array_foreach (features, i, feature) {
-        if (g_str_has_prefix(json_string_value(feature),
-                             "VIRTIO_F_RING_PACKED")) {
-            nic_failed(self, "a packed ring has no used index");
-            return;
-        }
+    if (nic_has(result, "VIRTIO_F_RING_PACKED")) {
+        nic_failed(self, "a packed ring has no used index");
+        return;
     }
+    self->nic->header = nic_header(result);
+    self->in_order = nic_has(result, "VIRTIO_F_IN_ORDER");
     /* A pair each, and, with several, one for control. */
     self->n_queues = MAX(
         1,
@@ -371,10 +428,39 @@ unsigned vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
 
     (void)vm;
     if (lookup->n_known > 0 &&
-        !guest_memory_read16(&lookup->memory, lookup->addresses,
-                             lookup->n_known, used)) {
+        !nic_read_indices(lookup, lookup->n_known, used)) {
         nic_forget(lookup); /* the process is gone, or the device is */
         loop_call_main(vm_qmp_find_lost, NULL);
     }
     return lookup->n_known;
+}
+
+bool vm_qmp_nic_used_lengths(VmNic *nic, unsigned queue, uint16_t first,
+                             uint16_t n, uint32_t *lengths)
+{
+    const NicLookup *self = nic->provider;
+    uint64_t ring = self->indices[queue].address + USED_INDEX_SIZE;
+    unsigned size = self->sizes[queue], from = size > 0 ? first % size : 0;
+    unsigned until_end = MIN(n, size - from);
+    uint8_t bytes[VM_RING_MAX * USED_ENTRY_SIZE + USED_INDEX_SIZE];
+    GuestPiece pieces[] = {
+        {ring + (uint64_t)from * USED_ENTRY_SIZE,
+         (size_t)until_end * USED_ENTRY_SIZE},
+        {ring, (size_t)(n - until_end) * USED_ENTRY_SIZE},
+        self->indices[queue], /* as it is behind the others */
+    };
+    uint16_t used;
+
+    if (queue >= self->n_known || n > MIN(size, VM_RING_MAX) ||
+        !guest_memory_read(&self->memory, pieces, G_N_ELEMENTS(pieces),
+                           bytes)) {
+        return false;
+    }
+    for (unsigned i = 0; i < n; i++) {
+        memcpy(&lengths[i], bytes + i * USED_ENTRY_SIZE + sizeof(uint32_t),
+               sizeof(lengths[i]));
+        lengths[i] = GUINT32_FROM_LE(lengths[i]);
+    }
+    memcpy(&used, bytes + n * USED_ENTRY_SIZE, sizeof(used));
+    return (uint16_t)(GUINT16_FROM_LE(used) - first) + USED_AHEAD_MAX <= size;
 }

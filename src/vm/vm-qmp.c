@@ -265,4 +265,5 @@ const VmClass vm_qmp_class = {
     .nic_added = vm_qmp_nic_added,
     .nic_removed = vm_qmp_nic_removed,
     .nic_used = vm_qmp_nic_used,
+    .nic_used_lengths = vm_qmp_nic_used_lengths,
 };

@@ -169,3 +169,10 @@ unsigned vm_nic_used(VmNic *nic, uint16_t *used)
 
     return class->nic_used ? class->nic_used(nic->vm, nic, used) : 0;
 }
+
+bool vm_nic_used_lengths(VmNic *nic, unsigned queue, uint16_t first, uint16_t n,
+                         uint32_t lengths[VM_RING_MAX])
+{
+    return vm_get_class(nic->vm)->nic_used_lengths(nic, queue, first, n,
+                                                   lengths);
+}

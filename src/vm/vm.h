@@ -16,6 +16,8 @@
 
 /* Of a NIC, that can be told apart. */
 #define VM_QUEUES_MAX 8
+/* Entries of a ring (QEMU's VIRTQUEUE_MAX_SIZE). */
+#define VM_RING_MAX 1024
 
 typedef struct Vm Vm;
 typedef struct VmClass VmClass;
@@ -62,8 +64,10 @@ struct VmClass {
      * know what the guest got. */
     void (*nic_added)(Vm *vm, VmNic *nic);
     void (*nic_removed)(Vm *vm, VmNic *nic);
-    /* See vm_nic_used(). */
+    /* See vm_nic_used(), and with it vm_nic_used_lengths(). */
     unsigned (*nic_used)(Vm *vm, VmNic *nic, uint16_t *used);
+    bool (*nic_used_lengths)(VmNic *nic, unsigned queue, uint16_t first,
+                             uint16_t n, uint32_t *lengths);
 };
 
 struct Vm {
@@ -82,6 +86,9 @@ struct VmNic {
     void *provider; /* the provider's own */
     unsigned epoch; /* changes when the used indices become others':
                        what was learned of the old one is void */
+    /* Bytes of the virtio-net header in front of each frame in the guest's
+     * receive buffers, once the used indices are known. */
+    uint16_t header;
 };
 
 extern const ObjectClass vm_class; /* the abstract base */
@@ -111,5 +118,12 @@ void vm_nic_free(VmNic *nic);
  * for frames that fit one buffer, how many frames the guest really got. Returns
  * how many queues there are; 0 if they can't be read now, or are more. */
 unsigned vm_nic_used(VmNic *nic, uint16_t *used);
+
+/* How many bytes were written into each of the @n buffers of receive queue
+ * @queue that followed used index @first (virtio 1.2, 2.7.8): a frame and its
+ * header, which may take several. False if they can't be read, or were
+ * overwritten by later ones. */
+bool vm_nic_used_lengths(VmNic *nic, unsigned queue, uint16_t first, uint16_t n,
+                         uint32_t lengths[VM_RING_MAX]);
 
 #endif

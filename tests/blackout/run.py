@@ -84,8 +84,7 @@ class Timeline:
         if daemon and not self._scenario.faults & {
                 "counters", "auto-arm"}:
             daemon.wait_log("reads what the guest got")
-            if not self._scenario.has("gso"):
-                daemon.wait_exact()
+            daemon.wait_exact()
         self._sleep(CALIBRATION_S)
         if self._scenario.has("reset"):
             self._stage.source.vmm.call("reset")

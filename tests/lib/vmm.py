@@ -130,6 +130,10 @@ class Vmm:
         name is on; ``virtio``: it tells where the used index lies."""
         self._call("serve", path=str(path), events=events, virtio=virtio)
 
+    def set_features(self, *names: str) -> None:
+        """What the guest's driver has agreed to besides."""
+        self._call("set_features", names=list(names))
+
     def unserve(self) -> None:
         """Close the monitor and every connection to it."""
         self._call("unserve")

@@ -37,12 +37,37 @@ READS_AT_ONCE = 64
 # each from here on.
 GUEST_PHYSICAL = 0x100000
 PAGE = 4096
+# A split ring (virtio 1.2, 2.7.8): flags, index, and so many entries.
+RING_SIZE = 256
 # What one receive buffer takes with mergeable buffers, its header included.
-BUFFER_LEN = 1526
+BUFFER_LEN = 1536
+HEADER_LEN = 12
 # So that the index wraps soon.
 USED_START = 0xFFF0
 
 RecordedFrame = Tuple[Optional[bytes], bytes]
+
+
+class UsedEntry(ctypes.LittleEndianStructure):
+    """A buffer that was used."""
+
+    _fields_ = [("id", ctypes.c_uint32), ("len", ctypes.c_uint32)]
+
+
+class UsedRing(ctypes.LittleEndianStructure):
+    """A used ring."""
+
+    _fields_ = [("flags", ctypes.c_uint16), ("index", ctypes.c_uint16),
+                ("entries", UsedEntry * RING_SIZE)]
+
+    def use(self, length: int) -> None:
+        """Write a frame of so many bytes, its header included."""
+        index = self.index
+        for written in range(0, length, BUFFER_LEN):
+            self.entries[index % RING_SIZE].len = \
+                min(BUFFER_LEN, length - written)
+            index += 1
+        self.index = index & 0xFFFF
 
 
 class Nic:
@@ -54,7 +79,7 @@ class Nic:
         self.vnet = vnet
         self.frames: List[RecordedFrame] = []  # what the guest got
         self.kept: List[RecordedFrame] = []  # taken while it could not
-        self._ring = (ctypes.c_uint16 * 2)(0, USED_START)
+        self._ring = UsedRing(0, USED_START)
         self.fd = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
         flags = IFF_TAP | IFF_NO_PI | (IFF_VNET_HDR if vnet else 0)
         fcntl.ioctl(self.fd, TUNSETIFF,
@@ -65,7 +90,7 @@ class Nic:
     @property
     def used(self) -> int:
         """The used index."""
-        return self._ring[1]
+        return self._ring.index
 
     @property
     def ring_address(self) -> int:
@@ -95,8 +120,7 @@ class Nic:
     def give(self, frame: RecordedFrame) -> None:
         """The guest gets a frame."""
         self.frames.append(frame)
-        buffers = -(-(len(frame[1]) + 12) // BUFFER_LEN)
-        self._ring[1] = (self._ring[1] + buffers) & 0xFFFF
+        self._ring.use(HEADER_LEN + len(frame[1]))
 
     def pump(self) -> None:
         """Give the guest what has come."""
@@ -206,6 +230,7 @@ class Vmm:
         self._migration: Optional[str] = None
         self._capabilities = {"events": True}
         self._virtio = True
+        self._features: List[str] = []
         self.selector.register(connection, selectors.EVENT_READ,
                                self._request)
 
@@ -280,6 +305,10 @@ class Vmm:
         return len(self._nics[ifname].frames)
 
     # The monitor
+
+    def do_set_features(self, names: List[str]) -> None:
+        """What the guest's driver has agreed to besides."""
+        self._features = names
 
     def do_serve(self, path: str, events: bool, virtio: bool) -> None:
         """Open the monitor."""
@@ -359,13 +388,17 @@ class Vmm:
 
     def _qmp_x_query_virtio_status(self, path: str) -> Dict[str, Any]:
         return {"name": "virtio-net", "path": path,
-                "guest-features": {"transports": [
-                    "VIRTIO_F_VERSION_1: Device compliant"]}}
+                "guest-features": {
+                    "transports": [f"{name}: of any device" for name in
+                                   ("VIRTIO_F_VERSION_1", *self._features)],
+                    "dev-features": ["VIRTIO_NET_F_MRG_RXBUF: Driver can "
+                                     "merge receive buffers"]}}
 
     def _qmp_x_query_virtio_queue_status(self, path: str, queue: int
                                          ) -> Dict[str, Any]:
         number = int(path.split("/")[-2].replace("net", ""))
         return {"name": "virtio-net", "queue-index": queue,
+                "vring-num": RING_SIZE,
                 "vring-used": GUEST_PHYSICAL + number * PAGE,
                 "used-idx": list(self._nics.values())[number].used}
 

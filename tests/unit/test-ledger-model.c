@@ -133,7 +133,7 @@ static bool world_deliver(World *world)
 static void world_see(World *world, Ledger *ledger)
 {
     if (world->unseen > 0) {
-        ledger_captured(ledger, 0, world->unseen, 64);
+        ledger_captured(ledger, 0, world->unseen);
         world->unseen = 0;
     }
 }

@@ -110,7 +110,7 @@ static void world_deliver(World *world, bool lost)
 static void world_tell(World *world)
 {
     for (unsigned i = 0; i < world->n_queues; i++) {
-        ledger_captured(&world->ledger, i, world->unseen[i], 64);
+        ledger_captured(&world->ledger, i, world->unseen[i]);
         world->unseen[i] = 0;
     }
 }
@@ -443,6 +443,32 @@ static void test_lost(void)
     }
 }
 
+/* The VM runs again, and its used indices count from elsewhere: they no longer
+ * tell what it lacks. */
+static void test_new_index(void)
+{
+    g_autoptr(World) world = world_new(3);
+
+    world_sample(world, true);
+    world_quiet(world, true);
+    for (unsigned i = 0; i < world->n_queues; i++) {
+        world_send(world, i);
+        world_take(world, i, 1); /* and never delivers */
+    }
+    g_assert_cmpint(world_stop(world, true), ==, LEDGER_USED_INDEX);
+    ledger_resume(&world->ledger, world->entered);
+    for (unsigned i = 0; i < world->n_queues; i++) {
+        world->used[i]++; /* as many as it lacks, by the old count */
+    }
+    ledger_new_index(&world->ledger);
+    world_sample(world, true);
+    for (unsigned i = 0; i < world->n_queues; i++) {
+        g_assert_cmpuint(world->ledger.queues[i].lacks, ==, 1);
+        g_assert_true(ledger_queue_lost(
+            &world->ledger, i, world->ledger.queues[i].stop_entered - 1, 1));
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -454,5 +480,6 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger-queues/full-before", test_full_before);
     g_test_add_func("/ledger-queues/swallowed-unheard", test_swallowed_unheard);
     g_test_add_func("/ledger-queues/lost", test_lost);
+    g_test_add_func("/ledger-queues/new-index", test_new_index);
     return g_test_run();
 }

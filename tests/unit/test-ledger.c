@@ -112,7 +112,7 @@ static LedgerSample world_sample(World *world, bool used_known, bool stable)
         .counters = world->counters,
     };
 
-    ledger_captured(&world->ledger, 0, world->unseen, 64);
+    ledger_captured(&world->ledger, 0, world->unseen);
     world->unseen = 0;
     ledger_sample(&world->ledger, &sample);
     return sample;
@@ -340,9 +340,9 @@ static void test_index_void(void)
     world_free(world);
 }
 
-/* A frame of several receive buffers makes the index jump: until it has been
- * calibrated behind that frame, the counters have to do. */
-static void test_large_frame(void)
+/* Some frames were not counted: until the index has been calibrated anew, the
+ * counters have to do. */
+static void test_new_index(void)
 {
     g_autofree World *world = g_new0(World, 1);
     LedgerMethod method;
@@ -351,11 +351,11 @@ static void test_large_frame(void)
     world_init(world, 9, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 0, 1, 60000);
-    world->entered++;
-    world->counters.tx_packets++;
+    world_send(world);
+    world_take(world);
+    world_deliver(world);
     world->used = (uint16_t)(world->used + 39);
-    world->fate[0] = FATE_DELIVERED;
+    ledger_new_index(&world->ledger);
     sample = world_sample(world, true, false);
     ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
     g_assert_cmpint(method, ==, LEDGER_COUNTERS);
@@ -398,9 +398,9 @@ static void test_late_word(void)
     world_free(world);
 }
 
-/* The same, and a frame of several buffers came just before: what some samples
- * within a few milliseconds agree on is not trusted. */
-static void test_late_word_after_large_frame(void)
+/* The same, and the index began anew just before: what some samples within a
+ * few milliseconds agree on is not trusted. */
+static void test_late_word_after_new_index(void)
 {
     g_autofree World *world = g_new0(World, 1);
     LedgerMethod method;
@@ -409,11 +409,7 @@ static void test_late_word_after_large_frame(void)
     world_init(world, 5, 1000, 0);
     world_sample(world, true, true);
     world_quiet(world, true);
-    ledger_captured(&world->ledger, 0, 1, 60000);
-    world->entered++;
-    world->counters.tx_packets++;
-    world->used = (uint16_t)(world->used + 39);
-    world->fate[0] = FATE_DELIVERED;
+    ledger_new_index(&world->ledger);
     for (unsigned i = 0; i < 2; i++) {
         world_send(world);
         world_take(world); /* and never delivers */
@@ -867,10 +863,10 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/counters-only", test_counters_only);
     g_test_add_func("/ledger/fixed-overlap", test_fixed_overlap);
     g_test_add_func("/ledger/index-void", test_index_void);
-    g_test_add_func("/ledger/large-frame", test_large_frame);
+    g_test_add_func("/ledger/new-index", test_new_index);
     g_test_add_func("/ledger/late-word", test_late_word);
-    g_test_add_func("/ledger/late-word-after-large-frame",
-                    test_late_word_after_large_frame);
+    g_test_add_func("/ledger/late-word-after-new-index",
+                    test_late_word_after_new_index);
     g_test_add_func("/ledger/guest-behind", test_guest_behind);
     g_test_add_func("/ledger/filtered-frame", test_filtered_frame);
     g_test_add_func("/ledger/dropped-while-stopped",

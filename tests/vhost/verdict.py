@@ -106,8 +106,8 @@ def _reasons(record: Record, result: Record) -> list[str]:
 
 
 def _repeats_allowed(result: Record) -> int:
-    """Where the used index could not tell what the guest got (as with
-    super-frames, which use several buffers), some frames come again."""
+    """Where the used index could not tell what the guest got, some frames
+    come again."""
     switchover = result.get("reports", {}).get("source", {}).get(
         "switchover") or {}
     return OVERLAP if switchover.get("method") == "counters" else 0

@@ -55,8 +55,7 @@ static void books_ledger(void *opaque)
     for (unsigned n = 0; n < LOOP_FRAMES; n += self->batch.n) {
         sample.time_us += BATCH_US;
         ledger_sample(&self->ledger, &sample);
-        ledger_captured(&self->ledger, 0, self->batch.n,
-                        self->batch.packets[0].len);
+        ledger_captured(&self->ledger, 0, self->batch.n);
         sample.counters.tx_packets += self->batch.n;
         sample.used = (uint16_t)(sample.used + self->batch.n);
     }

@@ -124,10 +124,12 @@ static json_t *answer_property(json_t *arguments)
 static json_t *answer_device(json_t *arguments)
 {
     /* A pair for each, and one for control. */
-    return json_pack("{s:s, s:s, s:i, s:{s:[s]}}", "name", "virtio-net", "path",
-                     DEVICE, "num-vqs", (int)(2 * nic_queues() + 1),
+    return json_pack("{s:s, s:s, s:i, s:{s:[s], s:[s]}}", "name", "virtio-net",
+                     "path", DEVICE, "num-vqs", (int)(2 * nic_queues() + 1),
                      "guest-features", "transports",
-                     "VIRTIO_F_VERSION_1: Device compliant");
+                     "VIRTIO_F_VERSION_1: Device compliant", "dev-features",
+                     "VIRTIO_NET_F_MRG_RXBUF: Driver can merge receive "
+                     "buffers");
 }
 
 /* Virtqueues 0, 2, 4 … are receive queues (virtio 1.2, 5.1.2). */
@@ -139,8 +141,9 @@ static json_t *answer_queue(json_t *arguments)
     if (number % 2 || queue >= nic_queues()) {
         return json_pack("{s:s, s:i}", "name", "virtio-net", "vring-used", 0);
     }
-    return json_pack("{s:s, s:I, s:I, s:i}", "name", "virtio-net",
-                     "queue-index", number, "vring-used",
+    return json_pack("{s:s, s:I, s:i, s:I, s:i}", "name", "virtio-net",
+                     "queue-index", number, "vring-num", NIC_RING_SIZE,
+                     "vring-used",
                      (json_int_t)(NIC_USED_RINGS + queue * NIC_PAGE),
                      "used-idx", (int)nic_used(queue));
 }

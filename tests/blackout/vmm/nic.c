@@ -3,6 +3,7 @@
 
 #include "record.h"
 
+#include <endian.h>
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -18,10 +19,14 @@
 
 #define READS_AT_ONCE 64
 #define VNET_HDR_LEN 10
-/* What one receive buffer takes, as Linux makes them: Ethernet header, VLAN
- * tag, 1,500 bytes, and a header of its own. */
-#define BUFFER_LEN (BUFFER_HEADER + 14 + 4 + 1500)
+/* The guest's virtio-net header, in front of each frame. */
 #define BUFFER_HEADER 12
+/* What a receive buffer takes, as Linux makes them: the header, and a frame of
+ * 1,500 bytes in any case; they grow with the frames that come
+ * (get_mergeable_buf_len(), drivers/net/virtio_net.c). */
+#define BUFFER_LEN 1536
+#define BUFFER_STEP 64
+#define BUFFER_STEPS 8
 /* From the moment when the guest stands still until STOP is said. */
 #define SWALLOW_MS 8
 /* So that the index wraps soon. */
@@ -32,6 +37,14 @@ typedef struct Frame {
     uint8_t data[NIC_FRAME_MAX];
 } Frame;
 
+/* A split ring (virtio 1.2, 2.7.8). */
+typedef struct UsedRing {
+    uint16_t flags, index;
+    struct {
+        uint32_t id, len;
+    } entries[NIC_RING_SIZE];
+} UsedRing;
+
 typedef struct Queue {
     int fd;
     bool starved; /* the guest has no buffer: nothing is taken until it has */
@@ -41,8 +54,7 @@ typedef struct Queue {
 static NicOptions config;
 static int epoll_fd, timer_fd;
 static Queue queues[NIC_QUEUES_MAX];
-/* flags and index, as in a split ring (virtio 1.2, 2.7.8) */
-static volatile uint16_t rings[NIC_QUEUES_MAX][2];
+static UsedRing rings[NIC_QUEUES_MAX];
 static Frame kept; /* the last one swallowed */
 static unsigned kept_queue;
 static bool is_running;
@@ -78,14 +90,35 @@ static bool queue_take(unsigned i, Frame *frame)
     return frame->len > 0;
 }
 
+static uint32_t next_buffer(void)
+{
+    static uint32_t x = 1;
+
+    x = x * 1103515245 + 12345; /* C11, 7.22.2.2 */
+    return BUFFER_LEN + (x >> 16) % BUFFER_STEPS * BUFFER_STEP;
+}
+
+/* Writes @len bytes into as many buffers as they take, and then the index, as
+ * QEMU and vhost-net do. */
+static void ring_use(UsedRing *ring, uint32_t len)
+{
+    uint16_t index = ring->index;
+
+    while (len > 0) {
+        uint32_t room = next_buffer(), take = len < room ? len : room;
+
+        ring->entries[index++ % NIC_RING_SIZE].len = htole32(take);
+        len -= take;
+    }
+    __atomic_store_n(&ring->index, index, __ATOMIC_RELEASE);
+}
+
 static void queue_give(unsigned i, Frame *frame)
 {
     unsigned vnet_len = config.vnet ? VNET_HDR_LEN : 0;
-    size_t len = (size_t)frame->len - vnet_len;
-    size_t buffers = (len + BUFFER_HEADER + BUFFER_LEN - 1) / BUFFER_LEN;
 
     record_add(i, vnet_len, frame->data, (uint32_t)frame->len);
-    rings[i][1] = (uint16_t)(rings[i][1] + buffers);
+    ring_use(&rings[i], BUFFER_HEADER + (uint32_t)frame->len - vnet_len);
     frame->len = 0;
 }
 
@@ -248,7 +281,7 @@ unsigned nic_destroy(unsigned n)
 void nic_reset(void)
 {
     for (unsigned i = 0; i < config.n_queues; i++) {
-        rings[i][1] = 0;
+        rings[i].index = 0;
     }
 }
 
@@ -273,7 +306,7 @@ void nic_open(const NicOptions *options, int epoll)
             err(1, "%s", config.ifname);
         }
         queues[i].fd = fd;
-        rings[i][1] = USED_START;
+        rings[i].index = USED_START;
     }
 }
 
@@ -296,7 +329,7 @@ const char *nic_ifname(void)
 
 uint16_t nic_used(unsigned queue)
 {
-    return rings[queue][1];
+    return rings[queue].index;
 }
 
 uintptr_t nic_ring_address(unsigned queue)

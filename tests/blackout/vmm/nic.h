@@ -16,6 +16,8 @@
 
 #define NIC_QUEUES_MAX 8
 #define NIC_FRAME_MAX (1 << 17)
+/* Entries of a used ring. */
+#define NIC_RING_SIZE 256
 /* Guest-physical: the used ring of receive queue i lies i pages behind. */
 #define NIC_USED_RINGS 0x100000u
 #define NIC_PAGE 4096u

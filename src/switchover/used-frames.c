@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/used-frames.h"
+
+#include <glib.h>
+
+/* A capture may hand a frame out some microseconds late (meter.h). */
+#define UNKNOWN_SAMPLES_MAX 3
+
+void used_frames_clear(UsedFrames *self)
+{
+    g_free(self->large);
+    *self = (UsedFrames){0};
+}
+
+void used_frames_restart(UsedFrames *self, uint16_t used, uint16_t header)
+{
+    self->index = used;
+    self->more = 0;
+    self->header = header;
+    self->unknown = 0;
+}
+
+void used_frames_captured_large(UsedFrames *self, uint32_t len)
+{
+    if (!self->large) {
+        self->large = g_new(uint32_t, USED_FRAMES_LARGE_MAX);
+    }
+    self->large[self->next++ % USED_FRAMES_LARGE_MAX] = len;
+    if (self->next - self->first > USED_FRAMES_LARGE_MAX) {
+        self->first++;
+    }
+}
+
+uint16_t used_frames_wanted(const UsedFrames *self, uint16_t used)
+{
+    return self->first < self->next ? (uint16_t)(used - self->index) : 0;
+}
+
+/* It is not full, so a frame ends in it. */
+static bool is_last(const UsedFrames *self, uint32_t length)
+{
+    return length <= self->header + USED_FRAMES_ONE_BUFFER;
+}
+
+/* Is so short a buffer a frame of its own? */
+static bool is_small(const UsedFrames *self, uint32_t length)
+{
+    return length >= self->header && is_last(self, length);
+}
+
+/* Larger frame @serial, if it begins with the first of the @n buffers: how many
+ * of them does it take? 0: it does not begin there. */
+static unsigned large_buffers(const UsedFrames *self, uint64_t serial,
+                              const uint32_t *lengths, unsigned n)
+{
+    uint32_t left = self->header + self->large[serial % USED_FRAMES_LARGE_MAX];
+
+    for (unsigned i = 0; i < n && lengths[i] <= left; i++) {
+        left -= lengths[i];
+        if (left == 0) {
+            return i + 1;
+        }
+        if (is_last(self, lengths[i])) {
+            break;
+        }
+    }
+    return 0;
+}
+
+/*
+ * A larger frame begins with the first of the @n buffers: how many of them does
+ * it take? It is the oldest that is on its way; or that one, and some behind
+ * it, the guest never gets: they found the queue full, or the VMM filtered them
+ * out. Then it is the one that takes the most: a shorter one ends only by
+ * chance where one of its buffers does. 0: it is none of ours.
+ */
+static unsigned take_large(UsedFrames *self, const uint32_t *lengths,
+                           unsigned n)
+{
+    uint64_t found = self->first;
+    unsigned most = 0;
+
+    for (uint64_t i = found; i < self->next; i++) {
+        unsigned buffers = large_buffers(self, i, lengths, n);
+
+        if (buffers > most) {
+            most = buffers;
+            found = i;
+        }
+        if (most > 0 && i == self->first) {
+            break;
+        }
+    }
+    self->first = found + (most > 0);
+    return most;
+}
+
+bool used_frames_sample(UsedFrames *self, uint16_t used,
+                        const uint32_t *lengths)
+{
+    unsigned n = used_frames_wanted(self, used), at = 0, buffers = 1;
+
+    if (n == 0) {
+        self->index = used; /* each frame took one */
+        return true;
+    }
+    while (lengths && at < n && buffers > 0) {
+        buffers = is_small(self, lengths[at])
+                      ? 1
+                      : take_large(self, lengths + at, n - at);
+        at += buffers;
+        self->more = (uint16_t)(self->more + MAX(buffers, 1) - 1);
+    }
+    self->index = (uint16_t)(self->index + at);
+    self->unknown = at < n ? self->unknown + 1 : 0;
+    if (lengths && self->unknown < UNKNOWN_SAMPLES_MAX) {
+        return true;
+    }
+    used_frames_restart(self, used, self->header);
+    return false;
+}
