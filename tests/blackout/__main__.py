@@ -21,7 +21,7 @@ if __name__ == "__main__" and not __package__:
 from lib.site import sweep_left_overs  # noqa: E402
 
 from .check import LOSSY, Verdict  # noqa: E402
-from .faults import ENABLED, FAULTS, KNOWN  # noqa: E402
+from .faults import FAULTS, KNOWN  # noqa: E402
 from .run import MODES, blackout  # noqa: E402
 from .scenario import Scenario, draw  # noqa: E402
 
@@ -38,7 +38,7 @@ def _fault_set(text: str) -> List[str]:
     if text == "all":
         return sorted(KNOWN)
     if text == "exact":
-        return sorted(name for name in ENABLED - LOSSY
+        return sorted(name for name in KNOWN - LOSSY
                       if not FAULTS[name].repeats and not FAULTS[name].queue)
     for name in names:
         if name not in KNOWN:
@@ -49,8 +49,7 @@ def _fault_set(text: str) -> List[str]:
 def _arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="blackout", epilog="faults: " + "; ".join(
-            f"{name}{'' if name in ENABLED else ' (off)'}: {fault.what}"
-            for name, fault in FAULTS.items()))
+            f"{name}: {fault.what}" for name, fault in FAULTS.items()))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=1)
     parser.add_argument("--repeat", type=int, default=1,
@@ -58,7 +57,7 @@ def _arguments(argv: Optional[List[str]]) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--long", action="store_true",
                         help="downtimes of up to 30 s")
-    parser.add_argument("--allow", type=_fault_set, default=sorted(ENABLED),
+    parser.add_argument("--allow", type=_fault_set, default=sorted(KNOWN),
                         help="faults that may be drawn, 'all', or 'exact': "
                         "those in which nothing may be lost or come twice")
     parser.add_argument("--want", type=_fault_set, default=[],

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What can happen in a blackout beyond its being one: the one table of it.
-
-What is in NOT_YET is not drawn unless it is asked for by name: the daemon
-does not promise it yet.  The same holds for two faults of NOT_YET_TOGETHER
-in one blackout.  A line is taken out when what it names is built.
-"""
+"""What can happen in a blackout beyond its being one: the one table of it."""
 
 import dataclasses
 from typing import Dict, FrozenSet, Tuple
@@ -92,10 +87,6 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               ("hiccup", "late-word"),
               *((name, "exit-early") for name in ABORTED)}
 
-NOT_YET: FrozenSet[str] = frozenset()
-
-NOT_YET_TOGETHER: FrozenSet[Tuple[str, str]] = frozenset()
-
 # So many more frames may come twice at each stop where these happen together,
 # and, as above, as many more as the queues hold.
 REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
@@ -127,8 +118,6 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
     # It is slow already when they are to be learned.
     frozenset({"multi-queue", "auto-arm", "slow-stop"}): (8 * (63 + 8), True)}
 
-ENABLED: FrozenSet[str] = KNOWN - NOT_YET
-
 
 def with_implied(faults: FrozenSet[str]) -> FrozenSet[str]:
     """These faults and those that they make no sense without."""
@@ -145,7 +134,7 @@ def without_conflicts(faults: FrozenSet[str], wanted: FrozenSet[str]
     """These faults, but for such as do not go together; of two of those
     one that is wanted stays."""
     kept = set(faults)
-    for name, other in sorted(_SENSELESS | NOT_YET_TOGETHER):
+    for name, other in sorted(_SENSELESS):
         if {name, other} <= kept and not {name, other} <= wanted:
             kept.discard(name if other in wanted else other)
     return frozenset(kept)

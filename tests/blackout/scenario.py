@@ -9,8 +9,7 @@ import dataclasses
 import random
 from typing import Dict, FrozenSet, Iterable, List, Optional, Tuple
 
-from .faults import (ENABLED, FAULTS, with_implied,
-                     without_conflicts)
+from .faults import FAULTS, KNOWN, with_implied, without_conflicts
 
 # Frames of one blackout, so that its generation takes no longer than itself.
 FRAMES_MAX = 30000
@@ -93,7 +92,7 @@ def _dice(seed: int, aspect: str) -> random.Random:
     return random.Random(f"{seed}/{aspect}")
 
 
-def draw_faults(seed: int, allowed: Iterable[str] = ENABLED,
+def draw_faults(seed: int, allowed: Iterable[str] = KNOWN,
                 wanted: Iterable[str] = ()) -> FrozenSet[str]:
     """The faults of a seed, of those that are allowed, and in any case
     those wanted."""
@@ -186,7 +185,7 @@ def _queue_lengths_drawn(dice: random.Random, faults: FrozenSet[str],
     return lengths
 
 
-def draw(seed: int, allowed: Iterable[str] = ENABLED,
+def draw(seed: int, allowed: Iterable[str] = KNOWN,
          wanted: Iterable[str] = (), long: bool = False,
          exactly: Optional[Iterable[str]] = None) -> Scenario:
     """The blackout with this seed.  ``long``: its downtimes may be;
