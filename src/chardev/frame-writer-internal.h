@@ -18,6 +18,9 @@
 #define RUN_FRAMES 64
 #define RUN_BYTES (256 * 1024)
 
+/* Who was told that the queue is full hears of room when there is so much. */
+#define ROOM_BYTES (1024 * 1024)
+
 /* Frames of the batch under way that are to go out from where they are. There
  * are some only while nothing waits in the queue. */
 typedef struct FrameRun {

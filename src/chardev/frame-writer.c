@@ -187,12 +187,25 @@ Counter frame_writer_waiting(const FrameWriter *self)
     };
 }
 
-bool frame_writer_is_full(const FrameWriter *self)
+/* Bytes of what waits, its records included. */
+static uint64_t writer_size(const FrameWriter *self)
 {
     Counter waiting = frame_writer_waiting(self);
 
-    return waiting.bytes + waiting.packets * sizeof(PacketRecord) >=
-           self->config.limit;
+    return waiting.bytes + waiting.packets * sizeof(PacketRecord);
+}
+
+bool frame_writer_is_full(const FrameWriter *self)
+{
+    return writer_size(self) >= self->config.limit;
+}
+
+/* Enough for who waited for it to go on for a while. */
+static bool writer_has_room(const FrameWriter *self)
+{
+    uint64_t limit = self->config.limit;
+
+    return writer_size(self) < limit - MIN(limit / 4, ROOM_BYTES);
 }
 
 /* How many frames on the wire the record at the cursor is. */
@@ -230,7 +243,7 @@ void frame_writer_pass(FrameWriter *self, FrameFate fate)
     if (!self->config.retain) {
         frame_writer_trim(self, self->next.number);
     }
-    if (self->starved && !frame_writer_is_full(self)) {
+    if (self->starved && writer_has_room(self)) {
         self->starved = false;
         if (self->handlers->room) {
             self->handlers->room(self->opaque);

@@ -50,7 +50,8 @@ typedef struct FrameWriterHandlers {
     /* So many frames of a batch were FRAME_SENT from where they were, without
      * ever becoming records. NULL: each frame becomes one. */
     void (*passed)(void *opaque, Counter frames);
-    /* There is room again after FRAME_APPEND_FULL. NULL: nobody waits. */
+    /* There is room again after FRAME_APPEND_FULL, a quarter of the limit or
+     * 1 MiB. NULL: nobody waits. */
     void (*room)(void *opaque);
     /* For who talks to the peer besides; NULL: nobody does. A connection that
      * is there when the writer is made is not told. */

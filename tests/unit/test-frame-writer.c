@@ -21,6 +21,7 @@ typedef struct Wire {
     size_t room;       /* bytes that it takes */
     GByteArray *bytes; /* that it took since the peer came */
     unsigned writes;
+    unsigned rooms; /* how often it said that there is room again */
     FrameWriter *writer;
     Counter passed, sent, dropped;
     uint32_t vnet_len;
@@ -71,9 +72,15 @@ static void wire_passed(void *opaque, Counter frames)
     counter_add(&wire->passed, frames.packets, frames.bytes);
 }
 
+static void wire_has_room(void *opaque)
+{
+    ((Wire *)opaque)->rooms++;
+}
+
 static const FrameWriterHandlers wire_handlers = {
     .done = wire_done,
     .passed = wire_passed,
+    .room = wire_has_room,
 };
 
 static void wire_init(Wire *wire, uint32_t vnet_len, uint64_t limit,
@@ -346,6 +353,34 @@ static void test_drop_oldest(void)
     test_full(FULL_DROP_OLDEST);
 }
 
+/* Who was refused hears of room once, when a quarter is free, so that he does
+ * not go on frame by frame. */
+static void test_room(void)
+{
+    Wire wire;
+    uint32_t number = 0;
+
+    wire_init(&wire, 0, 40000, FULL_BLOCK);
+    wire.room = 0;
+    while (wire_append(&wire, number, PACKET_RECORD_HEADROOM) ==
+           FRAME_APPEND_OK) {
+        number++;
+        wire_end_batch(&wire);
+    }
+    while (wire.rooms == 0) {
+        wire.room = 1000;
+        wire_end_batch(&wire);
+        g_assert_cmpuint(wire.rooms > 0, <=,
+                         frame_writer_waiting(wire.writer).bytes < 30000);
+    }
+    g_assert_cmpuint(frame_writer_waiting(wire.writer).bytes, >, 25000);
+    wire.room = UNLIMITED;
+    wire_end_batch(&wire);
+    g_assert_cmpuint(wire.rooms, ==, 1);
+    g_assert_cmpuint(wire.sent.packets, ==, number);
+    wire_clear(&wire);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -356,5 +391,6 @@ int main(int argc, char **argv)
     g_test_add_func("/frame-writer/start-again", test_start_again);
     g_test_add_func("/frame-writer/drop-newest", test_drop_newest);
     g_test_add_func("/frame-writer/drop-oldest", test_drop_oldest);
+    g_test_add_func("/frame-writer/room", test_room);
     return g_test_run();
 }
