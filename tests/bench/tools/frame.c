@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <arpa/inet.h>
+#include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/ip.h>
 #include <netinet/tcp.h>
@@ -17,6 +21,9 @@
 #define ETHERTYPE_EXPERIMENTAL 0x88b5
 #define HEADERS (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct tcphdr))
 #define SEGMENT 1448
+/* Frames of a train, and its bytes. */
+#define TRAIN_MAX 150
+#define TRAIN_BYTES 64000
 
 void frame_die(const char *what)
 {
@@ -34,7 +41,7 @@ static uint32_t frame_sum(uint32_t sum, const uint8_t *bytes, size_t len)
     return (sum & 0xffff) + (sum >> 16);
 }
 
-static void frame_make_tcp(uint8_t *frame, size_t size,
+static void frame_make_tcp(uint8_t *frame, size_t size, size_t segment,
                            struct virtio_net_hdr *vnet)
 {
     struct iphdr ip = {
@@ -68,7 +75,7 @@ static void frame_make_tcp(uint8_t *frame, size_t size,
         .flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
         .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
         .hdr_len = HEADERS,
-        .gso_size = SEGMENT,
+        .gso_size = (uint16_t)segment,
         .csum_start = ETH_HLEN + sizeof(ip),
         .csum_offset = offsetof(struct tcphdr, check),
     };
@@ -91,9 +98,44 @@ bool frame_make(uint8_t *frame, size_t size, struct virtio_net_hdr *vnet)
     memcpy(frame, &head, sizeof(head));
     memset(vnet, 0, sizeof(*vnet));
     if (size > TSO_FROM) {
-        frame_make_tcp(frame, size, vnet);
+        frame_make_tcp(frame, size, SEGMENT, vnet);
     }
     return true;
+}
+
+unsigned frame_make_train(uint8_t *frame, size_t size,
+                          struct virtio_net_hdr *vnet, size_t *total)
+{
+    size_t segment = size - HEADERS;
+    size_t n = TRAIN_BYTES / segment;
+
+    n = n < TRAIN_MAX ? n : TRAIN_MAX;
+    *total = HEADERS + n * segment;
+    if (!frame_make(frame, *total, vnet)) {
+        return 0;
+    }
+    frame_make_tcp(frame, *total, segment, vnet);
+    ((struct ethhdr *)frame)->h_proto = htons(ETH_P_IP);
+    return (unsigned)n;
+}
+
+void frame_set_offloads(const char *ifname, bool on)
+{
+    static const uint32_t what[] = {ETHTOOL_STXCSUM, ETHTOOL_SGSO,
+                                    ETHTOOL_STSO};
+    struct ifreq request = {0};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    strncpy(request.ifr_name, ifname, IFNAMSIZ - 1);
+    for (size_t i = 0; i < sizeof(what) / sizeof(what[0]); i++) {
+        struct ethtool_value value = {what[i], on};
+
+        request.ifr_data = (char *)&value;
+        if (ioctl(fd, SIOCETHTOOL, &request) < 0) {
+            frame_die(ifname);
+        }
+    }
+    close(fd);
 }
 
 int frame_socket(const char *ifname, int protocol, bool vnet)
