@@ -58,6 +58,7 @@ static bool drain_take(DrainQueue *queue)
     }
     if (n >= vnet_len + ETH_HLEN) {
         packet = vnet_parse(self->buffer, (uint32_t)n, (uint32_t)vnet_len);
+        packet.queue = (uint16_t)(queue - self->queues);
         self->func(self->opaque, &packet);
     }
     return true;

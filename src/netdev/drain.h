@@ -17,7 +17,8 @@
 
 typedef struct Drain Drain;
 
-/* One frame, with its offload state; valid during the call. */
+/* One frame, with its offload state and its queue, numbered in any order; valid
+ * during the call. */
 typedef void DrainFunc(void *opaque, const Packet *packet);
 
 /* Takes hold of all queues of @tap that process @pid has open, and leaves alone

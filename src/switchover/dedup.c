@@ -142,14 +142,16 @@ bool dedup_take(Dedup *self, uint64_t digest, int64_t now_us)
                               INT64_MAX) != 0;
 }
 
-void dedup_remove(Dedup *self, uint64_t digest, int64_t now_us)
+int64_t dedup_remove(Dedup *self, uint64_t digest, int64_t now_us)
 {
     uint64_t number =
         dedup_take_between(self, digest, now_us - DEDUP_WINDOW_US, INT64_MAX);
 
-    if (number != 0) {
-        dedup_at(self, number)->undone = true;
+    if (number == 0) {
+        return now_us;
     }
+    dedup_at(self, number)->undone = true;
+    return dedup_at(self, number)->time_us;
 }
 
 unsigned dedup_times(Dedup *self, uint64_t digest, int64_t now_us)

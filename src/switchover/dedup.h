@@ -43,8 +43,9 @@ bool dedup_take(Dedup *dedup, uint64_t digest, int64_t now_us);
 uint64_t dedup_take_between(Dedup *dedup, uint64_t digest, int64_t from_us,
                             int64_t to_us);
 
-/* One of that digest, if there is any, was not delivered after all. */
-void dedup_remove(Dedup *dedup, uint64_t digest, int64_t now_us);
+/* One of that digest, if there is any, was not delivered after all. Returns
+ * when it seemed to be, else @now_us. */
+int64_t dedup_remove(Dedup *dedup, uint64_t digest, int64_t now_us);
 
 /* How often was a frame of that digest delivered lately, taken or not? 2: more
  * than once. */

@@ -12,6 +12,8 @@
 #define COPY_US 10000
 /* So long after one more are expected. */
 #define COPIES_US 1000000
+/* A frame was seen no longer ago than that when we come to it. */
+#define LAG_US 1000000
 /* So long after the network brought something, or the VM came to life, what
  * goes to a group may have a copy. */
 #define BRINGS_US 10000000
@@ -28,8 +30,9 @@ struct Flood {
     bool running;      /* the VM does */
     uint64_t swallows; /* flood_set_swallows() */
     uint8_t *scratch;
-    uint64_t asked; /* the digest of the last flood_has() that took one */
-    bool alone;     /* it has no like */
+    int64_t came_us; /* when the frame that is added, or was removed, came */
+    uint64_t asked;  /* the digest of the last flood_has() that took one */
+    bool alone;      /* it has no like */
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t brought;      /* frames seen */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
@@ -110,17 +113,28 @@ static void flood_add(Flood *self, uint64_t digest, bool first)
     int64_t now = g_get_monotonic_time();
 
     if (first) {
-        dedup_add(self->seen, digest, now);
+        dedup_add(self->seen, digest, self->came_us);
     } else {
-        dedup_add_more(self->seen, digest, now);
+        dedup_add_more(self->seen, digest, self->came_us);
     }
     flood_note_copy(self, digest, now);
 }
 
 static void flood_remove(Flood *self, uint64_t digest, bool first)
 {
-    (void)first;
-    dedup_remove(self->seen, digest, g_get_monotonic_time());
+    int64_t came_us = dedup_remove(self->seen, digest, g_get_monotonic_time());
+
+    self->came_us = first ? came_us : self->came_us;
+}
+
+/* When the kernel saw @packet, as g_get_monotonic_time(): what wakes us late,
+ * or a step of its other clock, is to change little in that. */
+static int64_t flood_came(const Packet *packet)
+{
+    int64_t now = g_get_monotonic_time();
+    int64_t ago = g_get_real_time() - packet->time_ns / 1000;
+
+    return packet->time_ns > 0 ? now - CLAMP(ago, 0, LAG_US) : now;
 }
 
 static void flood_packets(void *opaque, Direction direction,
@@ -131,6 +145,7 @@ static void flood_packets(void *opaque, Direction direction,
     (void)direction;
     self->brought_us = g_get_monotonic_time();
     for (unsigned i = 0; i < batch->n; i++) {
+        self->came_us = flood_came(&batch->packets[i]);
         flood_each_digest(self, &batch->packets[i], flood_add);
     }
     self->brought += batch->n;
@@ -373,18 +388,21 @@ void flood_told(Flood *self, uint64_t digest)
     }
 }
 
-void flood_taken(Flood *self, const Packet *packet)
+int64_t flood_taken(Flood *self, const Packet *packet)
 {
-    if (self && self->capture) {
-        capture_drain(self->capture); /* where it was seen, if it was */
-        self->counters.tx_packets++;
-        flood_each_digest(self, packet, flood_remove);
+    if (!self || !self->capture) {
+        return g_get_monotonic_time();
     }
+    capture_drain(self->capture); /* where it was seen, if it was */
+    self->counters.tx_packets++;
+    flood_each_digest(self, packet, flood_remove);
+    return self->came_us;
 }
 
 void flood_put_back(Flood *self, const Packet *packet)
 {
     if (self && self->capture) {
+        self->came_us = g_get_monotonic_time();
         flood_each_digest(self, packet, flood_add);
     }
 }

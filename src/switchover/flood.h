@@ -57,8 +57,10 @@ void flood_cancelled(Flood *flood);
 /* A unicast frame of this sieve_digest() came to the VM at the other host. */
 void flood_told(Flood *flood, uint64_t digest);
 
-/* We have just taken @packet out of the TAP's queue: it is not delivered... */
-void flood_taken(Flood *flood, const Packet *packet);
+/* We have just taken @packet out of the TAP's queue: it is not delivered...
+ * Returns when the network brought it (g_get_monotonic_time()), or if that was
+ * not seen the present. */
+int64_t flood_taken(Flood *flood, const Packet *packet);
 /* ... unless we put it back. */
 void flood_put_back(Flood *flood, const Packet *packet);
 

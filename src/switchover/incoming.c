@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "netdev/drain.h"
+#include "netdev/tun-fd.h"
 #include "switchover/sieve.h"
 
 #include <string.h>
@@ -58,13 +59,14 @@ static bool is_bait(const Packet *packet)
 static void incoming_drained(void *opaque, const Packet *packet)
 {
     Incoming *self = opaque;
+    int64_t came_us = flood_taken(self->config.flood, packet);
 
-    flood_taken(self->config.flood, packet);
+    G_STATIC_ASSERT(TUN_QUEUES_MAX <= SIEVE_QUEUES_MAX);
     if (is_bait(packet)) {
         return;
     }
     counter_add(&self->drained, 1, packet->len);
-    sieve_add(self->sieve, packet, g_get_monotonic_time());
+    sieve_add(self->sieve, packet, came_us);
 }
 
 /* Puts into the TAP what has been gathered; what finds no room would have found

@@ -4,6 +4,8 @@
 #include "packet/queue.h"
 #include "switchover/dedup.h"
 
+#include <string.h>
+
 #include <glib.h>
 
 /* PacketRecord.mark */
@@ -20,8 +22,10 @@ struct Sieve {
     Dedup *index; /* of frames: number there is number here, plus 1 */
     PacketRecord *records[DEDUP_MAX]; /* by number */
     uint64_t limit;
-    uint64_t had; /* the first frame to a group that the source's list has, so
-                     far: as in the index; 0: there is none */
+    /* The first frame to a group that the source's list has, so far: when it
+     * came, and of each queue its number here, plus 1; 0: there is none. */
+    int64_t had_ns;
+    uint64_t had[SIEVE_QUEUES_MAX];
     Counter stale, waiting;
     Dedup *taken;  /* handed out by sieve_take(): if they come again they go
                       before all others */
@@ -92,7 +96,7 @@ static void sieve_drop(Sieve *self, PacketRecord *record)
     }
 }
 
-void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
+void sieve_add(Sieve *self, const Packet *packet, int64_t came_us)
 {
     uint64_t number = self->frames.next;
     uint64_t digest = sieve_digest(packet, self->scratch);
@@ -105,11 +109,22 @@ void sieve_add(Sieve *self, const Packet *packet, int64_t now_us)
         packet_queue_pop(&self->frames);
     }
     record = packet_queue_append(&self->frames, packet);
-    record->time_ns = now_us * 1000;
+    record->time_ns = came_us * 1000;
     self->records[number % DEDUP_MAX] = record;
-    record->mark = dedup_take(self->taken, digest, now_us) ? SIEVE_AGAIN : 0;
-    dedup_add(self->index, digest, now_us);
+    record->mark = dedup_take(self->taken, digest, came_us) ? SIEVE_AGAIN : 0;
+    dedup_add(self->index, digest, came_us);
     counter_add(&self->waiting, 1, record->len);
+}
+
+/* The guest had @record, to a group, with @number of the index. */
+static void sieve_note_had(Sieve *self, const PacketRecord *record,
+                           uint64_t number)
+{
+    uint64_t *had = &self->had[record->queue];
+
+    *had = *had == 0 ? number : MIN(*had, number);
+    self->had_ns = self->had_ns == 0 ? record->time_ns
+                                     : MIN(self->had_ns, record->time_ns);
 }
 
 /* The guest had @copy; true if a copy of it is here. */
@@ -119,12 +134,14 @@ static bool sieve_delivered(Sieve *self, LinkDigest copy, int64_t now_us)
     int64_t apart = copy.digest & 1 ? INT64_MAX / 2 : SIEVE_APART_US;
     uint64_t number = dedup_take_between(self->index, copy.digest, then - apart,
                                          then + apart);
+    PacketRecord *record;
 
     if (number > self->frames.head.number) {
-        if (copy.digest & 1 && (self->had == 0 || number < self->had)) {
-            self->had = number;
+        record = self->records[(number - 1) % DEDUP_MAX];
+        if (copy.digest & 1) {
+            sieve_note_had(self, record, number);
         }
-        sieve_drop(self, self->records[(number - 1) % DEDUP_MAX]);
+        sieve_drop(self, record);
     }
     return number != 0;
 }
@@ -155,12 +172,15 @@ static void sieve_drop_copies(Sieve *self, int64_t now_us)
  * too. Of frames to groups that does no harm, since they come over the link
  * then; such a one that came before one of the list is older, too. */
 static bool sieve_is_old(const Sieve *self, const PacketRecord *record,
-                         uint64_t number, uint64_t memory_us, int64_t now_us)
+                         uint64_t number, int64_t now_us)
 {
     uint64_t age = (uint64_t)(now_us - record->time_ns / 1000);
 
-    return is_to_group(record) ? age > memory_us || number + 1 < self->had
-                               : age > MAX(memory_us, SIEVE_APART_US);
+    if (!is_to_group(record)) {
+        return age > MAX(self->memory_us, SIEVE_APART_US);
+    }
+    return age > self->memory_us || record->time_ns < self->had_ns ||
+           number + 1 < self->had[record->queue];
 }
 
 static void sieve_drop_old(Sieve *self, int64_t now_us)
@@ -170,13 +190,13 @@ static void sieve_drop_old(Sieve *self, int64_t now_us)
 
     for (; (record = packet_queue_at(&self->frames, &cursor));
          packet_cursor_advance(&cursor)) {
-        if (sieve_is_old(self, record, cursor.number, self->memory_us,
-                         now_us)) {
+        if (sieve_is_old(self, record, cursor.number, now_us)) {
             sieve_drop(self, record);
         }
     }
     sieve_trim(self);
-    self->had = 0;
+    self->had_ns = 0;
+    memset(self->had, 0, sizeof(self->had));
 }
 
 void sieve_compare(Sieve *self, int64_t now_us)

@@ -30,9 +30,13 @@ Sieve *sieve_new(uint64_t limit);
 /* Harmless with NULL. */
 void sieve_free(Sieve *sieve);
 
-/* @packet was taken out of the TAP's queue at @now_us (a clock that does not
- * jump); copied. */
-void sieve_add(Sieve *sieve, const Packet *packet, int64_t now_us);
+/* The TAP's queues. */
+#define SIEVE_QUEUES_MAX 256
+
+/* @packet was taken out of @packet->queue of the TAP, where the network had
+ * brought it at @came_us (a clock that does not jump), or no later than then;
+ * copied. Those of a queue are in order, whatever that says. */
+void sieve_add(Sieve *sieve, const Packet *packet, int64_t came_us);
 
 /* A body of the source's word came. True if that completes it: then
  * sieve_compare() tells what of all that has been added up to @now_us the guest

@@ -92,9 +92,9 @@ static void test_times(void)
     dedup_add(dedup, 1, 5);
     dedup_add(dedup, 1, 5);
     g_assert_cmpuint(dedup_times(dedup, 1, 5), ==, 2);
-    dedup_remove(dedup, 1, 5);
-    dedup_remove(dedup, 1, 5);
-    dedup_remove(dedup, 1, 5); /* there is none left */
+    g_assert_cmpint(dedup_remove(dedup, 1, 6), ==, 5);
+    g_assert_cmpint(dedup_remove(dedup, 1, 7), ==, 5);
+    g_assert_cmpint(dedup_remove(dedup, 1, 8), ==, 8); /* there is none left */
     g_assert_false(dedup_take(dedup, 1, 5));
     g_assert_cmpuint(dedup_times(dedup, 1, 5), ==, 1);
     g_assert_cmpuint(dedup_times(dedup, 1, DEDUP_WINDOW_US + 1), ==, 0);

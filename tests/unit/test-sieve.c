@@ -35,12 +35,19 @@ static uint64_t digest_of(bool group, unsigned number)
     return sieve_digest(&packet, scratch);
 }
 
-static void add(Sieve *sieve, bool group, unsigned number, int64_t now_us)
+static void add_of_queue(Sieve *sieve, uint16_t queue, bool group,
+                         unsigned number, int64_t now_us)
 {
     Bytes bytes;
     Packet packet = frame(&bytes, group, number);
 
+    packet.queue = queue;
     sieve_add(sieve, &packet, now_us);
+}
+
+static void add(Sieve *sieve, bool group, unsigned number, int64_t now_us)
+{
+    add_of_queue(sieve, 0, group, number, now_us);
 }
 
 /* The source says @n frames of its list, and that there are @rest more. */
@@ -243,6 +250,27 @@ static void test_before_the_list(void)
     CHECK_LEFT(sieve, 2, 4);
 }
 
+/* One of several queues is drained behind the others, whatever came first; and
+ * of the first frames of a queue it may not be known when they came. */
+static void test_before_the_list_in_other_queues(void)
+{
+    Sieve *sieve = sieve_new(LIMIT);
+    const LinkDigest groups[] = {{digest_of(true, 4), 0},
+                                 {digest_of(true, 8), 0}};
+
+    add_of_queue(sieve, 1, true, 4, SECOND + 4);
+    add_of_queue(sieve, 1, true, 5, SECOND + 5);
+    add_of_queue(sieve, 0, true, 1, SECOND + 1);
+    add_of_queue(sieve, 0, false, 2, SECOND + 2);
+    add_of_queue(sieve, 0, true, 6, SECOND + 6);
+    add_of_queue(sieve, 2, true, 3, SECOND + 7);
+    add_of_queue(sieve, 2, true, 8, SECOND + 8);
+    add_of_queue(sieve, 2, true, 9, SECOND + 9);
+    g_assert_true(hear_some(sieve, groups, 2, 0, SECOND, SECOND + 10));
+    g_assert_cmpuint(sieve_stale(sieve).packets, ==, 4);
+    CHECK_LEFT(sieve, 5, 2, 6, 9);
+}
+
 /* Older than what the source remembers: it ran then. */
 static void test_memory(void)
 {
@@ -406,6 +434,8 @@ int main(int argc, char **argv)
     g_test_add_func("/sieve/again", test_again);
     g_test_add_func("/sieve/time", test_time);
     g_test_add_func("/sieve/before-the-list", test_before_the_list);
+    g_test_add_func("/sieve/before-the-list-in-other-queues",
+                    test_before_the_list_in_other_queues);
     g_test_add_func("/sieve/memory", test_memory);
     g_test_add_func("/sieve/no-memory", test_no_memory);
     g_test_add_func("/sieve/unicast-first", test_unicast_first);
