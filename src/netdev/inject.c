@@ -189,7 +189,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
 
 static void inject_want_xsk(Inject *self, unsigned run)
 {
-    if (run < XSK_RUN || self->xsk_max == 0) {
+    if (self->xsk || self->xsk_max == 0 || run < XSK_RUN) {
         return;
     }
     self->xsk_missing -= MIN(run, self->xsk_missing);

@@ -203,9 +203,10 @@ static void test_one_only(void)
     bench_close(&bench);
 }
 
-/* Injects @n frames, the batch's last one with its checksum left open, while
- * they are read; returns what the TAP has counted. */
-static void inject_flood(Bench *bench, Inject *inject, unsigned batches)
+/* Injects so many batches, the last @open frames of each with their checksums
+ * left open, while they are read. */
+static void inject_flood(Bench *bench, Inject *inject, unsigned batches,
+                         unsigned open)
 {
     Packet packets[PACKET_BATCH_MAX];
     InjectResult result;
@@ -213,11 +214,13 @@ static void inject_flood(Bench *bench, Inject *inject, unsigned batches)
 
     for (unsigned i = 0; i < batches; i++) {
         bench_fill(bench, packets, PACKET_BATCH_MAX);
-        packets[PACKET_BATCH_MAX - 1].vnet =
-            (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
-                                    .csum_start = ETH_HLEN + 20,
-                                    .csum_offset = 6};
-        packets[PACKET_BATCH_MAX - 1].len = 64;
+        for (unsigned k = PACKET_BATCH_MAX - open; k < PACKET_BATCH_MAX; k++) {
+            packets[k].vnet =
+                (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                        .csum_start = ETH_HLEN + 20,
+                                        .csum_offset = 6};
+            packets[k].len = 64;
+        }
         for (unsigned sent = 0; sent < PACKET_BATCH_MAX; sent += done) {
             result = inject_packets(inject, packets + sent,
                                     PACKET_BATCH_MAX - sent, &done);
@@ -248,9 +251,9 @@ static void test_flood(void)
     }
     inject = inject_new();
     g_assert_true(inject_attach(inject, &bench.link, NULL));
-    inject_flood(&bench, inject, 50);
+    inject_flood(&bench, inject, 50, 1);
     g_assert_cmpint(count_xsk(), ==, 0);
-    inject_flood(&bench, inject, 100);
+    inject_flood(&bench, inject, 100, 1);
     g_assert_cmpint(count_xsk(), ==, 1);
     refused = inject_counts(inject).refused;
     g_assert_cmpuint(refused, >, 50);
@@ -266,13 +269,34 @@ static void test_flood(void)
     bench_set_up(true);
     g_assert_cmpuint(inject_counts(inject).accepted, ==, bench.sent);
     g_assert_cmpuint(inject_counts(inject).refused, ==, refused);
-    inject_flood(&bench, inject, 1);
+    inject_flood(&bench, inject, 1, 1);
 
     /* It goes away with the VMM, whoever has a socket bound to it. */
     close(bench.tun);
     g_assert_cmpint(inject_packets(inject, &packet, 1, &done), ==, INJECT_GONE);
     inject_free(inject);
     closer_finish();
+}
+
+/* However many frames take the packet socket, it is opened once. */
+static void test_opened_once(void)
+{
+    Bench bench;
+    Inject *inject;
+
+    if (!bench_open(&bench, 150, 0)) {
+        return;
+    }
+    inject = inject_new();
+    g_assert_true(inject_attach(inject, &bench.link, NULL));
+    inject_flood(&bench, inject, 150, 1);
+    g_assert_cmpint(count_xsk(), ==, 1);
+    inject_flood(&bench, inject, 1000000 / PACKET_BATCH_MAX + 2,
+                 PACKET_BATCH_MAX);
+    inject_free(inject);
+    closer_finish();
+    g_assert_cmpint(count_xsk(), ==, 0);
+    bench_close(&bench);
 }
 
 static void test_several_queues(void)
@@ -285,7 +309,7 @@ static void test_several_queues(void)
     }
     inject = inject_new();
     g_assert_true(inject_attach(inject, &bench.link, NULL));
-    inject_flood(&bench, inject, 150);
+    inject_flood(&bench, inject, 150, 1);
     g_assert_cmpint(count_xsk(), ==, 0);
     inject_free(inject);
     bench_close(&bench);
@@ -297,6 +321,7 @@ int main(int argc, char **argv)
     g_test_add_func("/inject/xsk/full", test_full);
     g_test_add_func("/inject/xsk/one-only", test_one_only);
     g_test_add_func("/inject/flood", test_flood);
+    g_test_add_func("/inject/opened-once", test_opened_once);
     g_test_add_func("/inject/several-queues", test_several_queues);
     return g_test_run();
 }
