@@ -237,7 +237,9 @@ static void inject_segment(void *opaque, const Packet *segment)
     }
 }
 
-/* Sends a super-frame in segments. After FULL it goes on where it was. */
+/* Sends in segments a super-frame that found the queue full, or that the TAP
+ * takes none of: one that goes in tells which. After FULL it goes on where it
+ * was. */
 static InjectResult inject_segments(Inject *self, const Packet *packet)
 {
     InjectSegments state = {.inject = self};
@@ -248,22 +250,13 @@ static InjectResult inject_segments(Inject *self, const Packet *packet)
     if (packet_segment(packet, self->scratch, inject_segment, &state) == 0) {
         return INJECT_REFUSED;
     }
+    if (self->segments_done > 0) {
+        self->gso = GSO_REFUSED;
+    }
     if (state.result != INJECT_FULL && state.result != INJECT_GONE) {
         self->segments_done = 0;
     }
     return state.result;
-}
-
-/* A super-frame found the queue full, or the TAP takes none: a segment that
- * goes in tells which. */
-static InjectResult inject_super_frame(Inject *self, const Packet *packet)
-{
-    InjectResult result = inject_segments(self, packet);
-
-    if (result == INJECT_OK || self->segments_done > 0) {
-        self->gso = GSO_REFUSED;
-    }
-    return result;
 }
 
 typedef enum InjectWay {
@@ -316,7 +309,7 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
                 self->gso = GSO_TAKEN;
             }
             if (result == INJECT_FULL && is_super_frame(&packets[*done])) {
-                result = inject_super_frame(self, &packets[*done]);
+                result = inject_segments(self, &packets[*done]);
                 *done += result == INJECT_OK;
             }
             break;
