@@ -115,8 +115,7 @@ static LinkKind query_kind(const struct nlattr *info)
 {
     const struct nlattr *attr;
 
-    mnl_attr_for_each_nested(attr, info)
-    {
+    mnl_attr_for_each_nested (attr, info) {
         if (mnl_attr_get_type(attr) == IFLA_INFO_KIND) {
             const char *kind = mnl_attr_get_str(attr);
 
