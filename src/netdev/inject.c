@@ -143,11 +143,6 @@ static void inject_fill(struct mmsghdr *message, struct iovec *iov,
     };
 }
 
-static bool is_super_frame(const Packet *packet)
-{
-    return packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
-}
-
 /* Sends a run of packets as they are; returns how many went in. */
 static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
                             InjectResult *result)
@@ -267,7 +262,7 @@ typedef enum InjectWay {
 
 static InjectWay inject_way(const Inject *self, const Packet *packet)
 {
-    if (is_super_frame(packet)) {
+    if (packet_is_super_frame(packet)) {
         return self->gso == GSO_REFUSED ? INJECT_SEGMENTS : INJECT_PACKET;
     }
     return self->xsk && packet->len >= ETH_HLEN &&
@@ -305,10 +300,11 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
         case INJECT_PACKET:
             *done += inject_send(self, first, run, &result);
             inject_want_xsk(self, run);
-            if (first < &packets[*done] && is_super_frame(first)) {
+            if (first < &packets[*done] && packet_is_super_frame(first)) {
                 self->gso = GSO_TAKEN;
             }
-            if (result == INJECT_FULL && is_super_frame(&packets[*done])) {
+            if (result == INJECT_FULL &&
+                packet_is_super_frame(&packets[*done])) {
                 result = inject_segments(self, &packets[*done]);
                 *done += result == INJECT_OK;
             }
@@ -320,7 +316,7 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
 
 unsigned inject_entries(const Inject *self, const Packet *packet)
 {
-    return !is_super_frame(packet) || self->gso == GSO_TAKEN
+    return !packet_is_super_frame(packet) || self->gso == GSO_TAKEN
                ? 1
                : packet->len / MAX(packet->vnet.gso_size, 1) + 1;
 }

@@ -64,12 +64,19 @@ static inline void packet_batch_copy(PacketBatch *to, const PacketBatch *from)
     memcpy(to->packets, from->packets, from->n * sizeof(from->packets[0]));
 }
 
+/* True if it stands for several frames of the wire, which its end or the kernel
+ * is to cut (GSO). */
+static inline bool packet_is_super_frame(const Packet *packet)
+{
+    return packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+}
+
 /* True if the frame can't leave as it is: its checksum is still to be
  * computed or it is larger than the wire takes. */
 static inline bool packet_is_offloaded(const Packet *packet)
 {
     return (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
-           packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+           packet_is_super_frame(packet);
 }
 
 /* The last @n bytes of the headroom; @n is no more than that. */

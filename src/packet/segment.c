@@ -380,7 +380,7 @@ unsigned packet_segment(const Packet *packet, uint8_t *scratch,
     if (packet->len > PACKET_MAX_LEN) {
         return 0;
     }
-    if (packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+    if (packet_is_super_frame(packet)) {
         return segment_split(packet, scratch, func, opaque);
     }
     if (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {

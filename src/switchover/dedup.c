@@ -55,8 +55,7 @@ uint64_t dedup_digest(const Packet *packet, uint8_t *scratch)
     uint64_t digest;
 
     /* A super-frame is compared as it is: both hosts get it as one, or not. */
-    if (packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE &&
-        packet_is_offloaded(packet) &&
+    if (!packet_is_super_frame(packet) && packet_is_offloaded(packet) &&
         packet_segment(packet, scratch, dedup_hash_segment, &digest) == 1) {
         return digest;
     }

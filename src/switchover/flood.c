@@ -82,7 +82,7 @@ static void flood_each_digest(Flood *self, const Packet *packet,
 {
     FloodWalk walk = {self, func, true};
 
-    if (!self->pieces || packet->vnet.gso_type == VIRTIO_NET_HDR_GSO_NONE ||
+    if (!self->pieces || !packet_is_super_frame(packet) ||
         packet_segment(packet, self->scratch, flood_piece, &walk) == 0) {
         func(self, dedup_digest(packet, self->scratch), true);
     }
