@@ -81,12 +81,15 @@ static void frame_make_tcp(uint8_t *frame, size_t size, size_t segment,
     };
 }
 
-bool frame_make(uint8_t *frame, size_t size, struct virtio_net_hdr *vnet)
+/* @segment: bytes of each of the frames that it is to be cut into; 0: it is a
+ * plain one. */
+static bool frame_make_any(uint8_t *frame, size_t size, size_t segment,
+                           struct virtio_net_hdr *vnet)
 {
     const struct ethhdr head = {
         .h_dest = {0x02, 0, 0, 0, 0, 0x22},
         .h_source = {0x02, 0, 0, 0, 0, 0x11},
-        .h_proto = htons(size > TSO_FROM ? ETH_P_IP : ETHERTYPE_EXPERIMENTAL),
+        .h_proto = htons(segment > 0 ? ETH_P_IP : ETHERTYPE_EXPERIMENTAL),
     };
 
     if (size < ETH_ZLEN || size >= FRAME_MAX) {
@@ -97,10 +100,15 @@ bool frame_make(uint8_t *frame, size_t size, struct virtio_net_hdr *vnet)
     }
     memcpy(frame, &head, sizeof(head));
     memset(vnet, 0, sizeof(*vnet));
-    if (size > TSO_FROM) {
-        frame_make_tcp(frame, size, SEGMENT, vnet);
+    if (segment > 0) {
+        frame_make_tcp(frame, size, segment, vnet);
     }
     return true;
+}
+
+bool frame_make(uint8_t *frame, size_t size, struct virtio_net_hdr *vnet)
+{
+    return frame_make_any(frame, size, size > TSO_FROM ? SEGMENT : 0, vnet);
 }
 
 unsigned frame_make_train(uint8_t *frame, size_t size,
@@ -111,12 +119,7 @@ unsigned frame_make_train(uint8_t *frame, size_t size,
 
     n = n < TRAIN_MAX ? n : TRAIN_MAX;
     *total = HEADERS + n * segment;
-    if (!frame_make(frame, *total, vnet)) {
-        return 0;
-    }
-    frame_make_tcp(frame, *total, segment, vnet);
-    ((struct ethhdr *)frame)->h_proto = htons(ETH_P_IP);
-    return (unsigned)n;
+    return frame_make_any(frame, *total, segment, vnet) ? (unsigned)n : 0;
 }
 
 void frame_set_offloads(const char *ifname, bool on)
