@@ -30,9 +30,10 @@ struct Flood {
     bool running;      /* the VM does */
     uint64_t swallows; /* flood_set_swallows() */
     uint8_t *scratch;
-    int64_t came_us; /* when the frame that is added, or was removed, came */
-    uint64_t asked;  /* the digest of the last flood_has() that took one */
-    bool alone;      /* it has no like */
+    int64_t added_us; /* when we came to the frames that are being added */
+    int64_t came_us;  /* when the frame that is added, or was removed, came */
+    uint64_t asked;   /* the digest of the last flood_has() that took one */
+    bool alone;       /* it has no like */
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t brought;      /* frames seen */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
@@ -110,14 +111,12 @@ static void flood_note_copy(Flood *self, uint64_t digest, int64_t now)
 
 static void flood_add(Flood *self, uint64_t digest, bool first)
 {
-    int64_t now = g_get_monotonic_time();
-
     if (first) {
         dedup_add(self->seen, digest, self->came_us);
     } else {
         dedup_add_more(self->seen, digest, self->came_us);
     }
-    flood_note_copy(self, digest, now);
+    flood_note_copy(self, digest, self->added_us);
 }
 
 static void flood_remove(Flood *self, uint64_t digest, bool first)
@@ -127,25 +126,26 @@ static void flood_remove(Flood *self, uint64_t digest, bool first)
     self->came_us = first ? came_us : self->came_us;
 }
 
-/* When the kernel saw @packet, as g_get_monotonic_time(): what wakes us late,
- * or a step of its other clock, is to change little in that. */
-static int64_t flood_came(const Packet *packet)
+/* When the kernel saw @packet, as g_get_monotonic_time(), which is @now_us;
+ * @real_us is its own clock. What wakes us late, or a step of that clock, is to
+ * change little in it. */
+static int64_t flood_came(const Packet *packet, int64_t now_us, int64_t real_us)
 {
-    int64_t now = g_get_monotonic_time();
-    int64_t ago = g_get_real_time() - packet->time_ns / 1000;
+    int64_t ago = real_us - packet->time_ns / 1000;
 
-    return packet->time_ns > 0 ? now - CLAMP(ago, 0, LAG_US) : now;
+    return packet->time_ns > 0 ? now_us - CLAMP(ago, 0, LAG_US) : now_us;
 }
 
 static void flood_packets(void *opaque, Direction direction,
                           const PacketBatch *batch)
 {
     Flood *self = opaque;
+    int64_t real_us = g_get_real_time();
 
     (void)direction;
-    self->brought_us = g_get_monotonic_time();
+    self->brought_us = self->added_us = g_get_monotonic_time();
     for (unsigned i = 0; i < batch->n; i++) {
-        self->came_us = flood_came(&batch->packets[i]);
+        self->came_us = flood_came(&batch->packets[i], self->added_us, real_us);
         flood_each_digest(self, &batch->packets[i], flood_add);
     }
     self->brought += batch->n;
@@ -402,7 +402,7 @@ int64_t flood_taken(Flood *self, const Packet *packet)
 void flood_put_back(Flood *self, const Packet *packet)
 {
     if (self && self->capture) {
-        self->came_us = g_get_monotonic_time();
+        self->added_us = self->came_us = g_get_monotonic_time();
         flood_each_digest(self, packet, flood_add);
     }
 }
