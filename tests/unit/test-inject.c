@@ -6,19 +6,15 @@
 #include "base/closer.h"
 #include "netdev/inject.h"
 #include "netdev/xsk.h"
+#include "tun-fixture.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <linux/if.h>
 #include <linux/if_ether.h>
-#include <linux/if_tun.h>
 
 #define MTU 1000
 
@@ -81,17 +77,12 @@ static void bench_read_all(Bench *self)
 
 static bool bench_open(Bench *self, int queue_length, short flags)
 {
-    struct ifreq request = {
-        .ifr_name = "tap0",
-        .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | flags)};
+    struct ifreq request = {.ifr_name = "tap0"};
 
-    *self = (Bench){.tun = -1};
-    if (unshare(CLONE_NEWNET)) {
-        g_test_skip("a network namespace needs root");
+    if (!enter_namespace()) {
         return false;
     }
-    self->tun = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    g_assert_cmpint(ioctl(self->tun, TUNSETIFF, &request), ==, 0);
+    *self = (Bench){.tun = open_queue("tap0", (short)(IFF_VNET_HDR | flags))};
     request.ifr_qlen = queue_length;
     bench_set(SIOCSIFTXQLEN, &request);
     request.ifr_mtu = MTU;

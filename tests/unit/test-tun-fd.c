@@ -6,39 +6,12 @@
 #include "netdev/tun-fd.h"
 
 #include "base/error.h"
+#include "tun-fixture.h"
 
-#include <fcntl.h>
-#include <sched.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <glib.h>
-#include <linux/if.h>
-#include <linux/if_tun.h>
-
 #define QUEUES_MAX 4
-
-/* A queue of the TAP @ifname of the present network namespace. */
-static int open_queue(const char *ifname, short flags)
-{
-    struct ifreq request = {.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | flags)};
-    int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-
-    g_assert_cmpint(fd, >=, 0);
-    g_strlcpy(request.ifr_name, ifname, IFNAMSIZ);
-    g_assert_cmpint(ioctl(fd, TUNSETIFF, &request), ==, 0);
-    return fd;
-}
-
-static bool enter_namespace(void)
-{
-    if (unshare(CLONE_NEWNET)) {
-        g_test_skip("a network namespace needs root");
-        return false;
-    }
-    return true;
-}
 
 static void close_all(int *fds, int n)
 {
