@@ -57,6 +57,14 @@ static inline uint32_t ledger_least_room(uint32_t length)
     return length - MIN(LEDGER_SLOTS_LATE_MAX, length / 2);
 }
 
+/* What the queue holds, or each of several. */
+static inline uint32_t ledger_length(const Ledger *ledger)
+{
+    return ledger->multi
+               ? ledger->queue_length
+               : ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
+}
+
 /* Keeps in mind what @sample has told, the VM running. */
 void ledger_note_past(Ledger *ledger, const LedgerSample *sample);
 

@@ -116,6 +116,7 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
     LedgerMark mark = {
         .first = MIN(ledger->sampled, end - MIN(dropped, end)),
         .end = end,
+        .least = ledger->counted - MIN(LEDGER_UNCOUNTED_MAX, ledger->counted),
         .dropped = dropped,
         .stands = ledger->stands,
         .room_least = UINT64_MAX,
@@ -272,7 +273,9 @@ static bool mark_has_dropped(const LedgerMark *mark, uint64_t number)
 bool ledger_may_be_dropped(const Ledger *ledger, uint64_t number)
 {
     for (unsigned i = 0; i < ledger->n_marks; i++) {
-        if (mark_covers(&ledger->marks[i], number)) {
+        const LedgerMark *mark = &ledger->marks[i];
+
+        if (number >= MIN(mark->least, mark->first) && number < mark->end) {
             return true;
         }
     }

@@ -60,6 +60,7 @@ static bool queues_settle(Ledger *ledger, const LedgerSample *sample)
 
 void ledger_counted(Ledger *ledger)
 {
+    ledger->counting = ledger->meter.entered;
     for (unsigned i = 0; i < LEDGER_QUEUES_MAX; i++) {
         ledger->queues[i].counted = ledger->queues[i].entered;
     }
@@ -246,8 +247,7 @@ bool ledger_queue_dropped(const Ledger *ledger, unsigned i, uint64_t serial,
                 queue_may_be_full(ledger, queue, serial));
     }
     return queue_may_be_full(ledger, queue, serial) &&
-           (ledger_may_be_dropped(ledger, number) ||
-            ledger_may_be_dropped(ledger, number + LEDGER_UNCOUNTED_MAX));
+           ledger_may_be_dropped(ledger, number);
 }
 
 bool ledger_queue_lost(const Ledger *ledger, unsigned i, uint64_t serial,

@@ -79,7 +79,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method)
 {
     bool again = ledger->frozen;
-    uint32_t back, queue;
+    uint32_t back;
 
     ledger->frozen = ledger->stands = true;
     ledger->made_room = false;
@@ -99,10 +99,10 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     ledger->stop_accepted = ledger->accepted;
     ledger->stop_tx = sample->counters.tx_packets;
     ledger->stop_entered = ledger->meter.entered;
-    queue = ledger->capacity - MIN(LEDGER_DESTROYED_MAX, ledger->capacity);
     ledger->stop_full =
-        ledger->multi ? !ledger->queues_known || ledger_queues_full(ledger)
-                      : ledger->content > ledger_least_room(queue);
+        ledger->multi
+            ? !ledger->queues_known || ledger_queues_full(ledger)
+            : ledger->content > ledger_least_room(ledger_length(ledger));
     ledger->stop_back = back;
     ledger->stop_fixed = fixed;
     back += fixed ? 0 : (uint32_t)ledger_doubt(ledger);

@@ -24,6 +24,8 @@ void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
     *ledger = (Ledger){
         .meter.entered = first,
         .sampled = first,
+        .counted = first,
+        .counting = first,
         .accepted = first,
         .taken = first,
         .capacity = capacity,
@@ -161,6 +163,18 @@ static void ledger_note_least(Ledger *ledger)
     }
 }
 
+bool ledger_should_read_again(const Ledger *ledger,
+                              const LinkCounters *counters)
+{
+    uint64_t seen = ledger->meter.entered + ledger->meter.base;
+    uint64_t left = counters->tx_packets + counters->tx_dropped;
+
+    return ledger->counting != ledger->meter.entered &&
+           (counters->tx_dropped != ledger->dropped_last ||
+            (int64_t)(seen - left) >=
+                (int64_t)ledger_least_room(ledger_length(ledger)));
+}
+
 void ledger_sample(Ledger *ledger, const LedgerSample *sample)
 {
     const LinkCounters *counters = &sample->counters;
@@ -194,6 +208,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
         ledger->dropped_last = counters->tx_dropped;
     }
     ledger->sampled = ledger->meter.entered;
+    ledger->counted = ledger->counting;
     accepted =
         counters->tx_packets + ledger->dropped_start - ledger->meter.base;
     /* Not more than was seen to enter, see meter_sample(). */

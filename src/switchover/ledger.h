@@ -53,6 +53,8 @@ typedef struct LedgerSample {
 /* @dropped of the frames [first, end) found the queue full. */
 typedef struct LedgerMark {
     uint64_t first, end;
+    uint64_t least; /* ... or of [least, end), if frames came while the sample
+                       before was taken, too late for its counters */
     uint64_t dropped;
     /* The queue was full before: then the first of them were dropped, until
      * there was room; else the last of them, once there was none. */
@@ -98,7 +100,9 @@ typedef struct Ledger {
     Meter meter;             /* its entered is the number of the next frame */
     uint64_t dropped_start;  /* tx_dropped at the first sample */
     uint64_t dropped_last;   /* at the last */
-    uint64_t sampled;        /* entered at the last sample */
+    uint64_t sampled;        /* entered at the last sample, */
+    uint64_t counted;        /* and when its counters were read */
+    uint64_t counting;       /* the same of the next one */
     uint64_t content;        /* of the queue then, our injections included */
     uint64_t accepted;       /* frames taken that were not dropped: the position
                                 in the order of those that entered the queue */
@@ -185,8 +189,14 @@ void ledger_set_multi(Ledger *ledger);
  */
 void ledger_captured(Ledger *ledger, unsigned queue, uint64_t n);
 
-/* With several queues: the counters are about to be read for a sample. */
+/* The counters are about to be read for a sample: which of the frames captured
+ * so far were dropped, they tell. */
 void ledger_counted(Ledger *ledger);
+/* They have been read, and what was captured by now was told. Are they better
+ * read again? Frames came meanwhile, and some may have found the queue full: of
+ * those nothing tells whether @counters have them. */
+bool ledger_should_read_again(const Ledger *ledger,
+                              const LinkCounters *counters);
 void ledger_sample(Ledger *ledger, const LedgerSample *sample);
 
 /* True if another sample would tell more: frames are under way, or it has to

@@ -65,6 +65,7 @@ struct Source {
     int64_t stop_heard_us;  /* and when the last sample after it was taken */
     uint64_t stop_number;   /* first frame shipped at the last stop */
     uint64_t end_number;    /* first frame after the resume */
+    uint64_t seen_number;   /* up to here all dropped ones were given back */
     int64_t return_us;      /* CLOCK_MONOTONIC: when it resumed here */
     unsigned settling; /* samples left until swallowed frames count as lost */
     uint32_t settle_least; /* the fewest swallowed that a sample showed */
@@ -95,6 +96,8 @@ void source_schedule(Source *self);
 /* Takes one now; false while there is nothing to be sampled. */
 bool source_take_sample(Source *self);
 void source_pause(Source *self, bool paused);
+/* Takes in what was captured by now. */
+void source_drain(Source *self);
 /* Starts what is known of the guest anew. */
 void source_rearm(Source *self);
 

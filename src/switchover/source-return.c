@@ -187,6 +187,8 @@ void source_resume(Source *self, int64_t time_us)
         return;
     }
     source_pause(self, false);
+    source_drain(self);
+    self->seen_number = source_queue(self)->next;
     source_take_sample(self);
     self->unheard = time_us <= self->stop_heard_us;
     self->unheard_first = source_first_since(self, self->stop_us);
@@ -226,7 +228,8 @@ void source_resume(Source *self, int64_t time_us)
 }
 
 /* The queue that the stop has filled still turns frames away for a moment
- * after the resume: these are given back, too. */
+ * after the resume: these are given back, too. A frame that came while the last
+ * sample was taken only this one may have counted. */
 static void source_catch_up(Source *self)
 {
     uint64_t end = source_queue(self)->next;
@@ -234,8 +237,9 @@ static void source_catch_up(Source *self)
     if (!self->catching_up || !self->injector) {
         return;
     }
-    source_return(self, self->end_number, end, ledger_was_dropped,
+    source_return(self, self->seen_number, end, ledger_was_dropped,
                   RECORD_RETURNED);
+    self->seen_number = self->end_number;
     self->end_number = end;
     if (ledger_pending(&self->ledger) <
             tap_queue_length(self->config.tap) / 2 ||

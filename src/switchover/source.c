@@ -7,6 +7,8 @@
 /* Entries of a used ring that are read at once: of QEMU's 256 some may be being
  * written anew. */
 #define USED_AT_ONCE 64
+/* A sample is read so often until no frame comes meanwhile. */
+#define READS_MAX 4
 /* The slowest pace of samples while frames stay pending. */
 #define SAMPLE_MAX_US 20000
 /* A stop that makes room in a full queue does it so long before or after the
@@ -89,26 +91,24 @@ void source_pause(Source *self, bool paused)
     }
 }
 
-static void source_drain(Source *self)
+void source_drain(Source *self)
 {
     for (unsigned i = 0; i < self->n_captures; i++) {
         capture_drain(self->captures[i]);
     }
 }
 
-bool source_take_sample(Source *self)
+/* Reads the counters and the used indices, and takes in what was captured by
+ * then; false if there are none. */
+static bool source_read(Source *self)
 {
     LedgerSample *sample = &self->sample;
-    int64_t last_us = sample->time_us;
     LinkCounters before;
 
-    if (self->n_captures == 0 ||
-        !tap_read_counters(self->config.tap, &before)) {
+    source_drain(self);
+    ledger_counted(&self->ledger);
+    if (!tap_read_counters(self->config.tap, &before)) {
         return false;
-    }
-    if (self->ledger.multi) {
-        source_drain(self);
-        ledger_counted(&self->ledger);
     }
     sample->time_us = g_get_monotonic_time();
     G_STATIC_ASSERT(LEDGER_QUEUES_MAX == VM_QUEUES_MAX);
@@ -118,9 +118,26 @@ bool source_take_sample(Source *self)
     }
     sample->used_stable = before.tx_packets == sample->counters.tx_packets;
     source_drain(self);
-    source_count_used(self, sample->time_us - last_us);
-    ledger_sample(&self->ledger, sample);
-    *self->config.exact = sample->used_known &&
+    return true;
+}
+
+bool source_take_sample(Source *self)
+{
+    int64_t last_us = self->sample.time_us;
+    unsigned reads = 0;
+
+    if (self->n_captures == 0) {
+        return false;
+    }
+    do {
+        if (!source_read(self)) {
+            return false;
+        }
+    } while (++reads < READS_MAX &&
+             ledger_should_read_again(&self->ledger, &self->sample.counters));
+    source_count_used(self, self->sample.time_us - last_us);
+    ledger_sample(&self->ledger, &self->sample);
+    *self->config.exact = self->sample.used_known &&
                           ledger_is_exact(&self->ledger) &&
                           ledger_doubt(&self->ledger) == 0;
     return true;

@@ -338,6 +338,43 @@ static void test_full(void)
     }
 }
 
+/* The VM runs again, and empties full queues: what still found no room in one
+ * is given back, also if it came while a sample was taken, after its counters
+ * were read. */
+static void test_full_after(void)
+{
+    for (guint32 seed = 0; seed < 200; seed++) {
+        g_autoptr(World) world = world_new(seed);
+        uint64_t resumed;
+
+        world_sample(world, true);
+        world_quiet(world, true);
+        world_run(world, 50, false, true);
+        world_stop(world, true);
+        for (unsigned i = 0; i < 150 * world->n_queues; i++) {
+            world_send(world, chance(world, world->n_queues));
+        }
+        world_sample(world, true);
+        ledger_resume(&world->ledger, world->entered);
+        resumed = world->entered;
+        for (unsigned i = 0; i < 30; i++) {
+            world_take(world, chance(world, world->n_queues),
+                       chance(world, 10));
+            world->late = chance(world, 12);
+            world_sample(world, true);
+        }
+        world_sample(world, true);
+        for (uint64_t i = resumed; i < world->entered; i++) {
+            const Frame *frame = &world->frames[i];
+
+            if (frame->fate == FATE_DROPPED) {
+                g_assert_true(ledger_queue_dropped(&world->ledger, frame->queue,
+                                                   frame->serial, i));
+            }
+        }
+    }
+}
+
 /* The VM stood before we began to look, and any of its queues may have been
  * full by then: none that found no room is taken for one that did. */
 static void test_full_before(void)
@@ -477,6 +514,7 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger-queues/counters", test_counters);
     g_test_add_func("/ledger-queues/swapped", test_swapped);
     g_test_add_func("/ledger-queues/full", test_full);
+    g_test_add_func("/ledger-queues/full-after", test_full_after);
     g_test_add_func("/ledger-queues/full-before", test_full_before);
     g_test_add_func("/ledger-queues/swallowed-unheard", test_swallowed_unheard);
     g_test_add_func("/ledger-queues/lost", test_lost);

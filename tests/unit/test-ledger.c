@@ -114,6 +114,7 @@ static LedgerSample world_sample(World *world, bool used_known, bool stable)
 
     ledger_captured(&world->ledger, 0, world->unseen);
     world->unseen = 0;
+    ledger_counted(&world->ledger);
     ledger_sample(&world->ledger, &sample);
     return sample;
 }
@@ -854,6 +855,31 @@ static void test_balance(void)
     }
 }
 
+/* A sample that frames fall into is read again if some of them may have found
+ * the queue full; where there is room it is as good as any. */
+static void test_read_again(void)
+{
+    World world;
+    Ledger *ledger = &world.ledger;
+
+    world_init(&world, 1, 200 + LEDGER_DESTROYED_MAX, 0);
+    world_sample(&world, false, true);
+    ledger_counted(ledger);
+    g_assert_false(ledger_should_read_again(ledger, &world.counters));
+    ledger_captured(ledger, 0, 4);
+    g_assert_false(ledger_should_read_again(ledger, &world.counters));
+    world.counters.tx_dropped++; /* one of them, or one before */
+    g_assert_true(ledger_should_read_again(ledger, &world.counters));
+    ledger_counted(ledger);
+    g_assert_false(ledger_should_read_again(ledger, &world.counters));
+    world.counters.tx_dropped--;
+    ledger_captured(ledger, 0, 200);
+    g_assert_true(ledger_should_read_again(ledger, &world.counters));
+    world.counters.tx_packets += 100;
+    g_assert_false(ledger_should_read_again(ledger, &world.counters));
+    world_free(&world);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -879,5 +905,6 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/unheard", test_unheard);
     g_test_add_func("/ledger/ran-unheard", test_ran_unheard);
     g_test_add_func("/ledger/balance", test_balance);
+    g_test_add_func("/ledger/read-again", test_read_again);
     return g_test_run();
 }
