@@ -6,8 +6,9 @@
 #include "packet/segment.h"
 #include "switchover/dedup.h"
 
-/* Looks in a row while frames find the queue full. */
-#define LOOKS_MAX 4
+/* The counters are read so often, while frames find the queue full, until none
+ * comes meanwhile. */
+#define READS_MAX 4
 /* A copy comes that soon behind the other one, if it does. */
 #define COPY_US 10000
 /* So long after one more are expected. */
@@ -45,19 +46,24 @@ struct Flood {
     void *opaque;
 };
 
-/* What the TAP counted since the last look. */
-static LinkCounters flood_read(Flood *self)
+/* Adds to @since what the TAP counted since it was read last. */
+static void flood_read(Flood *self, LinkCounters *since)
 {
     LinkCounters before = self->counters, now;
 
-    if (!tap_read_counters(self->tap, &now)) {
-        return (LinkCounters){0};
+    if (tap_read_counters(self->tap, &now)) {
+        self->counters = now;
+        since->tx_packets += now.tx_packets - before.tx_packets;
+        since->tx_dropped += now.tx_dropped - before.tx_dropped;
     }
-    self->counters = now;
-    return (LinkCounters){
-        .tx_packets = now.tx_packets - before.tx_packets,
-        .tx_dropped = now.tx_dropped - before.tx_dropped,
-    };
+}
+
+/* What was counted so far has nothing to do with what comes. */
+static void flood_begin(Flood *self)
+{
+    LinkCounters before = {0};
+
+    flood_read(self, &before);
 }
 
 /* What @packet is known by when it comes over the link, which may be several
@@ -183,12 +189,11 @@ static void flood_dropped(Flood *self, uint64_t n)
     dedup_forget_newest(self->seen, MIN(n, self->fresh));
 }
 
-/* What is counted as dropped has been seen once the capture is drained, and is
- * the newest of it: so the counters are read first, and again. */
+/* What is counted as dropped is the newest of what was seen by then. */
 void flood_look(Flood *self)
 {
-    LinkCounters since;
-    unsigned looks = 0;
+    LinkCounters since = {0};
+    unsigned reads = 0;
     uint64_t counted; /* of the fresh ones: what became of them is */
 
     if (!self || !self->capture) {
@@ -201,14 +206,15 @@ void flood_look(Flood *self)
         return; /* the counters have nothing to tell */
     }
     do {
-        since = flood_read(self);
         counted = self->fresh;
+        flood_read(self, &since);
         capture_drain(self->capture);
-        flood_dropped(self, since.tx_dropped);
-        if (!self->running) {
-            flood_swallowed(self, since.tx_packets);
-        }
-    } while (since.tx_dropped > 0 && ++looks < LOOKS_MAX);
+    } while (self->fresh != counted && since.tx_dropped > 0 &&
+             ++reads < READS_MAX);
+    flood_dropped(self, since.tx_dropped);
+    if (!self->running) {
+        flood_swallowed(self, since.tx_packets);
+    }
     self->fresh -= counted;
 }
 
@@ -223,7 +229,10 @@ static void flood_tap_changed(void *opaque, bool renewed)
 
     if (renewed) { /* what the old one held is gone with it */
         dedup_clear(self->seen);
-        flood_read(self);
+    }
+    if (self->capture) {
+        flood_look(self);
+        flood_begin(self); /* nobody may have had it open */
     }
 }
 
@@ -279,7 +288,7 @@ void flood_set_on(Flood *self, bool on)
         self->capture = NULL;
         return;
     }
-    flood_read(self);
+    flood_begin(self);
     self->capture =
         tap_add_capture(self->tap, CAPTURE_TX, &flood_handlers, self, &error);
     if (!self->capture) {

@@ -3,6 +3,7 @@
 itself is not injected there a second time, and two identical frames stay
 two."""
 
+import time
 from typing import List
 
 import pytest
@@ -10,7 +11,11 @@ import pytest
 from lib.frames import numbered, numbered_range
 from lib.site import Site
 from lib.switchover import TAP, Destination
+from lib.waiting import wait_until
 from lib.wire import Peer
+
+# By then the daemon has heard what became of the TAP.
+HEARD_S = 0.1
 
 
 def start(site: Site, properties: str = "", follows_vm: bool = True,
@@ -109,6 +114,31 @@ def test_full_queue_delivers_nothing(site: Site) -> None:
     end.resume()
     end.vmm.wait_count(30)
     assert sorted(end.vmm.numbers()) == list(range(30))
+
+
+def test_dropped_while_nobody_had_it(site: Site) -> None:
+    """What the TAP dropped while no VMM had it open says nothing of what the
+    next one got."""
+    end = start(site)
+    end.resume()
+    peer = site.peer("wire")
+    send(end, peer, numbered_range(100, 101))
+    end.vmm.wait_count(1)
+    dropped = end.tx_dropped()
+    end.vmm.close_tap()
+    wait_until(lambda: "LOWER_UP" not in end.host.link(TAP)["flags"],
+               "the TAP to lose its carrier")
+    end.host.send_to_driver(TAP, numbered_range(200, 210))
+    assert end.tx_dropped() >= dropped + 10
+    end.vmm.open(TAP)
+    end.host.wait_passing(TAP)
+    end.vmm.read()
+    time.sleep(HEARD_S)
+    flood(end, numbered_range(0, 5))
+    send(end, peer, numbered_range(0, 6))
+    end.vmm.wait_count(6)
+    assert end.vmm.numbers() == list(range(6))
+    end.daemon.wait_counters(duplicate=5, out_netdev=2)
 
 
 def test_swallowed_by_the_incoming_vmm(site: Site) -> None:
