@@ -333,6 +333,7 @@ static bool redirector_open_indev(Redirector *self, GError **errp)
         .vnet = self->vnet_hdr_support,
         .answers = self->sink && self->acknowledge != LINK_MODE_OFF,
         .sink = self->sink,
+        .ifname = self->sink ? sink_ifname(self->sink) : NULL,
         .handlers = &redirector_reader_handlers,
         .opaque = self,
     };

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/loop.h"
+#include "switchover/link-memory.h"
 #include "wire/link-receiver.h"
 
 /* So long after frames moved the source is told, and at once when so many have
@@ -15,6 +16,8 @@ struct SinkLink {
     SinkLinkConfig config;
     FrameReader *reader;
     LinkReceiver receiver;
+    LinkMemory *memory; /* of what has its place, for the next daemon */
+    uint64_t recalled;  /* the session that the last one left; or 0 */
     LoopTimer timer;
     bool ended;      /* the source does not come back */
     GByteArray *out; /* of what the source was told and the kernel had no room
@@ -56,9 +59,20 @@ static void sink_link_tick(void *opaque)
     }
 }
 
+static void sink_link_settled(void *opaque)
+{
+    SinkLink *self = opaque;
+
+    link_memory_settle(
+        self->memory, link_receiver_settled(&self->receiver,
+                                            sink_unsettled(self->config.sink)));
+}
+
 static void sink_link_moved(void *opaque)
 {
     SinkLink *self = opaque;
+
+    sink_link_settled(self);
 
     if (link_receiver_untold(&self->receiver,
                              sink_unsettled(self->config.sink)) >= ACK_FRAMES) {
@@ -97,12 +111,26 @@ static void sink_link_count(void *opaque, const Packet *packet)
     link_receiver_frame(opaque, packet->data, packet->len);
 }
 
+/* Another daemon may have been here before. */
+static void sink_link_recall(SinkLink *self)
+{
+    uint64_t session, settled;
+
+    if (self->receiver.session == 0 && self->receiver.next == 0 &&
+        link_memory_recall(self->memory, &session, &settled)) {
+        link_receiver_recall(&self->receiver, session, settled);
+        self->recalled = session;
+    }
+}
+
 static bool sink_link_asked(void *opaque)
 {
     SinkLink *self = opaque;
-    LinkReceiver all = self->receiver;
+    LinkReceiver all;
     LinkRecord state;
 
+    sink_link_recall(self);
+    all = self->receiver;
     frame_reader_peek(self->reader, sink_link_count, &all);
     link_receiver_state(&all,
                         sink_unsettled(self->config.sink) + all.next -
@@ -117,18 +145,25 @@ static void sink_link_plain(void *opaque)
     SinkLink *self = opaque;
 
     link_receiver_plain(&self->receiver);
+    link_memory_end(self->memory);
     frame_reader_set_renewable(self->reader, false);
     sink_set_source_tells(self->config.sink, false);
 }
 
 static void sink_link_session(SinkLink *self, const LinkRecord *record)
 {
-    if (self->receiver.session != 0 &&
-        self->receiver.session != record->session) {
+    if (self->receiver.session == self->recalled &&
+        self->receiver.session == record->session) {
+        log_info("switchover",
+                 "%s: goes on in the place of the daemon that was here before",
+                 self->config.name);
+    } else if (self->receiver.session != self->recalled &&
+               self->receiver.session != record->session) {
         log_info("switchover",
                  "%s: another source goes on in the place of the last one",
                  self->config.name);
     }
+    self->recalled = 0;
     self->ended = false;
     if (link_receiver_session(&self->receiver, record)) {
         sink_link_tell(self, &(LinkRecord){.type = LINK_VANISHED});
@@ -138,6 +173,9 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
                     "and not counted",
                     self->config.name);
     }
+    link_memory_begin(self->memory, record->session,
+                      link_receiver_settled(&self->receiver,
+                                            sink_unsettled(self->config.sink)));
     frame_reader_set_renewable(self->reader, true);
     sink_set_source_tells(self->config.sink, true);
     log_info("switchover",
@@ -171,6 +209,7 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
         sink_hear(self->config.sink, body + 1, len - 1);
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);
+        link_memory_end(self->memory);
         self->ended = true;
     }
 }
@@ -194,6 +233,11 @@ static const FrameReaderHandlers sink_link_handlers = {
     .plain = sink_link_plain,
     .record = sink_link_record,
     .closed = sink_link_closed,
+};
+
+static const SinkListener sink_link_listener = {
+    .moved = sink_link_moved,
+    .settled = sink_link_settled,
 };
 
 json_t *sink_link_to_json(const SinkLink *self)
@@ -230,7 +274,8 @@ SinkLink *sink_link_new(const SinkLinkConfig *config, GError **errp)
     }
     loop_timer_open(&self->timer, sink_link_tick, self);
     if (config->answers) {
-        sink_listen(config->sink, sink_link_moved, self);
+        self->memory = link_memory_new(self->config.name, self->config.ifname);
+        sink_listen(config->sink, &sink_link_listener, self);
     }
     return self;
 }
@@ -241,6 +286,7 @@ void sink_link_free(SinkLink *self)
         if (self->config.answers) {
             sink_listen(self->config.sink, NULL, NULL);
         }
+        link_memory_free(self->memory);
         frame_reader_free(self->reader);
         loop_timer_close(&self->timer);
         g_byte_array_unref(self->out);

@@ -14,8 +14,9 @@ typedef struct SinkLinkConfig {
     const char *name; /* for the log; borrowed */
     const char *chardev;
     bool vnet;
-    bool answers; /* a source that asks; else nothing is ever said */
-    Sink *sink;   /* NULL, if it does not answer */
+    bool answers;       /* a source that asks; else nothing is ever said */
+    Sink *sink;         /* NULL, if it does not answer */
+    const char *ifname; /* where it injects */
     /* Gets frames, to feed the sink with, and what is malformed. */
     const FrameReaderHandlers *handlers;
     void *opaque;

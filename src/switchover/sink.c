@@ -19,8 +19,8 @@
 
 struct Sink {
     SinkConfig config;
-    void (*moved)(void *opaque); /* sink_listen() */
-    void *moved_opaque;
+    const SinkListener *link; /* sink_listen(), or NULL */
+    void *link_opaque;
     Injector *injector;
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
@@ -150,6 +150,9 @@ static void sink_injected(void *opaque, const PacketRecord *record)
     arrivals_left(self->arrivals, record);
     counter_add(&self->account.out_netdev, 1, record->len);
     record_injected(&self->record, record);
+    if (self->link) {
+        self->link->settled(self->link_opaque);
+    }
 }
 
 static void sink_passed(void *opaque, const Packet *packets, unsigned n)
@@ -179,8 +182,8 @@ static void sink_round_done(void *opaque)
 
     record_waiting(&self->record, arrivals_waiting(self->arrivals));
     sink_update_phase(self);
-    if (self->moved) {
-        self->moved(self->moved_opaque);
+    if (self->link) {
+        self->link->moved(self->link_opaque);
     }
     if (self->full && !sink_is_full(self)) {
         self->full = false;
@@ -229,10 +232,10 @@ static void sink_discard(Sink *self, const char *why)
     sink_round_done(self);
 }
 
-void sink_listen(Sink *self, void (*moved)(void *opaque), void *opaque)
+void sink_listen(Sink *self, const SinkListener *listener, void *opaque)
 {
-    self->moved = moved;
-    self->moved_opaque = opaque;
+    self->link = listener;
+    self->link_opaque = opaque;
 }
 
 uint64_t sink_unsettled(const Sink *self)
@@ -386,6 +389,11 @@ void sink_free(Sink *self)
         flood_free(self->flood);
         g_free(self);
     }
+}
+
+const char *sink_ifname(const Sink *self)
+{
+    return tap_ifname(self->config.tap);
 }
 
 void sink_add_account(const Sink *self, Account *account)

@@ -29,14 +29,24 @@ Sink *sink_new(const SinkConfig *config, GError **errp);
 /* Harmless with NULL. */
 void sink_free(Sink *sink);
 
+/* Where it injects. */
+const char *sink_ifname(const Sink *sink);
+
 /* Switched off, it holds; else it injects while the VM runs, or with
  * @when_stopped at any time. */
 void sink_set_on(Sink *sink, bool on, bool when_stopped);
 
 void sink_receive(Sink *sink, const PacketBatch *batch);
 
-/* Somebody who wants to know when frames may have found their place. */
-void sink_listen(Sink *sink, void (*moved)(void *opaque), void *opaque);
+/* Somebody who wants to know when frames may have found their place: a round of
+ * them, or one in the middle of it. */
+typedef struct SinkListener {
+    void (*moved)(void *opaque);
+    void (*settled)(void *opaque);
+} SinkListener;
+
+/* NULL: nobody any more. */
+void sink_listen(Sink *sink, const SinkListener *listener, void *opaque);
 
 /* How many frames came since the oldest that waits, that included. Some of them
  * may have found their place before it. */

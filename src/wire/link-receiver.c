@@ -10,6 +10,13 @@ void link_receiver_init(LinkReceiver *self)
     };
 }
 
+void link_receiver_recall(LinkReceiver *self, uint64_t session,
+                          uint64_t settled)
+{
+    self->session = session;
+    self->next = settled;
+}
+
 void link_receiver_plain(LinkReceiver *self)
 {
     self->session = self->next = 0;
@@ -51,7 +58,7 @@ void link_receiver_frame(LinkReceiver *self, const uint8_t *frame, size_t len)
 }
 
 /* Frames that an earlier sender has left here may be among those held. */
-static uint64_t link_receiver_settled(const LinkReceiver *self, uint64_t held)
+uint64_t link_receiver_settled(const LinkReceiver *self, uint64_t held)
 {
     return self->next - MIN(held, self->next);
 }

@@ -23,6 +23,11 @@ typedef struct LinkReceiver {
 
 void link_receiver_init(LinkReceiver *self);
 
+/* It follows one that has ended: of @session all frames before number @settled
+ * have their place, and no others are here. */
+void link_receiver_recall(LinkReceiver *self, uint64_t session,
+                          uint64_t settled);
+
 /* The frames of a connection begin, and the sender has not accepted. */
 void link_receiver_plain(LinkReceiver *self);
 /* The sender has, and names its session. True if it follows one that vanished:
@@ -38,6 +43,9 @@ void link_receiver_frame(LinkReceiver *self, const uint8_t *frame, size_t len);
 /* What to answer a sender that asks, while @held frames have no place yet. */
 void link_receiver_state(const LinkReceiver *self, uint64_t held,
                          LinkRecord *state);
+
+/* All frames before that number have their place for good. */
+uint64_t link_receiver_settled(const LinkReceiver *self, uint64_t held);
 
 /* How many frames have found a place that the sender does not know of. */
 uint64_t link_receiver_untold(const LinkReceiver *self, uint64_t held);

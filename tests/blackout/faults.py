@@ -68,8 +68,9 @@ FAULTS: Dict[str, Fault] = {
     # The daemons
     "link-cut": Fault("the link breaks, with frames under way", 0.2),
     "link-stall": Fault("the link stands still for a while", 0.2),
+    # What it injected in the call that it died in.
     "kill-destination": Fault("kill -9 of the new host's daemon, and "
-                              "another one", 0.2, 128),
+                              "another one", 0.2, 64),
     # The next one begins to look when it is late, as with busy-arm.
     "kill-source": Fault("kill -9 of the old host's daemon, and another "
                          "one", 0.1, 63 + 20, queue=True),

@@ -8,6 +8,7 @@ import os
 import socket
 import struct
 import subprocess
+from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, Optional
 
 from lab.netns import entered
@@ -87,6 +88,10 @@ class Host:
         """Remove the namespace and all that is in it."""
         for sender in self._senders.values():
             sender.close()
+        with self.entered():
+            space = Path("/proc/thread-self/ns/net").stat().st_ino
+        for page in Path("/dev/shm").glob(f"tapferry-{space}-*"):
+            page.unlink()  # of daemons that were killed
         run("ip", "netns", "del", self.name)
 
     @contextlib.contextmanager
