@@ -123,6 +123,10 @@ class _Book:
         self.late = 0
         self.wrong: List[str] = []
         self._until_ns = _all_in_ns(stage)
+        daemon = stage.destination.daemon
+        # It then hands out what it has drained when the guest reads already.
+        self._drained_late = daemon is not None and \
+            "has not said yet what its guest got" in daemon.log
         self._back_ns = stage.back_ns.get(stage.destination.name,
                                           -RESTART_NS - 1)
         for number, (_, mask, failed) in enumerate(self.sent):
@@ -170,10 +174,11 @@ class _Book:
         one_queue = self._queues == 1 or "-8100" not in flow
         if number < max(last, live, before):
             self.late += 1
+            behind_its_own = number < last and (
+                way == SOURCE or way == DESTINATION and
+                not self._came_anew(last) and not self._comes_late(number))
             if at_destination and one_queue and (
-                    number < last and way in (SOURCE, DESTINATION) and
-                    not self._came_anew(last) or
-                    way == SOURCE and number < live and
+                    behind_its_own or way == SOURCE and number < live and
                     self.sent[live][0] > self._until_ns):
                 self.wrong.append(f"{self.name(number)} after "
                                   f"{self.name(max(last, live))}")
@@ -185,6 +190,12 @@ class _Book:
         time_ns, way, _ = self.sent[number]
         return way == DESTINATION and \
             0 <= time_ns - self._back_ns + RESTART_NS <= 2 * RESTART_NS
+
+    def _comes_late(self, number: int) -> bool:
+        """Was this frame drained, and the source had not said by the resume
+        what its guest got?"""
+        return self._drained_late and \
+            self.sent[number][0] <= self._verdict.resume_ns
 
     def repeats(self) -> List[int]:
         """Frames that came again, as often as they did."""
