@@ -386,8 +386,10 @@ def check(stage: Stage, verdict: Verdict, mode: str) -> None:
     verdict.examples = _some([book.name(number) for number in lost])
     # Of identical frames it can't be told which of them were lost.
     back_ns = stage.back_ns.get(stage.source.name, 0)
+    # The TAP of a VMM that has ended goes with the daemon that kept it.
+    end_ns = stage.quit_ns or math.inf
     late = [number for number in lost if back_ns and
-            book.sent[number][0] > back_ns and
+            back_ns < book.sent[number][0] < end_ns and
             not stage.frames[number].flow.startswith("identical")]
     if late and not scenario.faults & (SLOW | {"overflow"}):
         verdict.reasons.append(

@@ -52,6 +52,8 @@ FAULTS: Dict[str, Fault] = {
                        "milliseconds late", 0.2),
     "hiccup": Fault("the daemons do not run for some milliseconds, now and "
                     "then around a stop and a resume", 0.2),
+    "jitter": Fault("the daemons wait for a processor before and behind one "
+                    "system call in 30, for up to 0.6 ms", 0.1),
     # The frames
     "overflow": Fault("more frames wait than either TAP queue holds", 0.4),
     "vnet": Fault("the TAPs have virtio-net headers", 0.5),

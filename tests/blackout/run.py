@@ -180,12 +180,16 @@ class Timeline:
              lambda: source.migration("completed"))]
         if self._scenario.has("exit-early"):
             learn = resume + 20 + attempt.learn_ms
-            actions.append((resume + 10, lambda: source.call("quit")))
+            actions.append((resume + 10, self._quit_source))
         if attempt.flood_ms:
             actions.append((learn, lambda: self._steer(SOURCE | DESTINATION)))
             learn += attempt.flood_ms
         actions.append((learn, lambda: self._steer(DESTINATION)))
         return actions
+
+    def _quit_source(self) -> None:
+        self._stage.quit_ns = time.monotonic_ns()
+        self._stage.source.vmm.call("quit")
 
     def _resume_destination(self) -> None:
         self._stage.source.vmm.call("rate", 0)

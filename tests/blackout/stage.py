@@ -13,7 +13,7 @@ from lib.relay import Relay
 from lib.site import Site
 from lib.waiting import wait_until
 
-from .actors import TUN_F_CSUM, TUN_F_TSO4, Network, Vmm
+from .actors import TUN_F_CSUM, TUN_F_TSO4, Network, Vmm, program
 from .mix import Prepared, prepare
 from .scenario import Scenario
 
@@ -85,6 +85,7 @@ class Stage:
         self.relay: Optional[Relay] = None
         self.lost_counters: Dict[str, Counters] = {}  # of daemons killed
         self.back_ns: Dict[str, int] = {}  # when another daemon was there
+        self.quit_ns: Optional[int] = None  # when the source's VMM ended
 
     @property
     def ends(self) -> List[End]:
@@ -125,9 +126,16 @@ class Stage:
     def _start(self, end: End, *options: str) -> Daemon:
         # LeakSanitizer, if there is one, would trace, and the sandbox
         # forbids it.
+        sanitizer = "detect_leaks=0"
+        environment = []
+        if self.scenario.has("jitter"):
+            # AddressSanitizer does not mind who is preloaded before it.
+            sanitizer += ":verify_asan_link_order=0"
+            environment.append(f"LD_PRELOAD={program('jitter.so')}")
         daemon = self.site.daemon(
             end.host, end.name, "-sandbox", "on", *options,
-            inside=["/usr/bin/env", "ASAN_OPTIONS=detect_leaks=0"])
+            inside=["/usr/bin/env", f"ASAN_OPTIONS={sanitizer}",
+                    *environment])
         os.setpriority(os.PRIO_PROCESS, daemon.pid, PRIORITY)
         return daemon
 
