@@ -90,6 +90,13 @@ json_int_t report_link(json_t *side, const char *key)
     return report_integer(json_object_get(switchover, "link"), key);
 }
 
+static json_int_t report_tap_queue(json_t *side, const char *key)
+{
+    json_t *switchover = json_object_get(side, "switchover");
+
+    return report_integer(json_object_get(switchover, "tap-queue"), key);
+}
+
 static bool side_ended(json_t *side, Outcome outcome)
 {
     return side &&
@@ -228,13 +235,20 @@ static void add_left_over(json_t *problems, json_t *side)
 static void add_side_problems(json_t *problems, json_t *side)
 {
     json_int_t away = report_time(side, "turned-away-packets");
+    json_int_t cost = report_tap_queue(side, "lost");
     g_autofree char *words = frames_were(away);
+    g_autofree char *cost_words = frames_were(cost);
 
     if (away > 0) {
         add_problem(problems,
                     "%s lost at the %s (its TAP was full: the VM was slower "
                     "than the network)",
                     words, report_string(side, "side"));
+    }
+    if (cost > 0) {
+        add_problem(problems,
+                    "%s lost at the %s (when txqueuelen was put back)",
+                    cost_words, report_string(side, "side"));
     }
     add_losses(problems, side);
     add_left_over(problems, side);

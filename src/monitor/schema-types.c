@@ -81,8 +81,9 @@ const SchemaType schema_types[] = {
     {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
     {"SwitchoverLink", .members = "acknowledged:bool lost:int vanished:int "
                                   "unconfirmed?:int repeated?:int ended?:bool"},
-    {"SwitchoverTapQueue", .members = "drained:int stale:int put-back:int "
-                                      "waiting:int refused:int left:int"},
+    {"SwitchoverTapQueue", .members =
+                               "drained:int stale:int put-back:int "
+                               "waiting:int refused:int left:int lost:int"},
     {"SwitchoverWaits", .members = "packets:int bytes:int mean-us:int "
                                    "histogram:[SwitchoverWaitStep]"},
     {"SwitchoverWaitStep", .members = "packets:int below-us?:int"},

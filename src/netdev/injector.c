@@ -179,10 +179,9 @@ static bool injector_put_back(Injector *self)
     if (!raise_is_up(&self->raise)) {
         return true;
     }
-    if (!injector_is_silent(self)) {
+    if (!injector_is_silent(self) || !raise_down(&self->raise, &lost)) {
         return false;
     }
-    raise_down(&self->raise, &lost);
     injector_changed_queue(self, lost);
     return true;
 }

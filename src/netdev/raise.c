@@ -24,13 +24,14 @@ static bool raise_is_note(const char *alias, uint32_t usual)
     return strcmp(alias, note) == 0;
 }
 
-/* Reads the queue; false if it can't be, or not at the moment. */
-static bool raise_read(const Raise *self, LinkQueue *queue)
+/* Reads the queue; false if it can't be, or the host is too busy. */
+static bool raise_read(const Raise *self, LinkQueue *queue, bool *busy)
 {
     int64_t start = g_get_monotonic_time();
+    bool ok = tap_read_queue(self->tap, queue);
 
-    return tap_read_queue(self->tap, queue) &&
-           g_get_monotonic_time() - start < READ_MAX_US;
+    *busy = ok && g_get_monotonic_time() - start >= READ_MAX_US;
+    return ok && !*busy;
 }
 
 static void raise_adopt(Raise *self)
@@ -95,9 +96,10 @@ bool raise_up(Raise *self, uint64_t *lost)
     g_autoptr(GError) error = NULL;
     uint32_t usual;
     LinkQueue queue;
+    bool busy;
 
     if (!self->allowed || self->failed || raise_is_up(self) ||
-        !raise_read(self, &queue)) {
+        !raise_read(self, &queue, &busy)) {
         return false;
     }
     if (queue.length == 0 || queue.length >= RAISE_BY ||
@@ -146,25 +148,29 @@ static bool raise_undo(LinkQueue *queue, uint32_t usual)
     return ours;
 }
 
-void raise_down(Raise *self, uint64_t *lost)
+bool raise_down(Raise *self, uint64_t *lost)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *command =
         raise_command(tap_ifname(self->tap), self->usual);
     uint32_t usual = self->usual;
     LinkQueue queue;
-    bool ours;
+    bool ours, busy;
 
     *lost = 0;
-    self->usual = 0;
     if (usual == 0) {
-        return;
+        return true;
     }
-    if (!tap_read_queue(self->tap, &queue)) {
+    if (!raise_read(self, &queue, &busy)) {
+        if (busy) {
+            return false;
+        }
+        self->usual = 0;
         log_warning("tap", "%s: txqueuelen can not be read; %s puts it back",
                     tap_ifname(self->tap), command);
-        return;
+        return true;
     }
+    self->usual = 0;
     ours = raise_undo(&queue, usual);
     if (!raise_set(self, &queue, lost, &error)) {
         log_warning("tap", "%s: %s to %u again; %s does it",
@@ -177,6 +183,7 @@ void raise_down(Raise *self, uint64_t *lost)
                  "%s: somebody else has set txqueuelen to %u; so it stays",
                  tap_ifname(self->tap), queue.length);
     }
+    return true;
 }
 
 void raise_leave(Raise *self)

@@ -55,8 +55,9 @@ uint32_t raise_extra(const Raise *raise);
  * network delivered meanwhile are counted as dropped. */
 bool raise_up(Raise *raise, uint64_t *lost);
 
-/* Puts the usual length back; *@lost likewise. */
-void raise_down(Raise *raise, uint64_t *lost);
+/* Puts the usual length back; *@lost likewise. False: not now, the host is so
+ * busy that what the network brings would be lost for long. */
+bool raise_down(Raise *raise, uint64_t *lost);
 
 /* Gives up putting it back, and says so. */
 void raise_leave(Raise *raise);

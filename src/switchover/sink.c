@@ -35,6 +35,7 @@ struct Sink {
     bool stood;            /* the VM did, so that it may come to life here */
     bool ran;              /* it did, here */
     LoopTimer raiser;      /* set while the TAP's queue is to be raised */
+    uint64_t length_cost;  /* live frames lost when it was put back */
     Account account;
     SwitchoverRecord record;
 };
@@ -201,9 +202,12 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
 
 static void sink_raised(void *opaque, uint64_t lost)
 {
-    const Sink *self = opaque;
+    Sink *self = opaque;
 
     flood_injected(self->flood, 0, lost);
+    /* Else the guest runs at the source, and what is for it alone goes there.
+     */
+    self->length_cost += self->vm->running ? lost : 0;
 }
 
 static const InjectorHandlers sink_injector_handlers = {
@@ -416,5 +420,9 @@ const SwitchoverRecord *sink_record(Sink *self)
 
 json_t *sink_incoming(const Sink *self)
 {
-    return incoming_to_json(self->incoming);
+    json_t *queue = incoming_to_json(self->incoming);
+
+    json_object_set_new(queue, "lost",
+                        json_integer((json_int_t)self->length_cost));
+    return queue;
 }

@@ -314,6 +314,11 @@ def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
     """What the daemons have counted; nobody knows of so many that are
     ``unseen``."""
     dropped = _dropped_by_both(stage)
+    switchovers = _switchovers(stage)
+    changed = sum(entry.get("tap-queue", {}).get("lost", 0)
+                  for entry in switchovers)
+    if changed:
+        dropped["by a change of txqueuelen"] = changed
     source, target = stage.source.counters(), stage.destination.counters()
     verdict.counted = sum(dropped.values())
     verdict.carried = target["out_netdev"]
@@ -330,9 +335,11 @@ def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
             f"({verdict.examples})")
     elif verdict.lost and not may_lose:
         verdict.reasons.append(f"lost, though counted: {dropped}")
-    for entry in _switchovers(stage):
-        queue = dict(entry.get("tap-queue", {"drained": 0, "left": 0}))
-        if 2 * queue["drained"] != sum(queue.values()) - queue["left"]:
+    for entry in switchovers:
+        queue = dict(entry.get("tap-queue", {"drained": 0}))
+        fates = sum(queue.get(name, 0) for name in (
+            "stale", "put-back", "refused", "waiting"))
+        if queue["drained"] != fates:
             verdict.reasons.append(f"drained is not what became of it: "
                                    f"{queue}")
     if not stage.scenario.faults & {"auto-arm", "kill-source"}:

@@ -107,6 +107,33 @@ def test_live_frames_land_behind(site: Site, usual: int) -> None:
     assert alias(end) == ""
 
 
+def test_what_putting_it_back_costs(site: Site) -> None:
+    """What comes in that moment is counted: as much as the TAP says, and
+    nothing of what came before, when the VM ran elsewhere."""
+    end = start_raised(site)
+    end.resume()
+    done = threading.Event()
+    sender = end.host.sender(TAP)
+    before = end.tx_dropped()
+
+    def flood() -> None:
+        number = LIVE
+        while not done.is_set():
+            time.sleep(0.05)  # long enough that it is taken for silent
+            sender.send(numbered_range(number, number + 200))
+            number += 200
+
+    thread = threading.Thread(target=flood)
+    thread.start()
+    try:
+        wait_length(end, USUAL)
+    finally:
+        done.set()
+        thread.join()
+    entry, = end.daemon.execute("query-switchover")
+    assert entry["tap-queue"]["lost"] == end.tx_dropped() - before
+
+
 def test_small_backlog(site: Site) -> None:
     """What fits into half of the queue goes in at once without that."""
     end = start(site, "raise-queue=off")

@@ -313,6 +313,18 @@ def test_report_of_a_vanished_source(run: Any, tmp_path: Path, side: str
     assert "ended without a word" in " ".join(shown.split())
 
 
+def test_report_of_a_queue_put_back(run: Any, tmp_path: Path) -> None:
+    """Nor is what that cost."""
+    path = tmp_path / "x.json"
+    entry = {"side": "destination", "outcome": "completed",
+             "was-connected": True, "stats": {},
+             "switchover": {"tap-queue": {"lost": 2}}}
+    path.write_text(json.dumps({"sides": [entry]}))
+    shown = " ".join(run(tapferry(), "report", str(path)).stdout.split())
+    assert "Nothing was lost" not in shown
+    assert "2 frames were lost at the destination (when txqueuelen" in shown
+
+
 def test_report_of_strange_values(run: Any, tmp_path: Path) -> None:
     """A report from elsewhere may hold anything: it is shown, escaped."""
     path = tmp_path / "x.json"
