@@ -6,11 +6,8 @@
 #include "switchover/link-memory.h"
 #include "wire/link-receiver.h"
 
-/* So long after frames moved the source is told, and at once when so many have
- * found their place: what it does not know of it would send again to the next
- * daemon. */
+/* So long after frames moved the source is told. */
 #define ACK_US 5000
-#define ACK_FRAMES 64
 
 struct SinkLink {
     SinkLinkConfig config;
@@ -73,11 +70,7 @@ static void sink_link_moved(void *opaque)
     SinkLink *self = opaque;
 
     sink_link_settled(self);
-
-    if (link_receiver_untold(&self->receiver,
-                             sink_unsettled(self->config.sink)) >= ACK_FRAMES) {
-        sink_link_tick(self);
-    } else if (self->receiver.acked && !self->timer.armed) {
+    if (self->receiver.acked && !self->timer.armed) {
         loop_timer_set(&self->timer, ACK_US);
     }
 }

@@ -76,13 +76,6 @@ void link_receiver_state(const LinkReceiver *self, uint64_t held,
     };
 }
 
-uint64_t link_receiver_untold(const LinkReceiver *self, uint64_t held)
-{
-    uint64_t settled = link_receiver_settled(self, held);
-
-    return self->acked ? settled - MIN(self->told_settled, settled) : 0;
-}
-
 bool link_receiver_ack(LinkReceiver *self, uint64_t held, LinkRecord *ack)
 {
     uint64_t settled = link_receiver_settled(self, held);

@@ -47,9 +47,6 @@ void link_receiver_state(const LinkReceiver *self, uint64_t held,
 /* All frames before that number have their place for good. */
 uint64_t link_receiver_settled(const LinkReceiver *self, uint64_t held);
 
-/* How many frames have found a place that the sender does not know of. */
-uint64_t link_receiver_untold(const LinkReceiver *self, uint64_t held);
-
 /* True if there is something to acknowledge, and what. */
 bool link_receiver_ack(LinkReceiver *self, uint64_t held, LinkRecord *ack);
 
