@@ -2,11 +2,16 @@
 #include "wire/json-dump.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* "-9223372036854775808" */
 #define INTEGER_MAX 20
+/* Shared values that are remembered: two in one slot drive each other out. */
+#define SHARED_BITS 8
+/* 2^64 / phi, rounded to odd: spreads addresses over the high bits. */
+#define HASH_FACTOR 0x9e3779b97f4a7c15u
 
 /* g_string_append_len(), here where there is room: most pieces are short. */
 static inline void dump_put(GString *out, const char *data, size_t n)
@@ -70,64 +75,112 @@ static void dump_integer(GString *out, json_int_t value)
     dump_put(out, at, (size_t)(digits + sizeof(digits) - at));
 }
 
-static void dump_array(GString *out, json_t *array)
-{
-    json_t *value;
-    size_t i;
+/* Where a value's text stands in what is written. */
+typedef struct Span {
+    const json_t *value; /* NULL: none */
+    size_t at, len;
+} Span;
 
-    g_string_append_c(out, '[');
-    json_array_foreach (array, i, value) {
-        if (i > 0) {
-            dump_put(out, ", ", 2);
-        }
-        json_dump(out, value);
+typedef struct Dump {
+    GString *out;
+    Span *shared; /* 1 << SHARED_BITS of them, made with the first */
+} Dump;
+
+static void dump_value(Dump *self, json_t *value);
+
+static void dump_array(Dump *self, const json_t *array)
+{
+    size_t n = json_array_size(array);
+
+    dump_put(self->out, "[", 1);
+    for (size_t i = 0; i < n; i++) {
+        dump_put(self->out, ", ", i > 0 ? 2 : 0);
+        dump_value(self, json_array_get(array, i));
     }
-    g_string_append_c(out, ']');
+    dump_put(self->out, "]", 1);
 }
 
-static void dump_object(GString *out, json_t *object)
+static void dump_object(Dump *self, json_t *object)
 {
-    const char *key;
-    json_t *value;
-    size_t len, comma = 0;
+    size_t comma = 0;
 
-    g_string_append_c(out, '{');
-    json_object_keylen_foreach (object, key, len, value) {
-        dump_put(out, ", ", comma);
-        dump_text(out, key, len);
-        dump_put(out, ": ", 2);
-        json_dump(out, value);
+    dump_put(self->out, "{", 1);
+    for (void *iter = json_object_iter(object); iter;
+         iter = json_object_iter_next(object, iter)) {
+        dump_put(self->out, ", ", comma);
+        dump_text(self->out, json_object_iter_key(iter),
+                  json_object_iter_key_len(iter));
+        dump_put(self->out, ": ", 2);
+        dump_value(self, json_object_iter_value(iter));
         comma = 2;
     }
-    g_string_append_c(out, '}');
+    dump_put(self->out, "}", 1);
+}
+
+static void dump_container(Dump *self, json_t *value)
+{
+    if (json_is_object(value)) {
+        dump_object(self, value);
+    } else {
+        dump_array(self, value);
+    }
+}
+
+/* It may stand in several places: what is written already is copied. */
+static void dump_shared(Dump *self, json_t *value)
+{
+    size_t at = self->out->len;
+    Span *span;
+
+    if (!self->shared) {
+        self->shared = g_new0(Span, 1 << SHARED_BITS);
+    }
+    span = &self->shared[(uintptr_t)value * HASH_FACTOR >> (64 - SHARED_BITS)];
+    if (span->value == value) {
+        dump_put(self->out, self->out->str + span->at, span->len);
+        return;
+    }
+    dump_container(self, value);
+    *span = (Span){value, at, self->out->len - at};
+}
+
+static void dump_value(Dump *self, json_t *value)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+    case JSON_ARRAY:
+        if (value->refcount > 1) {
+            dump_shared(self, value);
+        } else {
+            dump_container(self, value);
+        }
+        break;
+    case JSON_STRING:
+        dump_text(self->out, json_string_value(value),
+                  json_string_length(value));
+        break;
+    case JSON_INTEGER:
+        dump_integer(self->out, json_integer_value(value));
+        break;
+    case JSON_TRUE:
+        dump_put(self->out, "true", strlen("true"));
+        break;
+    case JSON_FALSE:
+        dump_put(self->out, "false", strlen("false"));
+        break;
+    case JSON_NULL:
+        dump_put(self->out, "null", strlen("null"));
+        break;
+    case JSON_REAL:
+        dump_by_jansson(self->out, value);
+        break;
+    }
 }
 
 void json_dump(GString *out, json_t *value)
 {
-    switch (json_typeof(value)) {
-    case JSON_OBJECT:
-        dump_object(out, value);
-        break;
-    case JSON_ARRAY:
-        dump_array(out, value);
-        break;
-    case JSON_STRING:
-        dump_text(out, json_string_value(value), json_string_length(value));
-        break;
-    case JSON_INTEGER:
-        dump_integer(out, json_integer_value(value));
-        break;
-    case JSON_TRUE:
-        dump_put(out, "true", strlen("true"));
-        break;
-    case JSON_FALSE:
-        dump_put(out, "false", strlen("false"));
-        break;
-    case JSON_NULL:
-        dump_put(out, "null", strlen("null"));
-        break;
-    case JSON_REAL:
-        dump_by_jansson(out, value);
-        break;
-    }
+    Dump self = {.out = out};
+
+    dump_value(&self, value);
+    g_free(self.shared);
 }

@@ -89,11 +89,31 @@ static void test_random(void)
     }
 }
 
+/* What stands in several places is the same in each, also what is in it. */
+static void test_shared(void)
+{
+    for (int i = 0; i < 200; i++) {
+        json_t *inner = random_value(2), *outer = random_value(2);
+        json_t *list = json_array();
+
+        for (int j = 0; j < 40; j++) {
+            json_array_append(list, j % 3 ? inner : outer);
+            json_array_append_new(list,
+                                  json_pack("{s:O, s:[O, O]}", "a", inner, "b",
+                                            outer, i % 2 ? inner : outer));
+        }
+        json_decref(inner);
+        json_decref(outer);
+        check(list);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/json-dump/values", test_values);
     g_test_add_func("/json-dump/strings", test_strings);
     g_test_add_func("/json-dump/random", test_random);
+    g_test_add_func("/json-dump/shared", test_shared);
     return g_test_run();
 }
