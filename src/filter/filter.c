@@ -285,17 +285,36 @@ void filter_reopen_all(void)
 
 /* Statistics */
 
+/* All that is 0 shares one value, which nobody changes. */
+static json_t *stats_number(uint64_t value)
+{
+    static json_t *zero;
+
+    if (value > 0) {
+        return json_integer((json_int_t)value);
+    }
+    if (!zero) {
+        zero = json_integer(0);
+    }
+    return json_incref(zero);
+}
+
 /* json_pack() reads its format each time, at four times the price. */
 static void stats_set(json_t *entry, const char *name, uint64_t value)
 {
-    json_object_set_new_nocheck(entry, name, json_integer((json_int_t)value));
+    json_object_set_new_nocheck(entry, name, stats_number(value));
+}
+
+static void stats_set_text(json_t *entry, const char *name, const char *text)
+{
+    json_object_set_new_nocheck(entry, name, json_string_nocheck(text));
 }
 
 static json_t *stats_entry(const char *name, Counter counter)
 {
     json_t *entry = json_object();
 
-    json_object_set_new_nocheck(entry, "name", json_string_nocheck(name));
+    stats_set_text(entry, "name", name);
     stats_set(entry, "packets", counter.packets);
     stats_set(entry, "bytes", counter.bytes);
     return entry;
@@ -331,14 +350,16 @@ json_t *filter_stats(Filter *self)
     const FilterClass *class = filter_get_class(self);
     const Counter *tx = &self->seen[DIRECTION_TX];
     const Counter *rx = &self->seen[DIRECTION_RX];
-    json_t *entry = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:I}", "name", self->object.id,
-        "netdev", self->netdev->object.id, "type", self->object.class->name,
-        "packets-tx", (json_int_t)tx->packets, "packets-rx",
-        (json_int_t)rx->packets, "bytes-tx", (json_int_t)tx->bytes, "bytes-rx",
-        (json_int_t)rx->bytes);
+    json_t *entry = json_object();
     json_t *counters = json_array();
 
+    stats_set_text(entry, "name", self->object.id);
+    stats_set_text(entry, "netdev", self->netdev->object.id);
+    stats_set_text(entry, "type", self->object.class->name);
+    stats_set(entry, "packets-tx", tx->packets);
+    stats_set(entry, "packets-rx", rx->packets);
+    stats_set(entry, "bytes-tx", tx->bytes);
+    stats_set(entry, "bytes-rx", rx->bytes);
     if (class->stats) {
         class->stats(self, counters);
     }

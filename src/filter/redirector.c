@@ -444,12 +444,10 @@ static void redirector_cleanup(Filter *filter)
 
 static Account redirector_account(Redirector *self)
 {
-    Account account = self->account;
+    Account account =
+        self->source ? source_account(self->source) : self->account;
 
-    if (self->source) {
-        account = source_account(self->source);
-        account.indev = self->account.indev;
-    }
+    account.indev = self->account.indev;
     if (self->out.writer) {
         account.outdev = self->out.sent;
         account.queued = frame_writer_waiting(self->out.writer);
