@@ -118,59 +118,71 @@ static void connection_update(Connection *conn)
     }
 }
 
-static ssize_t connection_write(Connection *conn)
+/* Writes what is owed behind the first @sent bytes. */
+static ssize_t connection_write(Connection *conn, size_t sent)
 {
-    struct iovec iov = {.iov_base = conn->owed->str,
-                        .iov_len = conn->owed->len};
+    struct iovec iov = {.iov_base = conn->owed->str + sent,
+                        .iov_len = conn->owed->len - sent};
     ssize_t n;
 
     if (conn->chardev) {
         return chardev_writev(conn->chardev, &iov, 1);
     }
-    n = write(conn->fd, conn->owed->str, conn->owed->len);
+    n = write(conn->fd, iov.iov_base, iov.iov_len);
     return n < 0 ? -errno : n;
 }
 
 static void connection_flush(Connection *conn)
 {
-    while (!conn->ended && conn->owed->len > 0) {
-        ssize_t n = connection_write(conn);
+    size_t sent = 0;
+
+    /* A write callback may end it meanwhile, and owe nothing more. */
+    while (!conn->ended && sent < conn->owed->len) {
+        ssize_t n = connection_write(conn, sent);
 
         if (n > 0) {
-            /* A write callback may have ended it meanwhile. */
-            g_string_erase(conn->owed, 0, MIN(n, (ssize_t)conn->owed->len));
+            sent += (size_t)n;
         } else if (n == -EAGAIN || n == 0) {
             break;
         } else if (n != -EINTR) {
             connection_end(conn);
         }
     }
+    g_string_erase(conn->owed, 0, (gssize)MIN(sent, conn->owed->len));
     if (conn->owed->len == 0 && conn->eof && !conn->ended) {
         connection_end(conn);
     }
     connection_update(conn);
 }
 
-static void connection_output(void *opaque, const char *data, size_t size)
+/* The session has put more into what is owed. */
+static void connection_appended(void *opaque)
 {
     Connection *conn = opaque;
 
     if (conn->ended) {
-        return;
-    }
-    g_string_append_len(conn->owed, data, (gssize)size);
-    if (conn->owed->len > CONNECTION_MAX_OWED) {
+        g_string_truncate(conn->owed, 0);
+    } else if (conn->owed->len > CONNECTION_MAX_OWED) {
         log_warning("monitor", "a client does not take its replies: cut off");
         connection_end(conn);
     }
 }
 
+static void connection_print(void *opaque, const char *data, size_t size)
+{
+    Connection *conn = opaque;
+
+    g_string_append_len(conn->owed, data, (gssize)size);
+    connection_appended(conn);
+}
+
 static void connection_start_session(Connection *conn)
 {
     if (conn->mode.control) {
-        conn->qmp = qmp_session_new(conn->mode.pretty, connection_output, conn);
+        conn->qmp = qmp_session_new(conn->mode.pretty, conn->owed,
+                                    connection_appended, conn);
     } else {
-        conn->hmp = hmp_session_new(conn->terminal, connection_output, conn);
+        conn->hmp = hmp_session_new(conn->terminal, connection_print, conn);
     }
 }
 

@@ -12,7 +12,8 @@
 
 struct QmpSession {
     JsonFramer framer;
-    QmpSessionOutput *output;
+    GString *out; /* its owner's */
+    QmpSessionAppended *appended;
     void *opaque;
     bool pretty;
     bool negotiated;
@@ -36,18 +37,16 @@ json_t *qmp_version(void)
 
 static void qmp_session_send(QmpSession *session, json_t *message)
 {
-    g_autoptr(GString) line = g_string_new(NULL);
-
     if (session->pretty) {
         char *text = json_dumps(message, JSON_ENSURE_ASCII | JSON_INDENT(4));
 
-        g_string_append(line, text);
+        g_string_append(session->out, text);
         free(text);
     } else {
-        json_dump(line, message);
+        json_dump(session->out, message);
     }
-    g_string_append(line, "\r\n");
-    session->output(session->opaque, line->str, line->len);
+    g_string_append(session->out, "\r\n");
+    session->appended(session->opaque);
 }
 
 static void qmp_session_send_error(QmpSession *session, json_t *id,
@@ -211,14 +210,16 @@ static void qmp_session_take(void *opaque, json_t *value, const char *why)
     }
 }
 
-QmpSession *qmp_session_new(bool pretty, QmpSessionOutput *output, void *opaque)
+QmpSession *qmp_session_new(bool pretty, GString *out,
+                            QmpSessionAppended *appended, void *opaque)
 {
     QmpSession *session = g_new0(QmpSession, 1);
     json_auto_t *greeting = json_pack("{s:{s:o, s:[s]}}", "QMP", "version",
                                       qmp_version(), "capabilities", "oob");
 
     session->pretty = pretty;
-    session->output = output;
+    session->out = out;
+    session->appended = appended;
     session->opaque = opaque;
     json_framer_init(&session->framer, QMP_SESSION_MAX_REQUEST);
     qmp_session_send(session, greeting);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <glib.h>
 #include <jansson.h>
 
 /* Longer requests are refused. */
@@ -16,13 +17,14 @@
 
 typedef struct QmpSession QmpSession;
 
-/* @data is a whole number of lines, valid during the call. */
-typedef void QmpSessionOutput(void *opaque, const char *data, size_t size);
+/* A whole line has been appended to @out. */
+typedef void QmpSessionAppended(void *opaque);
 
-/* @output gets the greeting before this returns. */
-QmpSession *qmp_session_new(bool pretty, QmpSessionOutput *output,
-                            void *opaque);
-/* Not from within @output. */
+/* What the session says it appends to @out, which must outlive it: the greeting
+ * before this returns. */
+QmpSession *qmp_session_new(bool pretty, GString *out,
+                            QmpSessionAppended *appended, void *opaque);
+/* Not from within @appended. */
 void qmp_session_free(QmpSession *session);
 
 void qmp_session_feed(QmpSession *session, const char *data, size_t size);

@@ -12,6 +12,12 @@ typedef struct Client {
     GString *out;
 } Client;
 
+/* A QMP session appends whole lines. */
+static void check_lines(void *opaque)
+{
+    g_assert_true(g_str_has_suffix(((GString *)opaque)->str, "\r\n"));
+}
+
 static void collect(void *opaque, const char *data, size_t size)
 {
     g_string_append_len(opaque, data, (gssize)size);
@@ -20,7 +26,8 @@ static void collect(void *opaque, const char *data, size_t size)
 static void client_init(Client *client)
 {
     client->out = g_string_new(NULL);
-    client->session = qmp_session_new(false, collect, client->out);
+    client->session =
+        qmp_session_new(false, client->out, check_lines, client->out);
 }
 
 static void client_clear(Client *client)
@@ -233,7 +240,7 @@ static void test_events(void)
 static void test_pretty(void)
 {
     GString *out = g_string_new(NULL);
-    QmpSession *session = qmp_session_new(true, collect, out);
+    QmpSession *session = qmp_session_new(true, out, check_lines, out);
 
     g_assert_nonnull(strstr(out->str, "\n    \"QMP\": {\n"));
     qmp_session_free(session);
