@@ -68,6 +68,17 @@ static inline uint32_t ledger_length(const Ledger *ledger)
 /* Keeps in mind what @sample has told, the VM running. */
 void ledger_note_past(Ledger *ledger, const LedgerSample *sample);
 
+static inline const LedgerPast *ledger_past(const Ledger *ledger, uint64_t n)
+{
+    return &ledger->past[n % LEDGER_PAST];
+}
+
+/* The number of the oldest one that is kept. */
+static inline uint64_t ledger_past_oldest(const Ledger *ledger)
+{
+    return ledger->n_past - MIN(ledger->n_past, LEDGER_PAST);
+}
+
 /* Frames that a sample finds, and that the TAP is about to count. */
 #define LEDGER_UNCOUNTED_MAX 2
 

@@ -2,8 +2,6 @@
 /* The ledger: from a stop until what it has lost is settled. */
 #include "switchover/ledger-internal.h"
 
-#include <string.h>
-
 /* As many samples find a queue that a running guest empties at its least. */
 #define LEAST_SAMPLES_MIN 10
 /* What is shipped again when only the counters are known (1-4 measured). */
@@ -31,12 +29,7 @@ void ledger_note_past(Ledger *ledger, const LedgerSample *sample)
     if (ledger->multi) {
         first = MIN(first, ledger->rest_before);
     }
-    if (ledger->n_past == LEDGER_PAST) {
-        memmove(ledger->past, ledger->past + 1,
-                (LEDGER_PAST - 1) * sizeof(ledger->past[0]));
-        ledger->n_past--;
-    }
-    ledger->past[ledger->n_past++] = (LedgerPast){
+    ledger->past[ledger->n_past++ % LEDGER_PAST] = (LedgerPast){
         .time_us = sample->time_us,
         .first = ledger_number(ledger, first, false),
         .dropped = ledger->dropped_last,
@@ -45,18 +38,19 @@ void ledger_note_past(Ledger *ledger, const LedgerSample *sample)
 
 uint64_t ledger_ran_unheard(Ledger *ledger, int64_t time_us, uint64_t number)
 {
-    unsigned i = MAX(ledger->n_past, 1) - 1;
-    uint64_t held;
+    uint64_t i = MAX(ledger->n_past, 1) - 1, held;
 
-    while (i > 0 && ledger->past[i].time_us > time_us) {
+    while (i > ledger_past_oldest(ledger) &&
+           ledger_past(ledger, i)->time_us > time_us) {
         i--;
     }
     held = (uint64_t)ledger->capacity + LEDGER_TAKEN_LATE_MAX +
-           OVERLAP_DEFAULT + ledger->dropped_last - ledger->past[i].dropped;
+           OVERLAP_DEFAULT + ledger->dropped_last -
+           ledger_past(ledger, i)->dropped;
     ledger->stop_full = true;
     ledger->queues_known = false;
-    ledger_begin_at(ledger,
-                    MAX(ledger->past[i].first, number - MIN(held, number)));
+    ledger_begin_at(
+        ledger, MAX(ledger_past(ledger, i)->first, number - MIN(held, number)));
     return ledger->taken;
 }
 

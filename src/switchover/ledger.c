@@ -243,7 +243,10 @@ uint64_t ledger_history(const Ledger *ledger)
     }
     number = ledger_number(
         ledger, ledger->accepted - MIN(back, ledger->accepted), false);
-    return ledger->n_past > 0 ? MIN(number, ledger->past[0].first) : number;
+    return ledger->n_past > 0
+               ? MIN(number,
+                     ledger_past(ledger, ledger_past_oldest(ledger))->first)
+               : number;
 }
 
 uint64_t ledger_pending(const Ledger *ledger)

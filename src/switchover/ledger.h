@@ -132,10 +132,10 @@ typedef struct Ledger {
     uint64_t stop_tx;
     uint64_t stop_entered;
     uint64_t room_least, room_most; /* see ledger_made_room() */
-    /* The last samples before it, the newest at @n_past - 1: the word of it,
-     * and of the resume, may come when they are past. */
+    /* The last of @n_past samples before it, number n in slot n % LEDGER_PAST:
+     * the word of it, and of the resume, may come when they are past. */
     LedgerPast past[LEDGER_PAST];
-    unsigned n_past;
+    uint64_t n_past;
     uint64_t resume_tx; /* as they were at the resume */
     uint64_t resume_entered;
     /* The fewest that the queue seemed to hold since the VM resumed, and how

@@ -832,6 +832,28 @@ static void test_ran_unheard(void)
     }
 }
 
+/* The word comes when no sample from before the stop is kept: the oldest one
+ * that is tells. */
+static void test_ran_unheard_late(void)
+{
+    const unsigned samples = 3 * LEDGER_PAST + 3, frames = 100;
+    const unsigned oldest = (samples - LEDGER_PAST) * frames;
+    LedgerSample sample = {0};
+    Ledger ledger;
+
+    ledger_init(&ledger, 0, 10 * frames);
+    for (unsigned i = 0; i < samples; i++) {
+        ledger_sample(&ledger, &sample);
+        ledger_captured(&ledger, 0, frames);
+        sample.time_us += 1000;
+        sample.counters.tx_packets += frames;
+    }
+    g_assert_cmpuint(ledger_history(&ledger), <=, oldest);
+    g_assert_cmpuint(ledger_ran_unheard(&ledger, 0, samples * frames), <=,
+                     oldest);
+    g_assert_cmpuint(ledger.taken, >, oldest - frames);
+}
+
 /* At any moment entered = taken + pending + dropped behind it. */
 static void test_balance(void)
 {
@@ -904,6 +926,7 @@ int main(int argc, char **argv)
                     test_destroyed_and_late_slot);
     g_test_add_func("/ledger/unheard", test_unheard);
     g_test_add_func("/ledger/ran-unheard", test_ran_unheard);
+    g_test_add_func("/ledger/ran-unheard-late", test_ran_unheard_late);
     g_test_add_func("/ledger/balance", test_balance);
     g_test_add_func("/ledger/read-again", test_read_again);
     return g_test_run();
