@@ -59,6 +59,12 @@ void arrivals_take(Arrivals *self, const Packet *packet)
     }
 }
 
+void arrivals_take_copy(Arrivals *self, const Packet *packet)
+{
+    counter_add(self->config.duplicate, 1, packet->len);
+    arrivals_skip(self);
+}
+
 void arrivals_run(Arrivals *self)
 {
     injector_run(self->config.injector);

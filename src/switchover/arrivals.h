@@ -29,6 +29,8 @@ void arrivals_free(Arrivals *arrivals);
 /* A frame came; its bytes are to stay until arrivals_run(), which is called
  * behind the last of a batch. */
 void arrivals_take(Arrivals *arrivals, const Packet *packet);
+/* One that is known to have come before. */
+void arrivals_take_copy(Arrivals *arrivals, const Packet *packet);
 void arrivals_run(Arrivals *arrivals);
 
 /* @record, the oldest in the injector, is about to leave it. */

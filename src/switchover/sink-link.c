@@ -140,6 +140,7 @@ static void sink_link_plain(void *opaque)
     link_receiver_plain(&self->receiver);
     link_memory_end(self->memory);
     frame_reader_set_renewable(self->reader, false);
+    sink_follow(self->config.sink);
     sink_set_source_tells(self->config.sink, false);
 }
 
@@ -157,13 +158,17 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
                  self->config.name);
     }
     self->recalled = 0;
+    if (self->receiver.session != record->session) {
+        sink_follow(self->config.sink);
+    }
     self->ended = false;
     if (link_receiver_session(&self->receiver, record)) {
         sink_link_tell(self, &(LinkRecord){.type = LINK_VANISHED});
         log_warning("switchover",
                     "%s: the last source ended without a word: what it had "
                     "captured and not sent, and what came until now, is lost "
-                    "and not counted",
+                    "and not counted, but for what the next one finds in the "
+                    "TAP's queue there",
                     self->config.name);
     }
     link_memory_begin(self->memory, record->session,
@@ -200,6 +205,9 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
         sink_link_moved(self);
     } else if (record.type == LINK_DELIVERED) {
         sink_hear(self->config.sink, body + 1, len - 1);
+    } else if (record.type == LINK_FOUND) {
+        sink_found(self->config.sink,
+                   record.next - MIN(self->receiver.next, record.next));
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);
         link_memory_end(self->memory);

@@ -5,7 +5,9 @@
 #include "base/loop.h"
 #include "netdev/injector.h"
 #include "switchover/arrivals.h"
+#include "switchover/dedup.h"
 #include "switchover/flood.h"
+#include "switchover/had.h"
 #include "switchover/incoming.h"
 #include "switchover/witness.h"
 
@@ -24,6 +26,9 @@ struct Sink {
     Injector *injector;
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
+    Had *had;       /* since the VM was first waited for */
+    uint64_t found; /* of the next frames, which may be among these */
+    uint8_t *scratch;
     LoopTimer quiet; /* set while it may look and need not any more */
     Incoming *incoming;
     bool source_tells; /* sink_set_source_tells() */
@@ -125,6 +130,42 @@ static void sink_quiet(void *opaque)
     flood_set_on(self->flood, false);
 }
 
+void sink_follow(Sink *self)
+{
+    had_follow(self->had);
+    self->found = 0;
+}
+
+void sink_found(Sink *self, uint64_t n)
+{
+    self->found = n;
+}
+
+static void sink_forget_had(Sink *self)
+{
+    had_clear(self->had);
+    self->found = 0;
+}
+
+/* Has it come from another source before? Else it is remembered, for the next
+ * one. */
+static bool sink_has_had(Sink *self, const Packet *packet)
+{
+    bool found = self->found > 0;
+    uint64_t digest;
+
+    self->found -= found;
+    if (!found && had_is_full(self->had)) {
+        return false;
+    }
+    digest = dedup_digest(packet, self->scratch);
+    if (found && had_take(self->had, digest)) {
+        return true;
+    }
+    had_note(self->had, digest);
+    return false;
+}
+
 void sink_receive(Sink *self, const PacketBatch *batch)
 {
     flood_look(self->flood);
@@ -133,6 +174,8 @@ void sink_receive(Sink *self, const PacketBatch *batch)
         if (self->vm->state == VM_STATE_GONE) {
             /* What is still on its way to a VM that is no more. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
+        } else if (sink_has_had(self, &batch->packets[i])) {
+            arrivals_take_copy(self->arrivals, &batch->packets[i]);
         } else {
             arrivals_take(self->arrivals, &batch->packets[i]);
         }
@@ -257,6 +300,7 @@ void sink_take_part(Sink *self)
 void sink_cancel(Sink *self)
 {
     flood_cancelled(self->flood);
+    sink_forget_had(self);
     incoming_cancel(self->incoming);
     if (!sink_may_inject(self)) {
         sink_discard(self, "the VM runs at the source again");
@@ -304,6 +348,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
     sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
+        sink_forget_had(self);
         incoming_gone(self->incoming);
         sink_discard(self, "the VM is gone");
     } else if (event == VM_EVENT_RUN_STATE) {
@@ -311,6 +356,9 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
             record_resume(&self->record, time_us);
             witness_resume(self->witness);
         } else {
+            if (!self->stood) {
+                sink_forget_had(self); /* the next one is waited for */
+            }
             arrivals_flush(self->arrivals);
             self->record.stop_us = time_us;
         }
@@ -359,6 +407,8 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
         .moved = sink_round_done,
         .opaque = self,
     });
+    self->had = had_new();
+    self->scratch = g_malloc(PACKET_MAX_LEN);
     self->incoming = incoming_new(&(IncomingConfig){
         .name = config->name,
         .tap = config->tap,
@@ -391,6 +441,8 @@ void sink_free(Sink *self)
         witness_free(self->witness);
         arrivals_free(self->arrivals);
         flood_free(self->flood);
+        had_free(self->had);
+        g_free(self->scratch);
         g_free(self);
     }
 }

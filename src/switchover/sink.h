@@ -61,6 +61,13 @@ void sink_take_part(Sink *sink);
 void sink_set_source_tells(Sink *sink, bool tells);
 void sink_hear(Sink *sink, const uint8_t *body, size_t len);
 
+/* Another source goes on in the place of the last one: sink_found() is what it
+ * found. */
+void sink_follow(Sink *sink);
+/* The next @n frames lay in the source's TAP when it began: those that have
+ * come from another source before are left out. */
+void sink_found(Sink *sink, uint64_t n);
+
 /* The VM runs at the source again: what waits is discarded. */
 void sink_cancel(Sink *sink);
 

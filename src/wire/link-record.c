@@ -16,6 +16,7 @@ static const size_t link_fields[][FIELDS_MAX + 1] = {
     [LINK_SESSION] = {FIELD(session), FIELD(next), FIELD(lost)},
     [LINK_ACK] = {FIELD(next), FIELD(settled)},
     [LINK_CANCELLED] = {0},
+    [LINK_FOUND] = {FIELD(next)},
 };
 
 static const size_t *link_fields_of(unsigned type)

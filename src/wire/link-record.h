@@ -47,6 +47,8 @@ typedef enum LinkType {
                            the source lately (wire/link-delivered.h) */
     LINK_END = 6,       /* to the receiver: the sender does not come back */
     LINK_VANISHED = 7,  /* to the sender: you follow one that did not say so */
+    LINK_FOUND = 8,     /* to the receiver: frames before next lay in the TAP's
+                           queue when I began; another sender may have sent them */
 } LinkType;
 
 /* The fields of all types; a type has those that its comment names it for. */
@@ -56,7 +58,8 @@ typedef struct LinkRecord {
     uint64_t session; /* state, session: drawn by the sender; 0: none yet, and
                          frames count from the first of the last connection
                          that began without a question */
-    uint64_t next;    /* state, session, ack: number of the frame to come */
+    uint64_t next; /* state, session, ack: number of the frame to come; found:
+                      of the first that is none of these */
     uint64_t settled; /* state, ack: all before it have their place for good */
     uint64_t digest;  /* state: of the last frames before next */
     uint64_t lost;    /* session: so many before next can't be sent again */

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "switchover/had.h"
+
+#include <glib.h>
+
+/* Notes one frame for each letter. */
+static void note(Had *had, const char *frames)
+{
+    for (; *frames; frames++) {
+        had_note(had, (uint64_t)*frames);
+    }
+}
+
+/* Of what another source found, the letters that have come; the others are
+ * noted. */
+static char *take(Had *had, const char *found)
+{
+    GString *taken = g_string_new(NULL);
+
+    for (; *found; found++) {
+        if (had_take(had, (uint64_t)*found)) {
+            g_string_append_c(taken, *found);
+        } else {
+            had_note(had, (uint64_t)*found);
+        }
+    }
+    return g_string_free(taken, false);
+}
+
+static void check(Had *had, const char *found, const char *expected)
+{
+    g_autofree char *taken = NULL;
+
+    had_follow(had);
+    taken = take(had, found);
+    g_assert_cmpstr(taken, ==, expected);
+}
+
+/* What the queue holds begins somewhere in what was shipped, and goes on behind
+ * it. */
+static void test_prefix(void)
+{
+    Had *had = had_new();
+
+    check(had, "abc", "");
+    had_clear(had);
+    note(had, "xyabc");
+    check(had, "abcde", "abc");
+    /* And a third source finds the same and more. */
+    check(had, "abcdef", "abcde");
+    /* All of it was shipped, and more that found the queue full. */
+    had_clear(had);
+    note(had, "xabcdef");
+    check(had, "abc", "abc");
+    had_free(had);
+}
+
+/* Frames that are the same stay as many as they are. */
+static void test_identical(void)
+{
+    Had *had = had_new();
+
+    note(had, "aab");
+    check(had, "aabaa", "aab");
+    had_clear(had);
+    /* Of the first one the queue holds nothing any more. */
+    note(had, "abac");
+    check(had, "baca", "bac");
+    had_free(had);
+}
+
+/* A source that goes on with what it has itself shipped has had none of it. */
+static void test_own(void)
+{
+    Had *had = had_new();
+    g_autofree char *taken = NULL;
+
+    had_follow(had);
+    note(had, "ab");
+    taken = take(had, "ab");
+    g_assert_cmpstr(taken, ==, "");
+    had_free(had);
+}
+
+static void test_limit(void)
+{
+    Had *had = had_new();
+
+    for (uint64_t i = 0; i < 2 * HAD_MAX; i++) {
+        had_note(had, i);
+        g_assert_true(had_is_full(had) == (i >= HAD_MAX - 1));
+    }
+    had_follow(had);
+    g_assert_true(had_take(had, HAD_MAX - 1));
+    g_assert_false(had_take(had, HAD_MAX));
+    had_clear(had);
+    g_assert_false(had_is_full(had));
+    had_free(had);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/had/prefix", test_prefix);
+    g_test_add_func("/had/identical", test_identical);
+    g_test_add_func("/had/own", test_own);
+    g_test_add_func("/had/limit", test_limit);
+    return g_test_run();
+}
