@@ -203,7 +203,8 @@ static void add_link_problems(json_t *problems, json_t *report)
         add_problem(problems, "a daemon of the source ended without a word: "
                               "what it had captured and not sent, and what "
                               "came until the next one, was lost and is not "
-                              "counted");
+                              "counted, but for what that found in the TAP's "
+                              "queue");
     }
     if (unsaid > 0 && !side_ended(source, OUTCOME_UNDER_WAY)) {
         add_problem(problems,

@@ -486,6 +486,11 @@ unsigned injector_put(Injector *self, const Packet *packets, unsigned n)
     return done;
 }
 
+InjectCounts injector_counts(const Injector *self)
+{
+    return self->counts;
+}
+
 void injector_set_gate(Injector *self, bool open)
 {
     self->open = open;

@@ -62,6 +62,9 @@ void injector_run(Injector *injector);
  * many did. */
 unsigned injector_put(Injector *injector, const Packet *packets, unsigned n);
 
+/* What the TAP has counted of its doing. */
+InjectCounts injector_counts(const Injector *injector);
+
 /* Opening it runs at once. */
 void injector_set_gate(Injector *injector, bool open);
 

@@ -20,6 +20,10 @@ bool ledger_takes_late(Ledger *ledger, uint64_t tx);
 /* @dropped of the frames since the last sample found the queue full. */
 void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late);
 
+/* @dropped frames found the queue full before the first sample, and none before
+ * frame @full did. */
+void ledger_mark_found(Ledger *ledger, uint64_t dropped, uint64_t full);
+
 /* Finds the frame at position @accepted of those that entered the queue: sets
  * @taken and what belongs to it. Within a mark the dropped frames count as its
  * last ones, so the number is rather too low than too high. */

@@ -168,6 +168,25 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
     ledger->marks[ledger->n_marks++] = mark;
 }
 
+void ledger_mark_found(Ledger *ledger, uint64_t dropped, uint64_t full)
+{
+    uint64_t end = ledger->meter.entered, begin = end - MIN(dropped, end);
+
+    ledger->marks[ledger->n_marks++] = (LedgerMark){
+        .first = MIN(full, begin),
+        .end = end,
+        .least = MIN(full, begin),
+        .dropped = dropped,
+        .room_least = UINT64_MAX,
+        .room_most = UINT64_MAX,
+        /* Others have come between them: any of these may have been. */
+        .took_late = full < begin,
+        .stands = full >= begin,
+        .begin = begin,
+    };
+    ledger->begin_known = true;
+}
+
 void ledger_locate(Ledger *ledger, uint64_t accepted)
 {
     ledger->accepted = accepted;

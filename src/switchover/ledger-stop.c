@@ -107,6 +107,36 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
     return ledger->taken;
 }
 
+uint64_t ledger_found(Ledger *ledger, const LedgerFound *found)
+{
+    uint64_t entered = ledger->meter.entered, first = ledger->taken;
+    uint64_t left = found->counters.tx_packets + found->counters.tx_dropped;
+    uint64_t out = found->taken + found->content;
+    uint64_t dropped = entered - first - MIN(out, entered - first);
+
+    ledger->started = ledger->certain = true;
+    ledger->frozen = ledger->stands = true;
+    ledger->meter.primed = true;
+    ledger->meter.base = left + found->content - entered;
+    ledger->tx_last = found->counters.tx_packets;
+    ledger->dropped_last = found->counters.tx_dropped;
+    ledger->rest_dropped = ledger->queues_settled = ledger->dropped_last;
+    ledger->dropped_start = ledger->dropped_last - dropped;
+    ledger->sampled = ledger->counted = ledger->counting = entered;
+    ledger->content = ledger->content_most = found->content;
+    if (dropped > 0) {
+        ledger_mark_found(ledger, dropped, found->full);
+    }
+    ledger->stop_back = (uint32_t)found->swallowed;
+    ledger->stop_fixed = found->idle;
+    ledger->stop_accepted = first + found->taken;
+    ledger->stop_tx = ledger->tx_last;
+    ledger->stop_entered = entered;
+    ledger->taken = first + found->taken;
+    ledger_begin_at(ledger, ledger->taken - found->swallowed);
+    return ledger->taken;
+}
+
 uint32_t ledger_lost_most(const Ledger *ledger)
 {
     uint64_t later = ledger->resume_tx - ledger->stop_tx;

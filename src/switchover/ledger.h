@@ -237,6 +237,22 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most);
 uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
                      uint32_t overlap, bool fixed, LedgerMethod *method);
 
+/* What a TAP's queue holds of a VM that stands still since before we began. */
+typedef struct LedgerFound {
+    LinkCounters counters; /* as they are now */
+    /* Of all that was captured up to now, or found there by us, the VMM has
+     * taken the first ones, of which the guest lacks the last @swallowed; */
+    uint64_t taken, swallowed;
+    uint64_t content; /* so many are in the queue */
+    uint64_t full;    /* no frame before this one found it full */
+    bool idle; /* the VMM takes none any more that the guest lacks: it has left
+                  some there for a while */
+} LedgerFound;
+
+/* In the place of the first sample, and of ledger_stop(). Returns the number of
+ * the first frame that the guest did not get. */
+uint64_t ledger_found(Ledger *ledger, const LedgerFound *found);
+
 /* Frame @number, not behind @taken, is the first that the guest did not get: of
  * one of several queues, or because the VM may have stood since then. */
 void ledger_begin_at(Ledger *ledger, uint64_t number);

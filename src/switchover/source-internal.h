@@ -3,7 +3,8 @@
  * What the files of the source share: source.c (its life, samples, what the VM
  * does), source-frames.c (frames in and out), source-account.c (the ledger's
  * counters), source-return.c (giving back when the VM resumes here),
- * source-delivered.c (what the peer is told of it all).
+ * source-found.c (beginning beside a VM that stands), source-delivered.c (what
+ * the peer is told of it all).
  */
 #ifndef TF_SWITCHOVER_SOURCE_INTERNAL_H
 #define TF_SWITCHOVER_SOURCE_INTERNAL_H
@@ -57,10 +58,14 @@ struct Source {
     LoopTimer sampler;
     uint64_t sample_us;
     bool on;
+    bool ran;  /* the VM was seen to, or what it left was looked for */
     bool keep; /* what was shipped: the VM may still resume here */
     Ledger ledger;
-    LedgerSample sample;    /* the last */
-    int64_t stop_us;        /* CLOCK_REALTIME: when the VM stopped, */
+    LedgerSample sample; /* the last */
+    LinkCounters began;  /* the TAP's, when we began to look */
+    int64_t began_us;    /* CLOCK_REALTIME of that */
+    uint64_t found;  /* the first frames on the wire, source_take_in() found */
+    int64_t stop_us; /* CLOCK_REALTIME: when the VM stopped, */
     int64_t blind_until_us; /* see source_is_blind() */
     int64_t stop_heard_us;  /* and when the last sample after it was taken */
     uint64_t stop_number;   /* first frame shipped at the last stop */
@@ -100,6 +105,15 @@ void source_pause(Source *self, bool paused);
 void source_drain(Source *self);
 /* Starts what is known of the guest anew. */
 void source_rearm(Source *self);
+/* What is known of it begins with the next frame. */
+void source_reset_ledger(Source *self);
+
+/* source-found.c */
+/* The VM stands still, and may have done so since before we began: takes in
+ * what its TAP's queue holds of that time, in front of what was captured since.
+ * True if it is known now what the queue holds, and where to begin: *@number.
+ */
+bool source_take_in(Source *self, uint64_t *number);
 
 /* source-frames.c */
 extern const CaptureHandlers source_capture_handlers;
@@ -134,6 +148,8 @@ void source_uncount_given(Source *self, PacketRecord *record);
 void source_unaccount(Source *self, uint64_t number);
 
 /* source-return.c */
+/* Makes the injector, if there is none; false: it can't be made. */
+bool source_open_injector(Source *self);
 /* The first frame that came no earlier than @time_us: its number, if they are
  * in the order of time. */
 uint64_t source_first_since(const Source *self, int64_t time_us);

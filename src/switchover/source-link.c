@@ -33,6 +33,7 @@ struct SourceLink {
     LinkSender sender;
     LinkInput input;
     LoopTimer timer; /* set while asking */
+    bool insists;    /* asks on each connection, whatever the mode */
     bool warned;     /* of a peer that does not acknowledge */
     unsigned
         vanished; /* sources that were here before us, by the peer's word */
@@ -173,15 +174,26 @@ void source_link_opened(SourceLink *self)
 
     self->input.have = 0;
     if (self->mode != LINK_MODE_OFF &&
-        link_sender_opened(&self->sender, self->mode == LINK_MODE_ON,
+        link_sender_opened(&self->sender,
+                           self->mode == LINK_MODE_ON || self->insists,
                            under_way) &&
         frame_writer_ask(self->writer)) {
         frame_writer_hold(self->writer, true);
-        loop_timer_set(&self->timer, known       ? ANSWER_KNOWN_US
-                                     : under_way ? ANSWER_AGAIN_US
-                                                 : ANSWER_FIRST_US);
+        loop_timer_set(&self->timer, known ? ANSWER_KNOWN_US
+                                     : under_way || self->insists
+                                         ? ANSWER_AGAIN_US
+                                         : ANSWER_FIRST_US);
     } else {
         source_link_plain(self);
+    }
+}
+
+void source_link_insist(SourceLink *self)
+{
+    self->insists = self->mode == LINK_MODE_AUTO;
+    if (self->insists && self->sender.phase == LINK_PLAIN &&
+        frame_writer_sent(self->writer) == self->sender.origin) {
+        source_link_opened(self); /* nothing has gone out on it yet */
     }
 }
 
@@ -197,7 +209,7 @@ static void source_link_follow(SourceLink *self)
     log_warning("switchover",
                 "%s: the source before this one ended without a word: what it "
                 "had captured and not sent, and what came until now, is lost "
-                "and not counted",
+                "and not counted, but for what was found in the TAP's queue",
                 self->name);
 }
 

@@ -38,6 +38,9 @@ void source_link_free(SourceLink *link);
 
 void source_link_opened(SourceLink *link);
 void source_link_closed(SourceLink *link);
+/* Frames are to be shipped that another source may have shipped before: asks,
+ * even with LINK_MODE_AUTO. Before the first of them. */
+void source_link_insist(SourceLink *link);
 /* True if the peer has found a place for more frames. */
 bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
 

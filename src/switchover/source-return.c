@@ -179,10 +179,23 @@ static void source_go_back(Source *self)
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
 }
 
-void source_resume(Source *self, int64_t time_us)
+bool source_open_injector(Source *self)
 {
     g_autoptr(GError) error = NULL;
 
+    if (!self->injector) {
+        self->injector = injector_new(self->config.tap,
+                                      &source_injector_handlers, self, &error);
+    }
+    if (!self->injector) {
+        log_error("switchover", "%s: frames can not be given back: %s",
+                  self->config.name, error->message);
+    }
+    return self->injector;
+}
+
+void source_resume(Source *self, int64_t time_us)
+{
     if (self->record.phase != SWITCHOVER_SHIPPING) {
         return;
     }
@@ -203,14 +216,7 @@ void source_resume(Source *self, int64_t time_us)
     record_resume(&self->record, time_us);
     source_phase(self, SWITCHOVER_RETURNING);
     self->return_us = g_get_monotonic_time();
-    if (!self->injector) {
-        self->injector = injector_new(self->config.tap,
-                                      &source_injector_handlers, self, &error);
-    }
-    if (!self->injector) {
-        log_error("switchover", "%s: frames can not be given back: %s",
-                  self->config.name, error->message);
-    } else {
+    if (source_open_injector(self)) {
         injector_set_gate(self->injector, true);
         source_return(self, self->stop_number, self->end_number,
                       self->unheard ? ledger_may_be_dropped

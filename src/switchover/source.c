@@ -184,8 +184,7 @@ static void source_tick(void *opaque)
 
 /* Armed: remembering */
 
-/* What is known of the guest begins with the next frame. */
-static void source_reset_ledger(Source *self)
+void source_reset_ledger(Source *self)
 {
     ledger_init(&self->ledger, source_queue(self)->next,
                 tap_queue_length(self->config.tap) + LEDGER_DESTROYED_MAX);
@@ -248,6 +247,8 @@ static void source_arm(Source *self)
     self->blind_until_us =
         vm_may_stand(self->vm) ? g_get_monotonic_time() + BLIND_US : 0;
     source_take_sample(self);
+    self->began = self->sample.counters;
+    self->began_us = g_get_real_time();
     self->sample_us = SOURCE_SAMPLE_US;
     source_schedule(self);
     if (self->record.phase != SWITCHOVER_SHIPPING) {
@@ -303,33 +304,24 @@ static bool source_overlap(const Source *self, uint32_t *overlap)
     return *overlap != UINT32_MAX;
 }
 
-static void source_stop(Source *self, int64_t time_us)
+/* It has stopped just now, for all that is known: returns the first frame that
+ * the guest did not get. @again: it had resumed a moment ago. */
+static uint64_t source_find_first(Source *self, int64_t time_us, bool again,
+                                  LedgerMethod *method)
 {
-    bool again = self->record.phase == SWITCHOVER_RETURNING;
-    bool known =
-        self->n_captures > 0 && self->record.phase == SWITCHOVER_SHIPPING;
-    LedgerMethod method;
     uint64_t number;
     uint32_t overlap;
     bool fixed;
 
-    source_arm(self);
-    if (self->n_captures == 0 || known) {
-        return; /* another VMM waits for a VM that has not run here since */
-    }
-    if (self->injector) {
-        injector_set_gate(self->injector, false);
-    }
     source_take_sample(self);
     source_advance(self);
     source_carry_lost(self);
-    self->stop_us = time_us;
     self->stop_heard_us = g_get_real_time();
     fixed = source_overlap(self, &overlap);
     ledger_made_room(&self->ledger,
                      source_first_since(self, time_us - STOP_MARGIN_US),
                      source_first_since(self, time_us + STOP_MARGIN_US));
-    number = ledger_stop(&self->ledger, &self->sample, overlap, fixed, &method);
+    number = ledger_stop(&self->ledger, &self->sample, overlap, fixed, method);
     if (again) {
         source_abandon_return(self);
         number = self->stop_number;
@@ -343,7 +335,31 @@ static void source_stop(Source *self, int64_t time_us)
         }
     }
     /* What an earlier stop shipped, and was given back since, is settled. */
-    number = MAX(number, again ? 0 : self->end_number);
+    return MAX(number, again ? 0 : self->end_number);
+}
+
+static void source_stop(Source *self, int64_t time_us)
+{
+    bool again = self->record.phase == SWITCHOVER_RETURNING;
+    bool known =
+        self->n_captures > 0 && self->record.phase == SWITCHOVER_SHIPPING;
+    LedgerMethod method = LEDGER_COUNTERS;
+    uint64_t number;
+
+    source_arm(self);
+    if (self->n_captures == 0 || known) {
+        return; /* another VMM waits for a VM that has not run here since */
+    }
+    if (self->injector) {
+        injector_set_gate(self->injector, false);
+    }
+    if (source_take_in(self, &number)) {
+        self->stop_heard_us = 0; /* whenever it resumes, that is known */
+        source_advance(self);
+    } else {
+        number = source_find_first(self, time_us, again, &method);
+    }
+    self->stop_us = time_us;
     number = MAX(number, source_queue(self)->head.number);
     source_unaccount(self, number);
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
@@ -364,6 +380,9 @@ static void source_stop(Source *self, int64_t time_us)
     self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
     source_phase(self, SWITCHOVER_SHIPPING);
     if (!frame_writer_is_shipping(self->writer)) {
+        if (self->found > 0) {
+            source_link_insist(self->link);
+        }
         source_link_tell_delivered(self->link);
         frame_writer_start(self->writer, number);
     }
@@ -381,6 +400,7 @@ static void source_vm_event(void *opaque, VmEvent event, int64_t time_us)
     switch (event) {
     case VM_EVENT_RUN_STATE:
         if (self->vm->running) {
+            self->ran = true;
             self->blind_until_us = 0;
             source_resume(self, time_us);
         } else {
@@ -424,6 +444,7 @@ void source_set_on(Source *self, bool on)
     bool running = self->vm->running || !self->vm->known;
 
     self->on = on;
+    self->ran |= self->vm->known && self->vm->running;
     if (!on) {
         source_disarm(self);
     } else if (!running) {
@@ -497,5 +518,8 @@ const SwitchoverRecord *source_record(const Source *self)
 
 json_t *source_link(const Source *self)
 {
-    return source_link_to_json(self->link);
+    json_t *link = source_link_to_json(self->link);
+
+    json_object_set_new(link, "found", json_integer((json_int_t)self->found));
+    return link;
 }

@@ -106,6 +106,9 @@ static void vm_qmp_got_status(void *opaque, json_t *result)
     }
     log_info("vm-qmp", "%s: the VM is %s", self->vm.object.id,
              json_is_true(running) ? "running" : "stopped");
+    self->vm.incoming =
+        g_strcmp0(json_string_value(json_object_get(result, "status")),
+                  "inmigrate") == 0;
     vm_qmp_set_running(self, json_is_true(running), g_get_real_time());
     vm_qmp_find_nics(self);
 }

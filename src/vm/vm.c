@@ -117,6 +117,7 @@ void vm_set_running(Vm *vm, bool running, int64_t time_us)
     bool back = vm->state == VM_STATE_GONE;
 
     vm->state = running ? VM_STATE_RUNNING : VM_STATE_STOPPED;
+    vm->incoming = vm->incoming && !running;
     if (vm->known && vm->running == running && !back) {
         return;
     }

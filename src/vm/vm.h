@@ -74,6 +74,7 @@ struct Vm {
     Object object;
     bool known; /* the provider has answered at least once */
     bool running;
+    bool incoming;        /* it stands, and waits for a migration to bring it */
     int state;            /* VmState */
     int migration;        /* VmMigration */
     GPtrArray *listeners; /* VmListener *, borrowed */

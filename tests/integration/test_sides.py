@@ -430,7 +430,7 @@ def test_link_cut(world: World) -> None:
     assert (source.wait(), destination.wait()) == (0, 0)
     report = json.loads((world.site.directory / "source.json").read_text())
     assert report["sides"][0]["switchover"]["link"] == {"acknowledged": True, "unconfirmed": 0, "repeated": 0,
-                    "lost": 0, "vanished": 0}
+                    "lost": 0, "vanished": 0, "found": 0}
     assert world.destination.vmm.count() == 15
 
 

@@ -902,6 +902,72 @@ static void test_read_again(void)
     world_free(&world);
 }
 
+/* We begin beside a VM that stands, and know what its queue holds: from then on
+ * all is told as if it had been captured. With @between a frame or two came
+ * while the queue was filled, in between. */
+static void test_found(gconstpointer data)
+{
+    bool between = GPOINTER_TO_INT(data);
+
+    for (guint32 seed = 0; seed < 2000; seed++) {
+        g_autofree World *world = g_new0(World, 1);
+        uint64_t first = seed % 7, taken, full;
+        LedgerFound found;
+        uint32_t destroyed;
+
+        world_init(world, seed, 10 + seed % 40, 0);
+        ledger_init(&world->ledger, first, world->capacity + 63);
+        world->entered = world->queue_head = world->queue_tail = first;
+        for (unsigned n = chance(world, 10); n > 0; n--) {
+            world_send(world);
+        }
+        for (unsigned n = chance(world, 3); n > 0; n--) {
+            world_take(world);
+        }
+        for (unsigned n = chance(world, 60); n > 0; n--) {
+            world_send(world);
+        }
+        taken = world->n_taken;
+        full = first + taken + queue_len(world);
+        if (between) {
+            full -= MIN(full - first, taken + chance(world, 5));
+            full = MAX(full, first + taken);
+        }
+        ledger_captured(&world->ledger, 0, world->unseen);
+        world->unseen = 0;
+        found = (LedgerFound){.counters = world->counters,
+                              .taken = taken,
+                              .swallowed = taken,
+                              .content = queue_len(world),
+                              .full = full,
+                              .idle = taken == 0};
+        g_assert_cmpuint(ledger_found(&world->ledger, &found), ==, first);
+        g_assert_cmpuint(ledger_doubt(&world->ledger), ==, 0);
+        for (unsigned n = chance(world, 60); n > 0; n--) {
+            world_send(world);
+            if (chance(world, 3) == 0) {
+                world_sample(world, false, true);
+            }
+        }
+        world_sample(world, false, true);
+        g_assert_cmpuint(ledger_pending(&world->ledger), ==, queue_len(world));
+        g_assert_cmpuint(world->ledger.content, ==, queue_len(world));
+        ledger_resume(&world->ledger, world->entered);
+        g_assert_cmpuint(ledger_lost_most(&world->ledger), ==, taken);
+        g_assert_true(ledger_find_destroyed(&world->ledger, &destroyed));
+        g_assert_cmpuint(destroyed, ==, 0);
+        for (uint64_t i = first; i < world->entered; i++) {
+            bool dropped = world->fate[i] == FATE_DROPPED;
+
+            if (!between || dropped || i < full) {
+                g_assert_cmpint(ledger_was_dropped(&world->ledger, i), ==,
+                                dropped);
+            }
+        }
+        world_free(world);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -927,6 +993,9 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/unheard", test_unheard);
     g_test_add_func("/ledger/ran-unheard", test_ran_unheard);
     g_test_add_func("/ledger/ran-unheard-late", test_ran_unheard_late);
+    g_test_add_data_func("/ledger/found", GINT_TO_POINTER(false), test_found);
+    g_test_add_data_func("/ledger/found-between", GINT_TO_POINTER(true),
+                         test_found);
     g_test_add_func("/ledger/balance", test_balance);
     g_test_add_func("/ledger/read-again", test_read_again);
     return g_test_run();

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The source: begins beside a VM that stands still. Another daemon may have
+ * been there when it stopped: what that had captured it took along, and what
+ * came since nobody has seen; but the TAP's queue holds as much of it as there
+ * was room for. So that is taken out and put back at once, in order, and what
+ * came before we began to capture is shipped as if it had been captured.
+ */
+#include "base/error.h"
+#include "base/log.h"
+#include "netdev/drain.h"
+#include "packet/segment.h"
+#include "switchover/source-internal.h"
+
+/* So long it tries to do that with nothing coming in between, */
+#define ROUNDS_US 10000
+/* and only if so few did. */
+#define BETWEEN_MAX 64
+/* So often it looks whether the queue is empty: frames go on coming. */
+#define LOOKS_MAX 256
+/* The VMM of a VM that stands still takes no more. */
+#define TAKEN_MAX 2
+
+typedef struct TakeIn {
+    Source *source;
+    Drain *drain;
+    PacketQueue drained; /* in this round */
+    uint64_t took;       /* of the queue's oldest, by the VMM, in this round */
+    LedgerFound found;   /* what is known so far; its counters are those of when
+                            all was drained */
+    bool runs;           /* the VM does, for all that is known */
+    int64_t end_us;      /* of the rounds */
+} TakeIn;
+
+static void take_in_frame(void *opaque, const Packet *packet)
+{
+    TakeIn *self = opaque;
+
+    /* Its queue is a number of the drain's own, and it came before we began. */
+    packet_queue_append(&self->drained, packet)->queue = 0;
+}
+
+/* True: for a moment the queue was, and all that had come was captured. */
+static bool take_in_until_empty(TakeIn *self)
+{
+    const PacketQueue *captured = source_queue(self->source);
+    uint64_t drained, seen;
+
+    for (unsigned looks = 0; looks < LOOKS_MAX; looks++) {
+        drained = self->drained.next;
+        seen = captured->next;
+        drain_run(self->drain);
+        source_drain(self->source);
+        if (self->drained.next == drained && captured->next == seen) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Takes out all that the queue holds; false: that is not known to be all. What
+ * left it besides since the counters were last taken, the VMM has taken. */
+static bool take_in_drain(TakeIn *self)
+{
+    LinkCounters *counters = &self->found.counters;
+    uint64_t before = counters->tx_packets, left, n;
+
+    packet_queue_clear(&self->drained);
+    if (!take_in_until_empty(self) ||
+        !tap_read_counters(self->source->config.tap, counters)) {
+        return false;
+    }
+    left = counters->tx_packets - before;
+    n = packet_queue_count(&self->drained);
+    self->took = left - MIN(left, n);
+    return true;
+}
+
+/* Puts the frames of @queue back, from @number on, until one finds no room;
+ * returns how many did. */
+static uint64_t take_in_put_back(TakeIn *self, const PacketQueue *queue,
+                                 uint64_t number)
+{
+    PacketCursor from = packet_queue_head(queue), cursor;
+    Packet packets[PACKET_BATCH_MAX];
+    PacketRecord *record;
+    unsigned n, done;
+
+    while (from.number < number && packet_queue_at(queue, &from)) {
+        packet_cursor_advance(&from);
+    }
+    number = from.number;
+    do {
+        cursor = from;
+        for (n = 0;
+             n < PACKET_BATCH_MAX && (record = packet_queue_at(queue, &cursor));
+             n++) {
+            packets[n] = packet_record_view(record);
+            packets[n].headroom = 0; /* it has the link's header */
+            packet_cursor_advance(&cursor);
+        }
+        done = n > 0 ? injector_put(self->source->injector, packets, n) : 0;
+        for (n = 0; n < done; n++) {
+            packet_cursor_advance(&from);
+        }
+    } while (done > 0);
+    return from.number - number;
+}
+
+/* The records of @queue, in order. */
+static GPtrArray *take_in_list(const PacketQueue *queue)
+{
+    GPtrArray *list = g_ptr_array_sized_new((guint)packet_queue_count(queue));
+    PacketCursor cursor = packet_queue_head(queue);
+    PacketRecord *record;
+
+    while ((record = packet_queue_at(queue, &cursor))) {
+        g_ptr_array_add(list, record);
+        packet_cursor_advance(&cursor);
+    }
+    return list;
+}
+
+/* One that was missed may be any. */
+static bool is_same(const PacketRecord *captured, const PacketRecord *drained)
+{
+    return captured->len == 0 ||
+           (captured->len == drained->len &&
+            memcmp(captured->data, drained->data, drained->len) == 0);
+}
+
+/* How many of those that were drained have been captured as well? They are the
+ * last of them, in the same order; what was captured and is not there found the
+ * queue full. */
+static uint64_t take_in_count_captured(const TakeIn *self)
+{
+    const Source *source = self->source;
+    g_autoptr(GPtrArray) drained = take_in_list(&self->drained);
+    g_autoptr(GPtrArray) captured = take_in_list(source_queue(source));
+    uint64_t dropped =
+        self->found.counters.tx_dropped - source->began.tx_dropped;
+    uint64_t most = captured->len - MIN(dropped, captured->len), n = 0;
+    guint i = captured->len;
+
+    while (n < MIN(most, drained->len)) {
+        const PacketRecord *last = drained->pdata[drained->len - 1 - n];
+
+        while (i > 0 && !is_same(captured->pdata[i - 1], last)) {
+            i--;
+        }
+        if (i-- == 0) {
+            break;
+        }
+        n++;
+    }
+    return n;
+}
+
+/* What the link makes of a found frame. */
+static void take_in_piece(void *opaque, const Packet *piece)
+{
+    (void)piece;
+    ++*(uint64_t *)opaque;
+}
+
+static void take_in_count_wire(Source *self, const Packet *packet)
+{
+    g_autofree uint8_t *scratch = NULL;
+
+    if (self->config.vnet_len > 0 || !packet_is_super_frame(packet)) {
+        self->found++;
+        return;
+    }
+    scratch = g_malloc(PACKET_MAX_LEN);
+    packet_segment(packet, scratch, take_in_piece, &self->found);
+}
+
+/* The first @n of those that were drained, as if they had been captured when we
+ * began. */
+static void take_in_append_found(TakeIn *self, uint64_t n)
+{
+    Source *source = self->source;
+    PacketCursor cursor = packet_queue_head(&self->drained);
+    PacketRecord *record;
+
+    for (; n > 0 && (record = packet_queue_at(&self->drained, &cursor)); n--) {
+        Packet packet = packet_record_view(record);
+
+        packet.time_ns = source->began_us * 1000;
+        frame_writer_append_always(source->writer, &packet);
+        counter_add(&source->account.in_netdev, 1, packet.len);
+        used_frames_captured(&source->used[0], packet.len);
+        take_in_count_wire(source, &packet);
+        packet_cursor_advance(&cursor);
+    }
+}
+
+static void take_in_append_captured(Source *self, const PacketQueue *captured)
+{
+    PacketCursor cursor = packet_queue_head(captured);
+    PacketRecord *record, *copy;
+
+    while ((record = packet_queue_at(captured, &cursor))) {
+        Packet packet = packet_record_view(record);
+
+        copy = record->len > 0
+                   ? frame_writer_append_always(self->writer, &packet)
+                   : frame_writer_append_missing(self->writer);
+        copy->mark = record->mark;
+        copy->time_ns = record->time_ns;
+        copy->queued_us = record->queued_us;
+        used_frames_captured(&self->used[0], record->len);
+        packet_cursor_advance(&cursor);
+    }
+}
+
+/* What is remembered begins anew: with the first @found of those that were
+ * drained, and behind them all that was captured. */
+static void take_in_rebuild(TakeIn *self, uint64_t found)
+{
+    Source *source = self->source;
+    PacketCursor cursor = packet_queue_head(source_queue(source));
+    PacketQueue captured;
+    PacketRecord *record;
+
+    ledger_begin_at(&source->ledger, cursor.number);
+    source_unaccount(source, cursor.number);
+    packet_queue_init(&captured);
+    while ((record = packet_queue_at(source_queue(source), &cursor))) {
+        Packet packet = packet_record_view(record);
+        PacketRecord *copy = record->len > 0
+                                 ? packet_queue_append(&captured, &packet)
+                                 : packet_queue_append_missing(&captured);
+
+        copy->mark = record->mark;
+        copy->queued_us = record->queued_us;
+        packet_cursor_advance(&cursor);
+    }
+    frame_writer_trim(source->writer, UINT64_MAX);
+    source_reset_ledger(source);
+    source->accounted = packet_queue_head(source_queue(source));
+    used_frames_clear(&source->used[0]);
+    source->n_used = 0;
+    take_in_append_found(self, found);
+    take_in_append_captured(source, &captured);
+    ledger_captured(&source->ledger, 0, found + packet_queue_count(&captured));
+    packet_queue_free(&captured);
+}
+
+/* The VMM has taken @n more. If these are many its VM runs, and has got them.
+ */
+static void take_in_taken(TakeIn *self, uint64_t n)
+{
+    self->runs |= n > TAKEN_MAX;
+    self->found.taken += n;
+    self->found.swallowed = self->runs ? 0 : self->found.taken;
+    self->found.idle = self->runs || (self->found.idle && n == 0);
+}
+
+/* Puts back what is remembered and the VMM has not taken; or what was drained,
+ * as it was, if it has taken some more meanwhile: of what others came between
+ * it is not known which. */
+static void take_in_put(TakeIn *self)
+{
+    const PacketQueue *queue = source_queue(self->source);
+    LedgerFound *found = &self->found;
+
+    found->full = queue->head.number + found->taken;
+    if (self->took > 0 || self->runs) {
+        found->content = take_in_put_back(self, &self->drained, 0);
+    } else {
+        found->content = take_in_put_back(self, queue, found->full);
+        found->full += found->content;
+    }
+}
+
+/* Since the queue was empty some were put back, @refused tries to put more
+ * found it full, and @captured came. What does it hold now, and has the VMM
+ * taken? */
+static void take_in_count(TakeIn *self, uint64_t refused, uint64_t captured)
+{
+    LinkCounters empty = self->found.counters;
+    uint64_t dropped, left;
+
+    tap_read_counters(self->source->config.tap, &self->found.counters);
+    dropped = self->found.counters.tx_dropped - empty.tx_dropped;
+    dropped -= MIN(refused, dropped);
+    self->found.content += captured - MIN(dropped, captured);
+    left = MIN(self->found.counters.tx_packets - empty.tx_packets,
+               self->found.content);
+    self->found.content -= left;
+    take_in_taken(self, left);
+}
+
+/* All of what is remembered but what the VMM has taken is to be in the queue,
+ * as far as there is room. */
+static void take_in_settle(TakeIn *self)
+{
+    Source *source = self->source;
+    const PacketQueue *queue = source_queue(source);
+    uint64_t seen, refused, between;
+    bool again;
+
+    do {
+        seen = queue->next;
+        refused = injector_counts(source->injector).refused;
+        take_in_put(self);
+        source_drain(source);
+        between = queue->next - seen;
+        again = (between > 0 || self->took > 0) && between <= BETWEEN_MAX &&
+                !self->runs && g_get_monotonic_time() < self->end_us;
+        if (again) {
+            self->runs = !take_in_drain(self);
+            take_in_taken(self, self->took);
+        }
+    } while (again);
+    refused = injector_counts(source->injector).refused - refused;
+    take_in_count(self, refused, between);
+}
+
+/* What was drained is all that the queue held, and @captured of it were
+ * captured as well. Is it known how many frames the VMM has taken in front of
+ * those? If it has taken many it runs, or did so since we began. Sets what it
+ * can. */
+static bool take_in_is_known(TakeIn *self, uint64_t captured, uint64_t *found)
+{
+    const Source *source = self->source;
+    uint64_t n = packet_queue_count(&self->drained);
+    uint64_t left = self->found.counters.tx_packets - source->began.tx_packets;
+    uint64_t lacks = packet_queue_count(source_queue(source)) - captured;
+
+    *found = n - captured;
+    left -= MIN(n, left);
+    self->found.idle = *found > 0 && left == 0;
+    self->found.taken = self->found.swallowed =
+        *found > 0 ? 0 : MIN(left, lacks);
+    return self->took <= TAKEN_MAX && (*found > 0 || left <= TAKEN_MAX) &&
+           packet_queue_size(&self->drained) +
+                   packet_queue_size(source_queue(source)) <
+               source->config.send_queue_size;
+}
+
+static bool take_in_run(TakeIn *self, uint64_t *number)
+{
+    Source *source = self->source;
+    uint64_t found;
+
+    if (!tap_read_counters(source->config.tap, &self->found.counters) ||
+        !take_in_drain(self) ||
+        !take_in_is_known(self, take_in_count_captured(self), &found)) {
+        take_in_put_back(self, &self->drained, 0);
+        return false;
+    }
+    take_in_rebuild(self, found);
+    take_in_settle(self);
+    *number = ledger_found(&source->ledger, &self->found);
+    log_info("switchover",
+             "%s: takes in %" G_GUINT64_FORMAT
+             " frames that lay in the queue of %s when it began",
+             source->config.name, found, tap_ifname(source->config.tap));
+    return true;
+}
+
+/* Is it one that stood before we began, and that somebody has left? */
+static bool take_in_is_needed(const Source *self)
+{
+    return !self->ran && !self->vm->running && !self->vm->incoming &&
+           vm_pid(self->vm) > 0 && self->record.phase == SWITCHOVER_ARMED;
+}
+
+static bool take_in_open(TakeIn *self, GError **errp)
+{
+    Source *source = self->source;
+
+    if (source->ledger.multi) {
+        return tf_error_set(errp, "it has several queues");
+    }
+    self->drain = drain_new(source->config.tap, vm_pid(source->vm),
+                            take_in_frame, self, errp);
+    return self->drain;
+}
+
+bool source_take_in(Source *self, uint64_t *number)
+{
+    g_autoptr(GError) error = NULL;
+    TakeIn take = {.source = self,
+                   .end_us = g_get_monotonic_time() + ROUNDS_US};
+    bool known = false;
+
+    if (!take_in_is_needed(self) || !source_open_injector(self)) {
+        return false;
+    }
+    self->ran = true;
+    if (take_in_open(&take, &error)) {
+        packet_queue_init(&take.drained);
+        known = take_in_run(&take, number);
+        packet_queue_free(&take.drained);
+        drain_free(take.drain);
+    } else {
+        log_warning("switchover",
+                    "%s: what lay in the queue of %s when it began is lost if "
+                    "the VM moves now: %s",
+                    self->config.name, tap_ifname(self->config.tap),
+                    error->message);
+    }
+    return known;
+}
