@@ -73,9 +73,8 @@ FAULTS: Dict[str, Fault] = {
     # What it injected in the call that it died in.
     "kill-destination": Fault("kill -9 of the new host's daemon, and "
                               "another one", 0.2, 64),
-    # The next one begins to look when it is late, as with busy-arm.
     "kill-source": Fault("kill -9 of the old host's daemon, and another "
-                         "one", 0.1, 63 + 20, queue=True),
+                         "one", 0.1),
 }
 
 KNOWN: FrozenSet[str] = frozenset(FAULTS)
@@ -118,6 +117,10 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
     # Without the used indices all that waits may wait in any of them.
     **{frozenset({"multi-queue", name}): (8 * (63 + 8), True)
        for name in ("counters", "reset", "busy-arm", "kill-source")},
+    # The next one begins to look when the guest is late, as with busy-arm.
+    **{frozenset({"kill-source", name}): (63 + 20, True) for name in ABORTED},
+    # The next destination does not know what the last source had shipped.
+    frozenset({"kill-source", "kill-destination"}): (0, True),
     # It is slow already when they are to be learned.
     frozenset({"multi-queue", "auto-arm", "slow-stop"}): (8 * (63 + 8), True)}
 
