@@ -80,7 +80,7 @@ def test_had_at_the_source(site: Site) -> None:
     pair.destination.vmm.wait_count(11)
     assert sorted(pair.numbers()) == [99, *range(130, 140)]
     assert pair.queue() == {"drained": 30, "stale": 30, "put-back": 0,
-                            "waiting": 0, "refused": 0, "left": 0}
+                            "waiting": 0, "refused": 0, "left": 0, "lost": 0}
 
 
 def test_before_the_source_looked(site: Site) -> None:
