@@ -83,18 +83,16 @@ json_int_t report_time(json_t *side, const char *key)
     return report_integer(json_object_get(side, "switchover"), key);
 }
 
-json_int_t report_link(json_t *side, const char *key)
+static json_int_t report_part(json_t *side, const char *part, const char *key)
 {
     json_t *switchover = json_object_get(side, "switchover");
 
-    return report_integer(json_object_get(switchover, "link"), key);
+    return report_integer(json_object_get(switchover, part), key);
 }
 
-static json_int_t report_tap_queue(json_t *side, const char *key)
+json_int_t report_link(json_t *side, const char *key)
 {
-    json_t *switchover = json_object_get(side, "switchover");
-
-    return report_integer(json_object_get(switchover, "tap-queue"), key);
+    return report_part(side, "link", key);
 }
 
 static bool side_ended(json_t *side, Outcome outcome)
@@ -236,7 +234,7 @@ static void add_left_over(json_t *problems, json_t *side)
 static void add_side_problems(json_t *problems, json_t *side)
 {
     json_int_t away = report_time(side, "turned-away-packets");
-    json_int_t cost = report_tap_queue(side, "lost");
+    json_int_t cost = report_part(side, "tap-queue", "lost");
     g_autofree char *words = frames_were(away);
     g_autofree char *cost_words = frames_were(cost);
 

@@ -220,23 +220,17 @@ def test_destination_killed_while_it_injects(site: Site, cut: bool) -> None:
     assert told(link.source)["repeated"] == 0
 
 
-def pages(end: End) -> List[Path]:
-    """What daemons of a host keep for those that follow."""
-    with end.host.entered():
-        space = Path("/proc/thread-self/ns/net").stat().st_ino
-    return list(Path("/dev/shm").glob(f"tapferry-{space}-{TAP}-rd0"))
-
-
 def test_nothing_is_left_behind(site: Site) -> None:
     """What a daemon keeps for the next one goes with the source's leave."""
     link = Link(site).start("on")
     link.source.send(20, SIZE)
     link.pair.wait_arrived()
     link.wait_confirmed()
-    assert len(pages(link.destination)) == 1
+    page, = link.destination.host.pages()
+    assert page.name.endswith(f"-{TAP}-rd0")
     link.source.daemon.stop()
     wait_until(lambda: told(link.destination)["ended"], "the leave")
-    assert not pages(link.destination)
+    assert not link.destination.host.pages()
 
 
 def test_not_kept(site: Site) -> None:

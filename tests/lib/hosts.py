@@ -9,7 +9,7 @@ import socket
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any, Dict, Iterable, Iterator, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from lab.netns import entered
 
@@ -88,9 +88,7 @@ class Host:
         """Remove the namespace and all that is in it."""
         for sender in self._senders.values():
             sender.close()
-        with self.entered():
-            space = Path("/proc/thread-self/ns/net").stat().st_ino
-        for page in Path("/dev/shm").glob(f"tapferry-{space}-*"):
+        for page in self.pages():
             page.unlink()  # of daemons that were killed
         run("ip", "netns", "del", self.name)
 
@@ -100,6 +98,12 @@ class Host:
         belongs here."""
         with entered(self.name):
             yield
+
+    def pages(self) -> List[Path]:
+        """What daemons of this host keep for those that follow them."""
+        with self.entered():
+            space = Path("/proc/thread-self/ns/net").stat().st_ino
+        return list(Path("/dev/shm").glob(f"tapferry-{space}-*"))
 
     def ip(self, *commands: str) -> None:
         """Run commands of ip(8), all of them in one go."""

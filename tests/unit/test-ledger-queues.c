@@ -302,6 +302,23 @@ static void test_swapped(void)
     }
 }
 
+/* It has run for a while, all is known, and it stops. */
+static void world_stand(World *world)
+{
+    world_sample(world, true);
+    world_quiet(world, true);
+    world_run(world, 50, false, true);
+    world_stop(world, true);
+}
+
+static bool is_told_dropped(const World *world, uint64_t number)
+{
+    const Frame *frame = &world->frames[number];
+
+    return ledger_queue_dropped(&world->ledger, frame->queue, frame->serial,
+                                number);
+}
+
 /* Frames that come while the VM stands: those that found no room are known, and
  * where each is sampled no others are taken for such. */
 static void test_full(void)
@@ -310,10 +327,7 @@ static void test_full(void)
         g_autoptr(World) world = world_new(seed);
         bool exact = chance(world, 2);
 
-        world_sample(world, true);
-        world_quiet(world, true);
-        world_run(world, 50, false, true);
-        world_stop(world, true);
+        world_stand(world);
         for (unsigned i = 0; i < 150 * world->n_queues; i++) {
             world_send(world, chance(world, world->n_queues));
             if (exact || chance(world, 4) == 0) {
@@ -325,11 +339,9 @@ static void test_full(void)
         world_sample(world, true);
         ledger_resume(&world->ledger, world->entered);
         for (uint64_t i = 0; i < world->entered; i++) {
-            const Frame *frame = &world->frames[i];
-            bool told = ledger_queue_dropped(&world->ledger, frame->queue,
-                                             frame->serial, i);
+            bool told = is_told_dropped(world, i);
 
-            if (frame->fate == FATE_DROPPED) {
+            if (world->frames[i].fate == FATE_DROPPED) {
                 g_assert_true(told);
             } else if (exact) {
                 g_assert_false(told);
@@ -347,10 +359,7 @@ static void test_full_after(void)
         g_autoptr(World) world = world_new(seed);
         uint64_t resumed;
 
-        world_sample(world, true);
-        world_quiet(world, true);
-        world_run(world, 50, false, true);
-        world_stop(world, true);
+        world_stand(world);
         for (unsigned i = 0; i < 150 * world->n_queues; i++) {
             world_send(world, chance(world, world->n_queues));
         }
@@ -365,11 +374,8 @@ static void test_full_after(void)
         }
         world_sample(world, true);
         for (uint64_t i = resumed; i < world->entered; i++) {
-            const Frame *frame = &world->frames[i];
-
-            if (frame->fate == FATE_DROPPED) {
-                g_assert_true(ledger_queue_dropped(&world->ledger, frame->queue,
-                                                   frame->serial, i));
+            if (world->frames[i].fate == FATE_DROPPED) {
+                g_assert_true(is_told_dropped(world, i));
             }
         }
     }
@@ -399,11 +405,8 @@ static void test_full_before(void)
         world_sample(world, false);
         ledger_resume(&world->ledger, world->entered);
         for (uint64_t i = 0; i < world->entered; i++) {
-            const Frame *frame = &world->frames[i];
-
-            if (frame->fate == FATE_DROPPED) {
-                g_assert_true(ledger_queue_dropped(&world->ledger, frame->queue,
-                                                   frame->serial, i));
+            if (world->frames[i].fate == FATE_DROPPED) {
+                g_assert_true(is_told_dropped(world, i));
             }
         }
     }

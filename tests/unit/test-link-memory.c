@@ -22,15 +22,22 @@ static LinkMemory *memory(void)
     return link_memory_new("rd0", ifname());
 }
 
-static bool is_there(void)
+/* Owned. */
+static char *page_name(void)
 {
-    g_autofree char *name = NULL;
     struct stat ns;
 
     g_assert_cmpint(stat("/proc/thread-self/ns/net", &ns), ==, 0);
-    name = g_strdup_printf("/dev/shm/tapferry-%" G_GUINT64_FORMAT "-%s-rd0",
+    return g_strdup_printf("/tapferry-%" G_GUINT64_FORMAT "-%s-rd0",
                            (uint64_t)ns.st_ino, ifname());
-    return access(name, F_OK) == 0;
+}
+
+static bool is_there(void)
+{
+    g_autofree char *name = page_name();
+    g_autofree char *path = g_strconcat("/dev/shm", name, NULL);
+
+    return access(path, F_OK) == 0;
 }
 
 /* The next one goes on where the last one ended, wherever that was. */
@@ -87,14 +94,9 @@ static void test_in_use(void)
 
 static void leave_page(const void *bytes, size_t n, mode_t mode)
 {
-    g_autofree char *name = NULL;
-    struct stat ns;
-    int fd;
+    g_autofree char *name = page_name();
+    int fd = shm_open(name, O_RDWR | O_CREAT, 0600);
 
-    g_assert_cmpint(stat("/proc/thread-self/ns/net", &ns), ==, 0);
-    name = g_strdup_printf("/tapferry-%" G_GUINT64_FORMAT "-%s-rd0",
-                           (uint64_t)ns.st_ino, ifname());
-    fd = shm_open(name, O_RDWR | O_CREAT, 0600);
     g_assert_cmpint(fd, >=, 0);
     g_assert_cmpint(write(fd, bytes, n), ==, (ssize_t)n);
     g_assert_cmpint(fchmod(fd, mode), ==, 0);
