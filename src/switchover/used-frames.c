@@ -28,6 +28,7 @@ void used_frames_captured_large(UsedFrames *self, uint32_t len)
     self->large[self->next++ % USED_FRAMES_LARGE_MAX] = len;
     if (self->next - self->first > USED_FRAMES_LARGE_MAX) {
         self->first++;
+        self->expected = MAX(self->expected, self->first);
     }
 }
 
@@ -53,8 +54,12 @@ static bool is_small(const UsedFrames *self, uint32_t length)
 static unsigned large_buffers(const UsedFrames *self, uint64_t serial,
                               const uint32_t *lengths, unsigned n)
 {
-    uint32_t left = self->header + self->large[serial % USED_FRAMES_LARGE_MAX];
+    uint32_t length = self->large[serial % USED_FRAMES_LARGE_MAX];
+    uint32_t left = self->header + length;
 
+    if (length == 0) {
+        return 0; /* it has come */
+    }
     for (unsigned i = 0; i < n && lengths[i] <= left; i++) {
         left -= lengths[i];
         if (left == 0) {
@@ -69,30 +74,62 @@ static unsigned large_buffers(const UsedFrames *self, uint64_t serial,
 
 /*
  * A larger frame begins with the first of the @n buffers: how many of them does
- * it take? It is the oldest that is on its way; or that one, and some behind
- * it, the guest never gets: they found the queue full, or the VMM filtered them
- * out. Then it is the one that takes the most: a shorter one ends only by
- * chance where one of its buffers does. 0: it is none of ours.
+ * it take? It is *@serial, the oldest that is on its way; or that one, and some
+ * behind it, were overtaken, or the guest never gets them: they found the queue
+ * full, or the VMM filtered them out. Then it is the one that takes the most: a
+ * shorter one ends only by chance where one of its buffers does. 0: it is none
+ * of ours.
  */
+static unsigned find_large(const UsedFrames *self, const uint32_t *lengths,
+                           unsigned n, uint64_t *serial)
+{
+    unsigned most = 0, buffers;
+
+    if (self->expected < self->next) {
+        *serial = self->expected;
+        most = large_buffers(self, *serial, lengths, n);
+    }
+    if (most > 0) {
+        return most;
+    }
+    for (uint64_t i = self->first; i < self->next; i++) {
+        buffers = large_buffers(self, i, lengths, n);
+        if (buffers > most) {
+            most = buffers;
+            *serial = i;
+        }
+    }
+    return most;
+}
+
 static unsigned take_large(UsedFrames *self, const uint32_t *lengths,
                            unsigned n)
 {
-    uint64_t found = self->first;
-    unsigned most = 0;
+    uint64_t serial;
+    unsigned buffers = find_large(self, lengths, n, &serial);
 
-    for (uint64_t i = found; i < self->next; i++) {
-        unsigned buffers = large_buffers(self, i, lengths, n);
-
-        if (buffers > most) {
-            most = buffers;
-            found = i;
+    if (buffers > 0) {
+        self->large[serial % USED_FRAMES_LARGE_MAX] = 0;
+        if (serial > self->expected) {
+            self->overtaken_at = used_frames_count(self);
         }
-        if (most > 0 && i == self->first) {
-            break;
-        }
+        self->expected = MAX(self->expected, serial + 1);
     }
-    self->first = found + (most > 0);
-    return most;
+    return buffers;
+}
+
+/* Those that never come are looked for no longer. */
+static void forget_overtaken(UsedFrames *self)
+{
+    uint16_t behind = (uint16_t)(used_frames_count(self) - self->overtaken_at);
+    uint64_t most =
+        behind > USED_FRAMES_OVERTAKEN_BY ? 0 : USED_FRAMES_OVERTAKEN_MAX;
+
+    self->first = MAX(self->first, self->expected - MIN(most, self->expected));
+    while (self->first < self->expected &&
+           self->large[self->first % USED_FRAMES_LARGE_MAX] == 0) {
+        self->first++;
+    }
 }
 
 bool used_frames_sample(UsedFrames *self, uint16_t used,
@@ -112,6 +149,7 @@ bool used_frames_sample(UsedFrames *self, uint16_t used,
         self->more = (uint16_t)(self->more + MAX(buffers, 1) - 1);
     }
     self->index = (uint16_t)(self->index + at);
+    forget_overtaken(self);
     self->unknown = at < n ? self->unknown + 1 : 0;
     if (lengths && self->unknown < UNKNOWN_SAMPLES_MAX) {
         return true;

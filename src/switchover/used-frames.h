@@ -22,14 +22,22 @@
 #define USED_FRAMES_ONE_BUFFER 1518u
 /* Larger frames that may be on their way to the guest; a power of two. */
 #define USED_FRAMES_LARGE_MAX 4096u
+/* What we inject ourselves enters the queue beside what is captured, and
+ * nothing tells in which order: a frame that others have overtaken is looked
+ * for until so many larger ones, or so many frames, have come behind it. */
+#define USED_FRAMES_OVERTAKEN_MAX 64u
+#define USED_FRAMES_OVERTAKEN_BY 1024u
 
 typedef struct UsedFrames {
     uint16_t index;   /* the used index up to which frames are counted, */
     uint16_t more;    /* and how many buffers more than frames that was */
     uint16_t header;  /* bytes in front of each frame in its buffers */
     unsigned unknown; /* samples in a row whose next frame is none of ours */
-    uint64_t first, next; /* serials of the larger frames below */
-    uint32_t *large;      /* their lengths; NULL: none has come yet */
+    uint64_t first, next;  /* serials of the larger frames below: */
+    uint64_t expected;     /* those from this one on are on their way; the
+                              others were overtaken, or never come */
+    uint16_t overtaken_at; /* frames counted when one was, last */
+    uint32_t *large;       /* their lengths; NULL: none has come yet */
 } UsedFrames;
 
 /* Frees what @self holds; all zero is a valid one. */

@@ -172,6 +172,63 @@ static void test_dropped(void)
     g_assert_cmpuint(unsure + wrong, <, 30);
 }
 
+/* What is injected beside what is captured: nothing tells in which order a few
+ * of them have entered the queue. */
+static void test_overtaken(void)
+{
+    unsigned unsure = 0, wrong = 0;
+
+    for (guint32 seed = 0; seed < 300; seed++) {
+        World world;
+        uint16_t start;
+
+        world_init(&world, seed);
+        start = used_frames_count(&world.frames);
+        for (unsigned step = 0; step < 300; step++) {
+            for (unsigned i = between(&world, 1, 8); i > 0; i--) {
+                world_captured(&world, draw_length(&world));
+            }
+            while (world.n_queue > 0) {
+                unsigned i = between(&world, 0, world.n_queue - 1);
+                uint32_t len = world.queue[i];
+
+                world.queue[i] = world.queue[0];
+                world.queue[0] = len;
+                world_take(&world);
+            }
+            if (!world_sample(&world)) {
+                unsure++;
+                world.delivered =
+                    (uint16_t)(used_frames_count(&world.frames) - start);
+            }
+        }
+        wrong += world_missing(&world, start) != 0;
+        world_free(&world);
+    }
+    g_test_message("of 90,000: %u unsure, %u wrong", unsure, wrong);
+    g_assert_cmpuint(unsure + wrong, <, 30);
+}
+
+/* What never comes is looked for no longer when enough others have come. */
+static void test_forgotten(void)
+{
+    World world;
+
+    world_init(&world, 0);
+    used_frames_captured(&world.frames, 30000);
+    world_captured(&world, 2000);
+    world_take(&world);
+    for (unsigned i = 0; i < USED_FRAMES_OVERTAKEN_BY; i++) {
+        g_assert_true(world_sample(&world));
+        world_deliver(&world, 64);
+        g_assert_cmpuint(used_frames_wanted(&world.frames, world.used), ==, 1);
+    }
+    g_assert_true(world_sample(&world));
+    world_deliver(&world, 64);
+    g_assert_cmpuint(used_frames_wanted(&world.frames, world.used), ==, 0);
+    world_free(&world);
+}
+
 /* Jumbo and super-frames that nobody captured: that is noticed, and what comes
  * behind them is counted. */
 static void test_unknown(void)
@@ -306,6 +363,8 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/used-frames/counts", test_counts);
     g_test_add_func("/used-frames/dropped", test_dropped);
+    g_test_add_func("/used-frames/overtaken", test_overtaken);
+    g_test_add_func("/used-frames/forgotten", test_forgotten);
     g_test_add_func("/used-frames/unknown", test_unknown);
     g_test_add_func("/used-frames/missed", test_missed);
     g_test_add_func("/used-frames/no-lengths", test_no_lengths);
