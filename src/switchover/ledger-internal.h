@@ -87,8 +87,9 @@ static inline uint64_t ledger_past_oldest(const Ledger *ledger)
 #define LEDGER_UNCOUNTED_MAX 2
 
 /* The VM resumed when frame @first came, and no sample was taken since the
- * queue was full but the one after it: then the dropped ones are the last
- * before. */
-void ledger_bound_run(Ledger *ledger, uint64_t first);
+ * queue was full but the one after it: then the dropped ones are one run, that
+ * ends no earlier; nor later than with frame @most, when its VMM had begun to
+ * take frames. */
+void ledger_bound_run(Ledger *ledger, uint64_t first, uint64_t most);
 
 #endif

@@ -110,6 +110,14 @@ bool ledger_takes_late(Ledger *ledger, uint64_t tx)
     return late;
 }
 
+/* The VM has resumed, and at the last sample its VMM had taken too few to make
+ * room. */
+static bool ledger_begins_to_run(const Ledger *ledger)
+{
+    return ledger->frozen && !ledger->stands &&
+           ledger->tx_last - ledger->resume_tx < LEDGER_SLOTS_LATE_MAX;
+}
+
 void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
 {
     uint64_t end = ledger->meter.entered;
@@ -118,11 +126,11 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
         .end = end,
         .least = ledger->counted - MIN(LEDGER_UNCOUNTED_MAX, ledger->counted),
         .dropped = dropped,
-        .stands = ledger->stands,
         .room_least = UINT64_MAX,
         .room_most = UINT64_MAX,
     };
     LedgerMark *last;
+    bool only_drops;
 
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
         ledger_make_room(ledger);
@@ -138,15 +146,13 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
     if (mark.dropped == 0) {
         return;
     }
+    only_drops = end - mark.first == mark.dropped;
     if (ledger->n_marks > 0 && last->end == mark.first) {
-        bool only_drops = end - mark.first == mark.dropped;
-
         /* Once the VM stands nothing else makes room: if there was some, it
          * came before. */
         mark.was_full =
-            (!ledger->stands || took_late) && !last->took_late &&
+            (!ledger->stands || took_late) && !last->vague &&
             (!last->was_full || last->end - last->first == last->dropped);
-        mark.took_late = mark.was_full && took_late;
         if (ledger->n_marks > ledger->n_passed && only_drops && mark.was_full &&
             !last->was_full && !took_late) {
             /* A run of drops goes on. */
@@ -160,9 +166,9 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
         last->dropped += mark.dropped;
         return;
     }
-    if (mark.took_late) {
-        mark.stands = false;
-    }
+    mark.vague = (mark.was_full && took_late) ||
+                 (!only_drops && ledger_begins_to_run(ledger));
+    mark.stands = ledger->stands && !mark.vague;
     mark.begin = mark.end - mark.dropped;
     ledger->begin_known = false;
     ledger->marks[ledger->n_marks++] = mark;
@@ -180,7 +186,7 @@ void ledger_mark_found(Ledger *ledger, uint64_t dropped, uint64_t full)
         .room_least = UINT64_MAX,
         .room_most = UINT64_MAX,
         /* Others have come between them: any of these may have been. */
-        .took_late = full < begin,
+        .vague = full < begin,
         .stands = full >= begin,
         .begin = begin,
     };
@@ -241,13 +247,20 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most)
     }
 }
 
-void ledger_bound_run(Ledger *ledger, uint64_t first)
+void ledger_bound_run(Ledger *ledger, uint64_t first, uint64_t most)
 {
     LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
 
-    if (ledger->n_marks > 0 && last->stands && !ledger->begin_known) {
-        mark_run_begins(last,
-                        MAX(last->first, first - MIN(first, last->dropped)));
+    if (ledger->n_marks == 0 || !last->stands || ledger->begin_known) {
+        return;
+    }
+    first -= MIN(first, last->dropped);
+    mark_run_begins(last, MAX(last->first, first));
+    if (most > last->begin + last->dropped) {
+        last->vague = true;
+        last->stands = false;
+        last->first = last->begin;
+        last->end = MIN(last->end, most);
     }
 }
 
@@ -308,7 +321,7 @@ bool ledger_was_dropped(const Ledger *ledger, uint64_t number)
 
         /* One of them may begin within the one before it. */
         if (mark_became_full(mark, number) ||
-            (mark_covers(mark, number) && (ledger->multi || mark->took_late ||
+            (mark_covers(mark, number) && (ledger->multi || mark->vague ||
                                            mark_has_dropped(mark, number)))) {
             return true;
         }

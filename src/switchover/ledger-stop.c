@@ -159,9 +159,9 @@ void ledger_lost(const Ledger *ledger, uint32_t n, uint64_t *first,
                                                   : ledger->resume_entered;
 }
 
-void ledger_resume(Ledger *ledger, uint64_t first)
+void ledger_resume(Ledger *ledger, uint64_t first, uint64_t most)
 {
-    ledger_bound_run(ledger, first);
+    ledger_bound_run(ledger, first, most);
     ledger->resume_tx = ledger->tx_last;
     ledger->resume_entered = ledger->meter.entered;
     ledger->resume_first = first;

@@ -62,9 +62,10 @@ typedef struct LedgerMark {
     /* ... or until a stop made some, when one of these came: what came between
      * them may have been dropped or not. */
     uint64_t room_least, room_most;
-    /* ... or until the VMM took one more when the VM stood already, and nothing
-     * tells when that was: any of them may have been. */
-    bool took_late;
+    /* Any of them may have been: the VMM took one more when the VM stood
+     * already, or the first ones when it ran again, and nothing tells when that
+     * was. */
+    bool vague;
     /* Made while the VM stood still: the dropped ones are one run. It begins
      * with the earliest frame that a sample showed to have found no room: a VM
      * that has resumed unheard makes room for more, behind that run. */
@@ -276,8 +277,9 @@ bool ledger_swallowed(const Ledger *ledger, const LedgerSample *sample,
                       uint32_t *swallowed);
 
 /* The VM runs again, and did so when frame @first came, or a little before;
- * the last sample was taken just now. */
-void ledger_resume(Ledger *ledger, uint64_t first);
+ * when frame @most came its VMM had begun to take frames. The last sample was
+ * taken just now. */
+void ledger_resume(Ledger *ledger, uint64_t first, uint64_t most);
 
 /* The VM has resumed: how many frames did the stop destroy, of which nothing
  * tells but that the queue never gets empty any more? False: not known yet.

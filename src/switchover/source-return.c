@@ -10,6 +10,9 @@
 /* More of them, if the queue has not been seen empty since we began. */
 #define DOUBT_SAMPLES 200
 
+/* So long after a resume a VMM may begin to take frames. */
+#define RESUME_MARGIN_US 2000
+
 /* After that, a guest that never empties its queue is waited for no longer. */
 #define RETURN_MAX_US 2000000
 
@@ -206,7 +209,8 @@ void source_resume(Source *self, int64_t time_us)
     self->unheard = time_us <= self->stop_heard_us;
     self->unheard_first = source_first_since(self, self->stop_us);
     self->unheard_end = source_first_since(self, time_us);
-    ledger_resume(&self->ledger, self->unheard_end);
+    ledger_resume(&self->ledger, self->unheard_end,
+                  source_first_since(self, time_us + RESUME_MARGIN_US));
     if (self->unheard) {
         source_go_back(self);
     }
@@ -235,10 +239,14 @@ void source_resume(Source *self, int64_t time_us)
 
 /* The queue that the stop has filled still turns frames away for a moment
  * after the resume: these are given back, too. A frame that came while the last
- * sample was taken only this one may have counted. */
+ * sample was taken only this one may have counted; and the injector takes some
+ * more, of which the next one tells. */
 static void source_catch_up(Source *self)
 {
     uint64_t end = source_queue(self)->next;
+    bool caught_up = ledger_pending(&self->ledger) <
+                         tap_queue_length(self->config.tap) / 2 ||
+                     source_is_overdue(self);
 
     if (!self->catching_up || !self->injector) {
         return;
@@ -247,11 +255,7 @@ static void source_catch_up(Source *self)
                   RECORD_RETURNED);
     self->seen_number = self->end_number;
     self->end_number = end;
-    if (ledger_pending(&self->ledger) <
-            tap_queue_length(self->config.tap) / 2 ||
-        source_is_overdue(self)) {
-        self->catching_up = false;
-    }
+    self->catching_up = !caught_up;
 }
 
 static void source_note_lost(Source *self, uint64_t first, uint64_t end)

@@ -89,11 +89,6 @@ _SENSELESS = {("full-stop", "slow"), ("full-stop", "slow-stop"),
               ("hiccup", "late-word"),
               *((name, "exit-early") for name in ABORTED)}
 
-# Where a machine resumes with a full queue whose stop has destroyed some, and
-# the daemon waits a little before each look, the used index tells one or two
-# lost too few, in one of ten: not drawn together, until that is mended.
-_NOT_YET = {("jitter", "full-stop")}
-
 # So many more frames may come twice at each stop where these happen together,
 # and, as above, as many more as the queues hold.
 REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
@@ -145,7 +140,7 @@ def without_conflicts(faults: FrozenSet[str], wanted: FrozenSet[str]
     """These faults, but for such as do not go together; of two of those
     one that is wanted stays."""
     kept = set(faults)
-    for name, other in sorted(_SENSELESS | _NOT_YET):
+    for name, other in sorted(_SENSELESS):
         if {name, other} <= kept and not {name, other} <= wanted:
             kept.discard(name if other in wanted else other)
     return frozenset(kept)

@@ -229,7 +229,7 @@ static void check_resume(const World *before, const Ledger *stopped,
     uint32_t swallowed = 0;
 
     trial.resumes++;
-    ledger_resume(&ledger, world.entered);
+    ledger_resume(&ledger, world.entered, world.entered);
     CHECK(ledger_swallowed(&ledger, &sample, &swallowed), ==, true);
     CHECK(swallowed, ==, world.in_vmm);
     check_dropped(&world, &ledger, first, vague);
@@ -257,13 +257,43 @@ static void check_late_resume(const World *before, const Ledger *stopped,
         sampled = world;
         world_sample(&sampled, &ledger, false);
         trial.resumes++;
-        ledger_resume(&ledger, resumed_at);
+        ledger_resume(&ledger, resumed_at, resumed_at);
         check_dropped(&sampled, &ledger, first,
                       vague || world.counters.tx_packets - tx <= 2);
         if (world.entered - resumed_at == trial.capacity) {
             break;
         }
     }
+}
+
+/* The machine resumes here and its VMM is late: frames come before it takes
+ * one, and when it has emptied the queue. @heard: the word of it comes before
+ * all that, else behind. */
+static void check_slow_resume(const World *before, const Ledger *stopped,
+                              uint64_t first, unsigned late, bool heard)
+{
+    uint32_t resumed_at = before->entered;
+    Ledger ledger = *stopped;
+    World world = *before;
+
+    if (heard) {
+        world_sample(&world, &ledger, false);
+        ledger_resume(&ledger, resumed_at, resumed_at);
+    }
+    while (late-- > 0) {
+        world_send(&world);
+    }
+    do {
+        while (world_deliver(&world)) {
+        }
+    } while (world_take(&world));
+    world_send(&world);
+    world_sample(&world, &ledger, false);
+    if (!heard) {
+        ledger_resume(&ledger, resumed_at, world.entered - 1);
+    }
+    trial.resumes++;
+    check_dropped(&world, &ledger, first, true);
 }
 
 /* The last sample has found no frame that had not been counted: else only the
@@ -294,6 +324,10 @@ static void try_stopped(const World *before, const Ledger *stopped,
     check_resume(before, stopped, first, vague);
     if (was_sampled_whole(vague)) {
         check_late_resume(before, stopped, first, vague);
+        for (unsigned late = 1; late <= trial.capacity + 1; late++) {
+            check_slow_resume(before, stopped, first, late, false);
+            check_slow_resume(before, stopped, first, late, true);
+        }
     }
     if (depth == 0) {
         return;

@@ -337,7 +337,7 @@ static void test_full(void)
         }
         world->late = exact ? 0 : chance(world, 3);
         world_sample(world, true);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         for (uint64_t i = 0; i < world->entered; i++) {
             bool told = is_told_dropped(world, i);
 
@@ -364,7 +364,7 @@ static void test_full_after(void)
             world_send(world, chance(world, world->n_queues));
         }
         world_sample(world, true);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         resumed = world->entered;
         for (unsigned i = 0; i < 30; i++) {
             world_take(world, chance(world, world->n_queues),
@@ -403,7 +403,7 @@ static void test_full_before(void)
             }
         }
         world_sample(world, false);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         for (uint64_t i = 0; i < world->entered; i++) {
             if (world->frames[i].fate == FATE_DROPPED) {
                 g_assert_true(is_told_dropped(world, i));
@@ -466,7 +466,7 @@ static void test_lost(void)
         }
         world_deliver(world, true);
         world_sample(world, true);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         for (unsigned i = 0; i < world->n_queues; i++) {
             world_take(world, i, UINT_MAX);
         }
@@ -496,7 +496,7 @@ static void test_new_index(void)
         world_take(world, i, 1); /* and never delivers */
     }
     g_assert_cmpint(world_stop(world, true), ==, LEDGER_USED_INDEX);
-    ledger_resume(&world->ledger, world->entered);
+    ledger_resume(&world->ledger, world->entered, world->entered);
     for (unsigned i = 0; i < world->n_queues; i++) {
         world->used[i]++; /* as many as it lacks, by the old count */
     }

@@ -650,7 +650,7 @@ static void test_destroyed(void)
             world->fate[world->queue[world->queue_head++]] = FATE_DELIVERED;
         }
         world_sample(world, true, true);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
             world_send(world);
             world_take(world);
@@ -692,7 +692,7 @@ static unsigned world_settle(World *world, unsigned destroyed, unsigned taken)
     ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
     world->queue_head += destroyed;
     world_sample(world, true, true);
-    ledger_resume(&world->ledger, world->entered);
+    ledger_resume(&world->ledger, world->entered, world->entered);
     while (!ledger_find_destroyed(&world->ledger, &told)) {
         world_send(world);
         for (unsigned i = chance(world, taken + 1); i > 0; i--) {
@@ -761,7 +761,7 @@ static void test_unheard(void)
         g_assert_cmpuint(
             ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method),
             <=, stopped);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
             world_sample(world, true, true);
         }
@@ -816,7 +816,7 @@ static void test_ran_unheard(void)
         sample = world_sample(world, true, true);
         ledger_made_room(&world->ledger, stopped - 2, stopped + 2);
         ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         g_assert_cmpuint(ledger_ran_unheard(&world->ledger, stop_us, stopped),
                          <=, oldest);
         g_assert_cmpuint(ledger_history(&world->ledger), <=, oldest);
@@ -952,7 +952,7 @@ static void test_found(gconstpointer data)
         world_sample(world, false, true);
         g_assert_cmpuint(ledger_pending(&world->ledger), ==, queue_len(world));
         g_assert_cmpuint(world->ledger.content, ==, queue_len(world));
-        ledger_resume(&world->ledger, world->entered);
+        ledger_resume(&world->ledger, world->entered, world->entered);
         g_assert_cmpuint(ledger_lost_most(&world->ledger), ==, taken);
         g_assert_true(ledger_find_destroyed(&world->ledger, &destroyed));
         g_assert_cmpuint(destroyed, ==, 0);
