@@ -83,11 +83,14 @@ json_int_t report_time(json_t *side, const char *key)
     return report_integer(json_object_get(side, "switchover"), key);
 }
 
+static json_t *report_part_of(json_t *side, const char *part)
+{
+    return json_object_get(json_object_get(side, "switchover"), part);
+}
+
 static json_int_t report_part(json_t *side, const char *part, const char *key)
 {
-    json_t *switchover = json_object_get(side, "switchover");
-
-    return report_integer(json_object_get(switchover, part), key);
+    return report_integer(report_part_of(side, part), key);
 }
 
 json_int_t report_link(json_t *side, const char *key)
@@ -188,8 +191,10 @@ static void add_link_problems(json_t *problems, json_t *report)
     json_t *source = report_side(report, "source");
     json_t *side = source ? source : report_side(report, "destination");
     json_int_t lost = report_link(side, "lost");
+    json_int_t missing = report_link(side, "missing");
     json_int_t unsaid = report_link(source, "unconfirmed");
     g_autofree char *lost_words = frames_were(lost);
+    g_autofree char *missing_words = frames_were(missing);
     g_autofree char *unsaid_words = frames_were(unsaid);
 
     if (lost > 0) {
@@ -197,7 +202,13 @@ static void add_link_problems(json_t *problems, json_t *report)
                     "%s lost when the connection between the hosts broke",
                     lost_words);
     }
-    if (report_link(side, "vanished") > 0) {
+    if (missing > 0) {
+        add_problem(problems,
+                    "%s lost when a daemon of the source ended and another "
+                    "one followed",
+                    missing_words);
+    } else if (report_link(side, "vanished") > 0 &&
+               !json_object_get(report_part_of(side, "link"), "missing")) {
         add_problem(problems, "a daemon of the source ended without a word: "
                               "what it had captured and not sent, and what "
                               "came until the next one, was lost and is not "

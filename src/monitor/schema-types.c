@@ -80,8 +80,8 @@ const SchemaType schema_types[] = {
                 "timeline?:SwitchoverTimeline"},
     {"SwitchoverLedger", .members = "came:int accounted-for:int balances:bool"},
     {"SwitchoverLink", .members = "acknowledged:bool lost:int vanished:int "
-                                  "unconfirmed?:int repeated?:int found?:int "
-                                  "ended?:bool"},
+                                  "missing?:int unconfirmed?:int repeated?:int "
+                                  "found?:int ended?:bool"},
     {"SwitchoverTapQueue", .members =
                                "drained:int stale:int put-back:int "
                                "waiting:int refused:int left:int lost:int"},

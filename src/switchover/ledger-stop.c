@@ -137,6 +137,12 @@ uint64_t ledger_found(Ledger *ledger, const LedgerFound *found)
     return ledger->taken;
 }
 
+bool ledger_place(const Ledger *ledger, uint64_t number, uint64_t *place)
+{
+    *place = number + ledger->meter.base;
+    return ledger->certain && !ledger->multi && !ledger->stop_full;
+}
+
 uint32_t ledger_lost_most(const Ledger *ledger)
 {
     uint64_t later = ledger->resume_tx - ledger->stop_tx;

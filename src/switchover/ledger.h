@@ -307,6 +307,11 @@ void ledger_restart(Ledger *ledger, uint32_t lost);
  * were not counted. */
 void ledger_new_index(Ledger *ledger);
 
+/* The VM stands still: how many frames had the TAP counted, or held, when frame
+ * @number came? False: that is not known, or the stop may have destroyed some.
+ */
+bool ledger_place(const Ledger *ledger, uint64_t number, uint64_t *place);
+
 /* Everything before @taken is settled: a stop will not go back to it. */
 void ledger_forget_passed(Ledger *ledger);
 

@@ -75,6 +75,18 @@ static void sink_link_moved(void *opaque)
     }
 }
 
+static void sink_link_missing(void *opaque)
+{
+    SinkLink *self = opaque;
+    uint64_t missing = sink_shortfall(self->config.sink)->missing;
+
+    log_info("switchover",
+             "%s: %" G_GUINT64_FORMAT
+             " frames were lost with sources that another one followed",
+             self->config.name, missing);
+    sink_link_tell(self, &(LinkRecord){.type = LINK_MISSING, .lost = missing});
+}
+
 /* FrameReaderHandlers */
 
 static void sink_link_packets(void *opaque, const PacketBatch *batch)
@@ -166,9 +178,8 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
         sink_link_tell(self, &(LinkRecord){.type = LINK_VANISHED});
         log_warning("switchover",
                     "%s: the last source ended without a word: what it had "
-                    "captured and not sent, and what came until now, is lost "
-                    "and not counted, but for what the next one finds in the "
-                    "TAP's queue there",
+                    "captured and not sent, and what came until now, is lost, "
+                    "but for what the next one finds in the TAP's queue there",
                     self->config.name);
     }
     link_memory_begin(self->memory, record->session,
@@ -207,7 +218,15 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
         sink_hear(self->config.sink, body + 1, len - 1);
     } else if (record.type == LINK_FOUND) {
         sink_found(self->config.sink,
-                   record.next - MIN(self->receiver.next, record.next));
+                   record.next - MIN(self->receiver.next, record.next),
+                   &(ShortfallFound){
+                       .place = record.place,
+                       .again = record.again,
+                       .cut = record.next - MIN(record.count, record.next),
+                   });
+    } else if (record.type == LINK_PLACE) {
+        sink_place(self->config.sink, record.place,
+                   record.count + self->receiver.next - record.next);
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);
         link_memory_end(self->memory);
@@ -239,14 +258,21 @@ static const FrameReaderHandlers sink_link_handlers = {
 static const SinkListener sink_link_listener = {
     .moved = sink_link_moved,
     .settled = sink_link_settled,
+    .missing = sink_link_missing,
 };
 
 json_t *sink_link_to_json(const SinkLink *self)
 {
-    return json_pack("{s:b, s:I, s:b, s:I}", "acknowledged",
+    const Shortfall *shortfall =
+        self->config.sink ? sink_shortfall(self->config.sink) : NULL;
+
+    return json_pack("{s:b, s:I, s:b, s:I, s:o*}", "acknowledged",
                      self->receiver.session != 0, "lost",
                      (json_int_t)self->receiver.lost, "ended", self->ended,
-                     "vanished", (json_int_t)self->receiver.vanished);
+                     "vanished", (json_int_t)self->receiver.vanished, "missing",
+                     shortfall && shortfall->told
+                         ? json_integer((json_int_t)shortfall->missing)
+                         : NULL);
 }
 
 FrameReader *sink_link_reader(const SinkLink *self)

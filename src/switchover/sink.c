@@ -27,7 +27,9 @@ struct Sink {
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
     Had *had;       /* since the VM was first waited for */
-    uint64_t found; /* of the next frames, which may be among these */
+    uint64_t found; /* of the next frames, which may be among these, */
+    ShortfallFound all_found; /* when they have come */
+    Shortfall shortfall;
     uint8_t *scratch;
     LoopTimer quiet; /* set while it may look and need not any more */
     Incoming *incoming;
@@ -130,20 +132,43 @@ static void sink_quiet(void *opaque)
     flood_set_on(self->flood, false);
 }
 
+void sink_place(Sink *self, uint64_t place, uint64_t came)
+{
+    shortfall_begin(&self->shortfall, place, came);
+}
+
 void sink_follow(Sink *self)
 {
     had_follow(self->had);
+    shortfall_follow(&self->shortfall);
     self->found = 0;
 }
 
-void sink_found(Sink *self, uint64_t n)
+static void sink_found_all(Sink *self)
+{
+    if (shortfall_found(&self->shortfall, &self->all_found) && self->link) {
+        self->link->missing(self->link_opaque);
+    }
+}
+
+void sink_found(Sink *self, uint64_t n, const ShortfallFound *found)
 {
     self->found = n;
+    self->all_found = *found;
+    if (n == 0) {
+        sink_found_all(self);
+    }
+}
+
+const Shortfall *sink_shortfall(const Sink *self)
+{
+    return &self->shortfall;
 }
 
 static void sink_forget_had(Sink *self)
 {
     had_clear(self->had);
+    shortfall_clear(&self->shortfall);
     self->found = 0;
 }
 
@@ -154,7 +179,6 @@ static bool sink_has_had(Sink *self, const Packet *packet)
     bool found = self->found > 0;
     uint64_t digest;
 
-    self->found -= found;
     if (!found && had_is_full(self->had)) {
         return false;
     }
@@ -177,7 +201,11 @@ void sink_receive(Sink *self, const PacketBatch *batch)
         } else if (sink_has_had(self, &batch->packets[i])) {
             arrivals_take_copy(self->arrivals, &batch->packets[i]);
         } else {
+            shortfall_came(&self->shortfall);
             arrivals_take(self->arrivals, &batch->packets[i]);
+        }
+        if (self->found > 0 && --self->found == 0) {
+            sink_found_all(self);
         }
     }
     sink_update_phase(self);

@@ -10,6 +10,7 @@
 #include "netdev/tap.h"
 #include "switchover/account.h"
 #include "switchover/record.h"
+#include "switchover/shortfall.h"
 
 typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
@@ -43,6 +44,8 @@ void sink_receive(Sink *sink, const PacketBatch *batch);
 typedef struct SinkListener {
     void (*moved)(void *opaque);
     void (*settled)(void *opaque);
+    /* Another source goes on, and it is known now what did not come. */
+    void (*missing)(void *opaque);
 } SinkListener;
 
 /* NULL: nobody any more. */
@@ -66,7 +69,10 @@ void sink_hear(Sink *sink, const uint8_t *body, size_t len);
 void sink_follow(Sink *sink);
 /* The next @n frames lay in the source's TAP when it began: those that have
  * come from another source before are left out. */
-void sink_found(Sink *sink, uint64_t n);
+void sink_found(Sink *sink, uint64_t n, const ShortfallFound *found);
+/* See shortfall_begin(). */
+void sink_place(Sink *sink, uint64_t place, uint64_t came);
+const Shortfall *sink_shortfall(const Sink *sink);
 
 /* The VM runs at the source again: what waits is discarded. */
 void sink_cancel(Sink *sink);

@@ -80,19 +80,7 @@ static void source_append_list(Source *self, GByteArray *records,
     } while (done < n);
 }
 
-/* Another daemon may have shipped these before. */
-static void source_append_found(const Source *self, GByteArray *records)
-{
-    const LinkRecord found = {.type = LINK_FOUND, .next = self->found};
-    uint8_t bytes[LINK_RECORD_MAX];
-
-    if (self->found > 0) {
-        g_byte_array_append(records, bytes,
-                            (guint)link_record_put(bytes, &found));
-    }
-}
-
-void source_say_delivered(void *opaque, GByteArray *records)
+void source_say_stop(void *opaque, GByteArray *records)
 {
     Source *self = opaque;
     LinkDigest *digests;
@@ -101,6 +89,6 @@ void source_say_delivered(void *opaque, GByteArray *records)
         digests = g_new(LinkDigest, DELIVERED_MAX);
         source_append_list(self, records, digests);
         g_free(digests);
-        source_append_found(self, records);
+        source_say_place(self, records);
     }
 }

@@ -343,6 +343,7 @@ static bool take_in_is_known(TakeIn *self, uint64_t captured, uint64_t *found)
 static bool take_in_run(TakeIn *self, uint64_t *number)
 {
     Source *source = self->source;
+    InjectCounts counts;
     uint64_t found;
 
     if (!tap_read_counters(source->config.tap, &self->found.counters) ||
@@ -353,6 +354,10 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
     }
     take_in_rebuild(self, found);
     take_in_settle(self);
+    counts = injector_counts(source->injector);
+    source->found_count = found;
+    source->found_again = counts.accepted + counts.refused;
+    source->place.took_in = true;
     *number = ledger_found(&source->ledger, &self->found);
     log_info("switchover",
              "%s: takes in %" G_GUINT64_FORMAT

@@ -60,6 +60,7 @@ static void source_ship(Source *self)
     Counter waiting;
 
     frame_writer_run(self->writer);
+    source_tell_cut(self);
     waiting = frame_writer_waiting(self->writer);
     record_waiting(&self->record, waiting);
     source_release(self);
@@ -160,6 +161,7 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
             /* Else it was, at an earlier stop, and counts once. */
             counter_add(&self->account.outdev, 1, record->len);
         }
+        source_count_placed(self);
         record->mark |= RECORD_SHIPPED;
         if (given) {
             source_count_given(self, record);

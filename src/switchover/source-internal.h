@@ -3,8 +3,8 @@
  * What the files of the source share: source.c (its life, samples, what the VM
  * does), source-frames.c (frames in and out), source-account.c (the ledger's
  * counters), source-return.c (giving back when the VM resumes here),
- * source-found.c (beginning beside a VM that stands), source-delivered.c (what
- * the peer is told of it all).
+ * source-found.c (beginning beside a VM that stands), source-delivered.c and
+ * source-place.c (what the peer is told of it all).
  */
 #ifndef TF_SWITCHOVER_SOURCE_INTERNAL_H
 #define TF_SWITCHOVER_SOURCE_INTERNAL_H
@@ -33,6 +33,17 @@ enum {
     RECORD_INJECTED = 1 << 6,  /* by us, before the VM stopped again */
     RECORD_HAD = 1 << 7,       /* by the guest at the stop: another queue's */
 };
+
+/* Where frames stand in what the TAP has counted (shortfall.h). */
+typedef struct SourcePlace {
+    bool known;
+    bool took_in;    /* what was found is known, too */
+    uint64_t number; /* of the first one captured that was to be shipped, */
+    uint64_t place;  /* its place, */
+    uint64_t next;   /* and its number on the wire */
+    uint64_t shipped, sent; /* since then: records, and frames on the wire */
+    uint64_t cut;           /* by how much they differed when that was told */
+} SourcePlace;
 
 struct Source {
     SourceConfig config;
@@ -64,8 +75,12 @@ struct Source {
     LedgerSample sample; /* the last */
     LinkCounters began;  /* the TAP's, when we began to look */
     int64_t began_us;    /* CLOCK_REALTIME of that */
-    uint64_t found;  /* the first frames on the wire, source_take_in() found */
-    int64_t stop_us; /* CLOCK_REALTIME: when the VM stopped, */
+    uint64_t found; /* the first frames on the wire, source_take_in() found: */
+    uint64_t found_count; /* they were so many before the link cut them up, */
+    uint64_t found_again; /* and the TAP's count grew so much as they were put
+                             back */
+    SourcePlace place;
+    int64_t stop_us;        /* CLOCK_REALTIME: when the VM stopped, */
     int64_t blind_until_us; /* see source_is_blind() */
     int64_t stop_heard_us;  /* and when the last sample after it was taken */
     uint64_t stop_number;   /* first frame shipped at the last stop */
@@ -130,8 +145,19 @@ void source_end_delivered(Source *self);
 void source_note_delivered(Source *self, const PacketBatch *batch);
 /* The VM stopped: what it did not get is settled. */
 void source_settle_delivered(Source *self);
+/* SourceLinkWord: all that the peer is told of the stop. */
+void source_say_stop(void *opaque, GByteArray *records);
+
+/* source-place.c */
+/* The VM stands still: frame @number is the first that we have captured of what
+ * its guest lacks, and is shipped behind what was found. */
+void source_set_place(Source *self, uint64_t number);
+/* The frame at the writer's cursor was shipped. */
+void source_count_placed(Source *self);
 /* SourceLinkWord */
-void source_say_delivered(void *opaque, GByteArray *records);
+void source_say_place(void *opaque, GByteArray *records);
+/* Says it again if the link has cut frames up since. */
+void source_tell_cut(Source *self);
 
 /* source-account.c */
 /* Brings the counters up to what the ledger knows. */

@@ -28,15 +28,18 @@ struct SourceLink {
     LinkMode mode;
     bool vnet; /* offloaded frames go out as they are */
     FrameWriter *writer;
-    SourceLinkWord *delivered;
+    SourceLinkWord *word;
     void *opaque; /* of it */
     LinkSender sender;
     LinkInput input;
     LoopTimer timer; /* set while asking */
     bool insists;    /* asks on each connection, whatever the mode */
     bool warned;     /* of a peer that does not acknowledge */
-    unsigned
-        vanished; /* sources that were here before us, by the peer's word */
+    /* Sources that were here before us, by the peer's word, and what was lost
+     * with them. */
+    unsigned vanished;
+    bool missing_known;
+    uint64_t missing;
     uint8_t *scratch;
 };
 
@@ -139,7 +142,7 @@ static void source_link_answered(SourceLink *self, const LinkRecord *state)
         n += link_record_put(bytes + n, &cancelled);
     }
     g_byte_array_append(out, bytes, (guint)n);
-    self->delivered(self->opaque, out);
+    self->word(self->opaque, out);
     frame_writer_tell(self->writer, out->data, out->len);
     frame_writer_hold(self->writer, false);
 }
@@ -208,9 +211,19 @@ static void source_link_follow(SourceLink *self)
     self->vanished++;
     log_warning("switchover",
                 "%s: the source before this one ended without a word: what it "
-                "had captured and not sent, and what came until now, is lost "
-                "and not counted, but for what was found in the TAP's queue",
+                "had captured and not sent, and what came until now, is lost, "
+                "but for what was found in the TAP's queue",
                 self->name);
+}
+
+static void source_link_hear_missing(SourceLink *self, uint64_t missing)
+{
+    self->missing_known = true;
+    self->missing = missing;
+    log_info("switchover",
+             "%s: %" G_GUINT64_FORMAT
+             " frames were lost with sources before this one",
+             self->name, missing);
 }
 
 bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
@@ -226,6 +239,8 @@ bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
                             frame_writer_sent(self->writer));
         } else if (record.type == LINK_VANISHED) {
             source_link_follow(self);
+        } else if (record.type == LINK_MISSING) {
+            source_link_hear_missing(self, record.lost);
         }
     }
     return self->sender.settled > settled;
@@ -254,12 +269,12 @@ void source_link_cancel(SourceLink *self)
     link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
 }
 
-void source_link_tell_delivered(SourceLink *self)
+void source_link_say(SourceLink *self, SourceLinkWord *word)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
 
     if (self->sender.phase == LINK_ACKED) {
-        self->delivered(self->opaque, out);
+        word(self->opaque, out);
         frame_writer_tell(self->writer, out->data, out->len);
     }
 }
@@ -300,15 +315,17 @@ json_t *source_link_to_json(const SourceLink *self)
     bool acked = sender->session != 0;
 
     return json_pack(
-        "{s:b, s:I, s:I, s:I, s:I}", "acknowledged", acked, "unconfirmed",
+        "{s:b, s:I, s:I, s:I, s:I, s:o*}", "acknowledged", acked, "unconfirmed",
         acked ? (json_int_t)(frame_writer_sent(self->writer) - sender->received)
               : 0,
         "repeated", (json_int_t)sender->repeated, "lost",
-        (json_int_t)sender->lost, "vanished", (json_int_t)self->vanished);
+        (json_int_t)sender->lost, "vanished", (json_int_t)self->vanished,
+        "missing",
+        self->missing_known ? json_integer((json_int_t)self->missing) : NULL);
 }
 
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer, SourceLinkWord *delivered,
+                            FrameWriter *writer, SourceLinkWord *word,
                             void *opaque)
 {
     SourceLink *self = g_new0(SourceLink, 1);
@@ -317,7 +334,7 @@ SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
     self->mode = mode;
     self->vnet = vnet;
     self->writer = writer;
-    self->delivered = delivered;
+    self->word = word;
     self->opaque = opaque;
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, source_link_unanswered, self);

@@ -23,15 +23,14 @@ extern const char *const link_mode_words[];
 
 typedef struct SourceLink SourceLink;
 
-/* Appends records that tell what the VM got (wire/link-delivered.h), if it has
- * stopped. */
+/* Appends records (wire/link-record.h). */
 typedef void SourceLinkWord(void *opaque, GByteArray *records);
 
 /* @writer is told of what it needs by the functions below, and may have a peer
  * already. @name: for the log; borrowed. @vnet: with headers on the wire.
- * @delivered is asked whenever a peer begins to listen. */
+ * @word is asked whenever a peer begins to listen. */
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer, SourceLinkWord *delivered,
+                            FrameWriter *writer, SourceLinkWord *word,
                             void *opaque);
 /* Harmless with NULL. */
 void source_link_free(SourceLink *link);
@@ -47,8 +46,8 @@ bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
 /* The VM resumed here; frame_writer_stop() came before. */
 void source_link_cancel(SourceLink *link);
 
-/* It is to be told now what the VM got, if it listens. */
-void source_link_tell_delivered(SourceLink *link);
+/* It is to be told now what @word appends, if it listens. */
+void source_link_say(SourceLink *link, SourceLinkWord *word);
 
 /* The source goes; its writer is still there. */
 void source_link_end(SourceLink *link);

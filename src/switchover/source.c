@@ -358,12 +358,17 @@ static void source_stop(Source *self, int64_t time_us)
         source_advance(self);
     } else {
         number = source_find_first(self, time_us, again, &method);
+        self->place.took_in = false;
     }
     self->stop_us = time_us;
     number = MAX(number, source_queue(self)->head.number);
     source_unaccount(self, number);
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
+    source_set_place(self,
+                     self->place.took_in
+                         ? source_queue(self)->head.number + self->found_count
+                         : number);
     source_settle_delivered(self);
     record_stop(&self->record, time_us, source_queue(self), number);
     if (self->ledger.multi && !self->ledger.queues_known) {
@@ -383,7 +388,7 @@ static void source_stop(Source *self, int64_t time_us)
         if (self->found > 0) {
             source_link_insist(self->link);
         }
-        source_link_tell_delivered(self->link);
+        source_link_say(self->link, source_say_stop);
         frame_writer_start(self->writer, number);
     }
 }
@@ -480,7 +485,7 @@ Source *source_new(const SourceConfig *config, GError **errp)
     }
     self->link =
         source_link_new(config->name, config->acknowledge, config->vnet_len > 0,
-                        self->writer, source_say_delivered, self);
+                        self->writer, source_say_stop, self);
     loop_timer_open(&self->sampler, source_tick, self);
     self->nic = vm_nic_new(self->vm, tap_ifname(config->tap));
     self->vm_listener = (VmListener){source_vm_event, self};

@@ -16,7 +16,9 @@ static const size_t link_fields[][FIELDS_MAX + 1] = {
     [LINK_SESSION] = {FIELD(session), FIELD(next), FIELD(lost)},
     [LINK_ACK] = {FIELD(next), FIELD(settled)},
     [LINK_CANCELLED] = {0},
-    [LINK_FOUND] = {FIELD(next)},
+    [LINK_FOUND] = {FIELD(next), FIELD(place), FIELD(count), FIELD(again)},
+    [LINK_PLACE] = {FIELD(next), FIELD(place), FIELD(count)},
+    [LINK_MISSING] = {FIELD(lost)},
 };
 
 static const size_t *link_fields_of(unsigned type)

@@ -47,8 +47,14 @@ typedef enum LinkType {
                            the source lately (wire/link-delivered.h) */
     LINK_END = 6,       /* to the receiver: the sender does not come back */
     LINK_VANISHED = 7,  /* to the sender: you follow one that did not say so */
-    LINK_FOUND = 8,     /* to the receiver: frames before next lay in the TAP's
-                           queue when I began; another sender may have sent them */
+    LINK_FOUND = 8,     /* to the receiver: frames before next, count of them
+                           if none was cut, lay in the TAP's queue when I began;
+                           another sender may have sent them; place is that of
+                           the frame behind them */
+    LINK_PLACE = 9,     /* to the receiver: the last count frames before next
+                           begin with the one of that place */
+    LINK_MISSING = 10,  /* to the sender: so many frames were lost with those
+                           that you follow */
 } LinkType;
 
 /* The fields of all types; a type has those that its comment names it for. */
@@ -58,11 +64,16 @@ typedef struct LinkRecord {
     uint64_t session; /* state, session: drawn by the sender; 0: none yet, and
                          frames count from the first of the last connection
                          that began without a question */
-    uint64_t next; /* state, session, ack: number of the frame to come; found:
-                      of the first that is none of these */
+    uint64_t next; /* state, session, ack: number of the frame to come; found,
+                      place: of the first that is none of these */
     uint64_t settled; /* state, ack: all before it have their place for good */
     uint64_t digest;  /* state: of the last frames before next */
-    uint64_t lost;    /* session: so many before next can't be sent again */
+    uint64_t lost;    /* session: so many before next can't be sent again;
+                         missing */
+    uint64_t place;   /* found, place: see switchover/shortfall.h */
+    uint64_t count;   /* found, place: captured frames, of which the link may
+                         cut some up */
+    uint64_t again; /* found: how often the TAP has counted one of them anew */
 } LinkRecord;
 
 /* Writes @record with its length word to @bytes (LINK_RECORD_MAX); returns

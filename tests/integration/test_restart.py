@@ -4,7 +4,7 @@ on in its place: what lies in the TAP's queue is not lost, and what the last one
 had shipped of it does not come twice."""
 
 from pathlib import Path
-from typing import Any, List
+from typing import Any, Dict, List
 
 import pytest
 
@@ -13,6 +13,13 @@ from lib.offloads import ALL_OFFLOADS
 from lib.relay import Relay
 from lib.site import Site
 from lib.switchover import TAP, Switchover
+from lib.waiting import wait_until
+
+
+def link_of(end: Any) -> Dict[str, Any]:
+    """What query-switchover tells of the link."""
+    entry, = end.daemon.execute("query-switchover")
+    return entry["link"]
 
 
 class World(Switchover):
@@ -85,6 +92,13 @@ class World(Switchover):
             list(range(self.first, self.first + count))
         self.destination.daemon.wait_counters(out_netdev=count, held=0)
 
+    def wait_missing(self, expected: int) -> None:
+        """Both ends say that so many were lost with sources before this
+        one."""
+        for end in (self.source, self.destination):
+            wait_until(lambda e=end: link_of(e).get("missing") == expected,
+                       lambda e=end: str(link_of(e)))
+
     def resume(self) -> List[int]:
         """The virtual machine goes on where it is, and gets some more: all
         that it got."""
@@ -116,9 +130,58 @@ def test_half_was_shipped(site: Site, acknowledge: str) -> None:
     pair.renew(150)
     pair.send_numbered(30)
     pair.source.daemon.wait_counters(outdev=180)
+    if acknowledge == "on":
+        pair.wait_missing(0)
     pair.kill(20)
     pair.renew(200)
     pair.check(200, 200, 100 + 180)
+    pair.wait_missing(0)
+
+
+def test_no_room_while_nobody_looked(site: Site) -> None:
+    """What found the queue full then is lost, and counted, at each time."""
+    pair = World(site, txqueuelen=100)
+    pair.stop_shipped(40)
+    dropped = pair.source.tx_dropped()
+    pair.kill(150)
+    first = pair.source.tx_dropped() - dropped
+    assert first >= 90
+    pair.renew(190 - first)
+    pair.wait_missing(first)
+    pair.send_numbered(30)
+    pair.destination.daemon.wait_counters(held=190 - first + 30)
+    dropped = pair.source.tx_dropped()
+    pair.kill(7)
+    second = pair.source.tx_dropped() - dropped
+    pair.start_source()
+    pair.wait_missing(first + second)
+    pair.resume_destination()
+    pair.destination.vmm.wait_count(220 - first + 7 - second)
+
+
+def test_swallowed_while_nobody_looked(site: Site) -> None:
+    """So is what the VMM took, and nobody had shipped."""
+    pair = World(site)
+    pair.stop_shipped(0)
+    pair.kill(20)
+    pair.source.vmm.swallow(2)
+    pair.renew(18)
+    pair.wait_missing(2)
+    pair.first += 2
+    pair.check(18, 18, 0)
+
+
+def test_the_last_one_took_its_leave(site: Site) -> None:
+    """A daemon that is ended and started anew is no other case."""
+    pair = World(site, txqueuelen=100)
+    pair.stop_shipped(40)
+    dropped = pair.source.tx_dropped()
+    pair.source.daemon.stop()
+    pair.source.send_unseen(150)
+    dropped = pair.source.tx_dropped() - dropped
+    pair.renew(190 - dropped)
+    pair.wait_missing(dropped)
+    assert link_of(pair.destination)["vanished"] == 0
 
 
 def test_half_was_shipped_to_a_plain_peer(site: Site) -> None:

@@ -311,6 +311,14 @@ def test_report_of_a_vanished_source(run: Any, tmp_path: Path, side: str
     shown = run(tapferry(), "report", str(path)).stdout
     assert "Nothing was lost" not in shown
     assert "ended without a word" in " ".join(shown.split())
+    for missing, verdict in ((0, "Nothing was lost"),
+                             (3, "3 frames were lost when a daemon of the "
+                              "source ended and another one followed")):
+        entry["switchover"]["link"]["missing"] = missing
+        path.write_text(json.dumps({"sides": [entry]}))
+        shown = " ".join(run(tapferry(), "report", str(path)).stdout.split())
+        assert verdict in shown
+        assert ("Nothing was lost" in shown) == (missing == 0)
 
 
 def test_report_of_a_queue_put_back(run: Any, tmp_path: Path) -> None:
