@@ -24,14 +24,17 @@ static bool raise_is_note(const char *alias, uint32_t usual)
     return strcmp(alias, note) == 0;
 }
 
-/* Reads the queue; false if it can't be, or the host is too busy. */
-static bool raise_read(const Raise *self, LinkQueue *queue, bool *busy)
+typedef enum Reading { READ_DONE, READ_BUSY, READ_FAILED } Reading;
+
+/* Reads the queue; READ_BUSY: the host is too busy to change it. */
+static Reading raise_read(const Raise *self, LinkQueue *queue)
 {
     int64_t start = g_get_monotonic_time();
-    bool ok = tap_read_queue(self->tap, queue);
 
-    *busy = ok && g_get_monotonic_time() - start >= READ_MAX_US;
-    return ok && !*busy;
+    if (!tap_read_queue(self->tap, queue)) {
+        return READ_FAILED;
+    }
+    return g_get_monotonic_time() - start < READ_MAX_US ? READ_DONE : READ_BUSY;
 }
 
 static void raise_adopt(Raise *self)
@@ -96,10 +99,9 @@ bool raise_up(Raise *self, uint64_t *lost)
     g_autoptr(GError) error = NULL;
     uint32_t usual;
     LinkQueue queue;
-    bool busy;
 
     if (!self->allowed || self->failed || raise_is_up(self) ||
-        !raise_read(self, &queue, &busy)) {
+        raise_read(self, &queue) != READ_DONE) {
         return false;
     }
     if (queue.length == 0 || queue.length >= RAISE_BY ||
@@ -155,22 +157,23 @@ bool raise_down(Raise *self, uint64_t *lost)
         raise_command(tap_ifname(self->tap), self->usual);
     uint32_t usual = self->usual;
     LinkQueue queue;
-    bool ours, busy;
+    Reading reading;
+    bool ours;
 
     *lost = 0;
     if (usual == 0) {
         return true;
     }
-    if (!raise_read(self, &queue, &busy)) {
-        if (busy) {
-            return false;
-        }
-        self->usual = 0;
+    reading = raise_read(self, &queue);
+    if (reading == READ_BUSY) {
+        return false;
+    }
+    self->usual = 0;
+    if (reading == READ_FAILED) {
         log_warning("tap", "%s: txqueuelen can not be read; %s puts it back",
                     tap_ifname(self->tap), command);
         return true;
     }
-    self->usual = 0;
     ours = raise_undo(&queue, usual);
     if (!raise_set(self, &queue, lost, &error)) {
         log_warning("tap", "%s: %s to %u again; %s does it",
