@@ -55,8 +55,8 @@ typedef struct PacketQueue {
 void packet_queue_init(PacketQueue *queue);
 void packet_queue_free(PacketQueue *queue);
 
-/* Copies @packet to the end and returns its record, which stays in place
- * until it is popped. */
+/* Copies @packet, which may be the view of a record of this queue, to the end
+ * and returns its record, which stays in place until it is popped. */
 PacketRecord *packet_queue_append(PacketQueue *queue, const Packet *packet);
 
 /* Appends a record for a packet that was never seen. */

@@ -195,14 +195,18 @@ static void take_in_append_found(TakeIn *self, uint64_t n)
     }
 }
 
-static void take_in_append_captured(Source *self, const PacketQueue *captured)
+/* What was captured before number @end, once more: returns how many. */
+static uint64_t take_in_append_captured(Source *self, uint64_t end)
 {
-    PacketCursor cursor = packet_queue_head(captured);
+    const PacketQueue *queue = source_queue(self);
+    PacketCursor cursor = packet_queue_head(queue);
     PacketRecord *record, *copy;
 
-    while ((record = packet_queue_at(captured, &cursor))) {
-        Packet packet = packet_record_view(record);
+    for (; cursor.number < end; packet_cursor_advance(&cursor)) {
+        Packet packet;
 
+        record = packet_queue_at(queue, &cursor);
+        packet = packet_record_view(record);
         copy = record->len > 0
                    ? frame_writer_append_always(self->writer, &packet)
                    : frame_writer_append_missing(self->writer);
@@ -210,8 +214,8 @@ static void take_in_append_captured(Source *self, const PacketQueue *captured)
         copy->time_ns = record->time_ns;
         copy->queued_us = record->queued_us;
         used_frames_captured(&self->used[0], record->len);
-        packet_cursor_advance(&cursor);
     }
+    return end - queue->head.number;
 }
 
 /* What is remembered begins anew: with the first @found of those that were
@@ -219,32 +223,19 @@ static void take_in_append_captured(Source *self, const PacketQueue *captured)
 static void take_in_rebuild(TakeIn *self, uint64_t found)
 {
     Source *source = self->source;
-    PacketCursor cursor = packet_queue_head(source_queue(source));
-    PacketQueue captured;
-    PacketRecord *record;
+    const PacketQueue *queue = source_queue(source);
+    uint64_t first = queue->next, captured;
 
-    ledger_begin_at(&source->ledger, cursor.number);
-    source_unaccount(source, cursor.number);
-    packet_queue_init(&captured);
-    while ((record = packet_queue_at(source_queue(source), &cursor))) {
-        Packet packet = packet_record_view(record);
-        PacketRecord *copy = record->len > 0
-                                 ? packet_queue_append(&captured, &packet)
-                                 : packet_queue_append_missing(&captured);
-
-        copy->mark = record->mark;
-        copy->queued_us = record->queued_us;
-        packet_cursor_advance(&cursor);
-    }
-    frame_writer_trim(source->writer, UINT64_MAX);
+    ledger_begin_at(&source->ledger, queue->head.number);
+    source_unaccount(source, queue->head.number);
     source_reset_ledger(source);
-    source->accounted = packet_queue_head(source_queue(source));
     used_frames_clear(&source->used[0]);
     source->n_used = 0;
     take_in_append_found(self, found);
-    take_in_append_captured(source, &captured);
-    ledger_captured(&source->ledger, 0, found + packet_queue_count(&captured));
-    packet_queue_free(&captured);
+    captured = take_in_append_captured(source, first);
+    frame_writer_trim(source->writer, first);
+    source->accounted = packet_queue_head(queue);
+    ledger_captured(&source->ledger, 0, found + captured);
 }
 
 /* The VMM has taken @n more. If these are many its VM runs, and has got them.

@@ -96,10 +96,48 @@ static void test_cursor(void)
     packet_queue_free(&queue);
 }
 
+/* Others come in front of what is in it: that is appended once more behind
+ * them, from where it lies, and then popped. */
+static void test_put_in_front(void)
+{
+    PacketQueue queue;
+
+    for (unsigned n = 0; n < 40; n++) {
+        PacketCursor cursor;
+        PacketRecord *record;
+
+        packet_queue_init(&queue);
+        for (unsigned i = 0; i < n; i++) {
+            append(&queue, model_len(i), (uint8_t)i);
+        }
+        append(&queue, 9000, 0xff);
+        cursor = packet_queue_head(&queue);
+        for (; cursor.number < n; packet_cursor_advance(&cursor)) {
+            Packet view = packet_record_view(packet_queue_at(&queue, &cursor));
+
+            packet_queue_append(&queue, &view);
+        }
+        while (queue.head.number < n) {
+            packet_queue_pop(&queue);
+        }
+        cursor = packet_queue_head(&queue);
+        check_record(packet_queue_at(&queue, &cursor), 9000, 0xff);
+        for (unsigned i = 0; i < n; i++) {
+            packet_cursor_advance(&cursor);
+            record = packet_queue_at(&queue, &cursor);
+            check_record(record, model_len(i), (uint8_t)i);
+            g_assert_cmpint(record->time_ns, ==, model_len(i));
+        }
+        g_assert_cmpuint(packet_queue_count(&queue), ==, n + 1);
+        packet_queue_free(&queue);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/queue/fifo", test_fifo);
     g_test_add_func("/queue/cursor", test_cursor);
+    g_test_add_func("/queue/put-in-front", test_put_in_front);
     return g_test_run();
 }
