@@ -13,6 +13,7 @@
 #include "switchover/ledger.h"
 
 #include <glib.h>
+#include <stddef.h>
 #include <string.h>
 
 #define FRAMES_MAX 64
@@ -130,6 +131,18 @@ static bool world_deliver(World *world)
     return true;
 }
 
+/* All but the marks that there are not: room for those is most of a ledger, and
+ * to copy it would be most of the work. */
+static void ledger_copy(Ledger *copy, const Ledger *ledger)
+{
+    const size_t marks = offsetof(Ledger, marks);
+    const size_t rest = offsetof(Ledger, n_marks);
+
+    memcpy(copy, ledger, marks + ledger->n_marks * sizeof(LedgerMark));
+    memcpy((uint8_t *)copy + rest, (const uint8_t *)ledger + rest,
+           sizeof(Ledger) - rest);
+}
+
 static void world_see(World *world, Ledger *ledger)
 {
     if (world->unseen > 0) {
@@ -223,11 +236,13 @@ static void check_dropped(const World *world, const Ledger *ledger,
 static void check_resume(const World *before, const Ledger *stopped,
                          uint64_t first, bool vague)
 {
-    Ledger ledger = *stopped;
+    Ledger ledger;
     World world = *before;
-    LedgerSample sample = world_sample(&world, &ledger, false);
+    LedgerSample sample;
     uint32_t swallowed = 0;
 
+    ledger_copy(&ledger, stopped);
+    sample = world_sample(&world, &ledger, false);
     trial.resumes++;
     ledger_resume(&ledger, world.entered, world.entered);
     CHECK(ledger_swallowed(&ledger, &sample, &swallowed), ==, true);
@@ -249,9 +264,10 @@ static void check_late_resume(const World *before, const Ledger *stopped,
         world_deliver(&world);
     }
     while (world_take(&world)) {
-        Ledger ledger = *stopped;
+        Ledger ledger;
         World sampled;
 
+        ledger_copy(&ledger, stopped);
         world_deliver(&world);
         world_send(&world);
         sampled = world;
@@ -273,9 +289,10 @@ static void check_slow_resume(const World *before, const Ledger *stopped,
                               uint64_t first, unsigned late, bool heard)
 {
     uint32_t resumed_at = before->entered;
-    Ledger ledger = *stopped;
+    Ledger ledger;
     World world = *before;
 
+    ledger_copy(&ledger, stopped);
     if (heard) {
         world_sample(&world, &ledger, false);
         ledger_resume(&ledger, resumed_at, resumed_at);
@@ -333,10 +350,11 @@ static void try_stopped(const World *before, const Ledger *stopped,
         return;
     }
     for (unsigned step = STEP_SEND; step < STEP__MAX; step++) {
-        Ledger ledger = *stopped;
+        Ledger ledger;
         World world = *before;
         bool possible = true, took = step == STEP_TAKE;
 
+        ledger_copy(&ledger, stopped);
         trial.steps++;
         trial.trail[trial.n_trail++] = step;
         if (step == STEP_SEND) {
@@ -362,13 +380,15 @@ static void try_stopped(const World *before, const Ledger *stopped,
 /* What is shipped if the VM stops here. */
 static void try_stop(const World *before, const Ledger *running)
 {
-    Ledger ledger = *running;
+    Ledger ledger;
     World world = *before;
-    LedgerSample sample = world_sample(&world, &ledger, false);
+    LedgerSample sample;
     LedgerMethod method;
     uint64_t first, missing = world_first_missing(&world);
     uint64_t dropped = world.counters.tx_dropped - 7;
 
+    ledger_copy(&ledger, running);
+    sample = world_sample(&world, &ledger, false);
     trial.stops++;
     check_balance(&world, &ledger);
     first = ledger_stop(&ledger, &sample, UINT32_MAX, false, &method);
@@ -404,8 +424,9 @@ static void try_running(const World *before, const Ledger *running,
         trial.trail[trial.n_trail++] = step;
         world.time_us += 1000;
         if (step >= STEP_SAMPLE) {
-            Ledger ledger = *running;
+            Ledger ledger;
 
+            ledger_copy(&ledger, running);
             world_sample(&world, &ledger, step == STEP_SAMPLE_SEND);
             try_running(&world, &ledger, depth - 1);
         } else {
