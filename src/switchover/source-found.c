@@ -207,13 +207,16 @@ static uint64_t take_in_append_captured(Source *self, uint64_t end)
 
         record = packet_queue_at(queue, &cursor);
         packet = packet_record_view(record);
-        copy = record->len > 0
-                   ? frame_writer_append_always(self->writer, &packet)
-                   : frame_writer_append_missing(self->writer);
+        if (record->len > 0) {
+            copy = frame_writer_append_always(self->writer, &packet);
+            used_frames_captured(&self->used[0], record->len);
+        } else {
+            copy = frame_writer_append_missing(self->writer);
+            used_frames_missed(&self->used[0]);
+        }
         copy->mark = record->mark;
         copy->time_ns = record->time_ns;
         copy->queued_us = record->queued_us;
-        used_frames_captured(&self->used[0], record->len);
     }
     return end - queue->head.number;
 }
