@@ -226,9 +226,17 @@ def _some(names: List[str]) -> str:
     return "; ".join(names[:SHOWN]) + more
 
 
+def _missing(stage: Stage) -> List[int]:
+    """What the destination's daemon says was lost with the source's: one
+    figure, or none if that is not known."""
+    return [entry["link"]["missing"] for entry in _switchovers(stage)
+            if entry["side"] == "destination" and "missing" in entry["link"]]
+
+
 def _dropped_by_both(stage: Stage) -> Dict[str, int]:
     return {f"{end.name} {name}": value for end in stage.ends if end.daemon
-            for name, value in _dropped(end.counters()).items()}
+            for name, value in _dropped(end.counters()).items()} | \
+        {"missing": value for value in _missing(stage) if value}
 
 
 def _unheard(stage: Stage, verdict: Verdict) -> int:
@@ -324,13 +332,12 @@ def _set_unknown_apart(stage: Stage, book: _Book, repeats: List[int]
             book.sent[number][1] != SOURCE | DESTINATION]
 
 
-def _counts_missing(stage: Stage, switchovers: List[Dict[str, Any]]) -> bool:
+def _counts_missing(stage: Stage) -> bool:
     """Is it known how many frames were lost with a source's daemon?  Not what
     a guest that resumes there has lost, or one so slow that it lost some while
     that daemon lived."""
-    return not stage.scenario.faults & (SLOW | {*ABORTED}) and any(
-        "missing" in entry["link"] for entry in switchovers
-        if entry["side"] == "destination")
+    return bool(_missing(stage)) and \
+        not stage.scenario.faults & (SLOW | {*ABORTED})
 
 
 def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
@@ -342,10 +349,6 @@ def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
                   for entry in switchovers)
     if changed:
         dropped["by a change of txqueuelen"] = changed
-    missing = sum(entry["link"].get("missing", 0) for entry in switchovers
-                  if entry["side"] == "destination")
-    if missing:
-        dropped["missing"] = missing
     source, target = stage.source.counters(), stage.destination.counters()
     verdict.counted = sum(dropped.values())
     verdict.carried = target["out_netdev"]
@@ -356,10 +359,11 @@ def _check_books(stage: Stage, verdict: Verdict, unseen: int) -> None:
     unsure = verdict.repeated if stage.scenario.faults & {
         "slow-stop", "busy-arm", "multi-queue"} else 0
     if stage.scenario.faults & {"flood", "stale"}:
-        hidden += missing  # the network may have brought these as well
+        # The network may have brought these as well.
+        hidden += sum(_missing(stage))
     if not -hidden <= verdict.lost - verdict.counted <= unsure + unseen and (
             not stage.scenario.has("kill-source") or
-            _counts_missing(stage, switchovers)):
+            _counts_missing(stage)):
         verdict.reasons.append(
             f"{verdict.lost} lost, but counted as dropped: {dropped or 0} "
             f"({verdict.examples})")
