@@ -168,11 +168,11 @@ static void take_in_count_wire(Source *self, const Packet *packet)
     g_autofree uint8_t *scratch = NULL;
 
     if (self->config.vnet_len > 0 || !packet_is_super_frame(packet)) {
-        self->found++;
+        self->found.parts++;
         return;
     }
     scratch = g_malloc(PACKET_MAX_LEN);
-    packet_segment(packet, scratch, take_in_piece, &self->found);
+    packet_segment(packet, scratch, take_in_piece, &self->found.parts);
 }
 
 /* The first @n of those that were drained, as if they had been captured when we
@@ -349,9 +349,9 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
     take_in_rebuild(self, found);
     take_in_settle(self);
     counts = injector_counts(source->injector);
-    source->found_count = found;
-    source->found_again = counts.accepted + counts.refused;
-    source->place.took_in = true;
+    source->found.known = true;
+    source->found.count = found;
+    source->found.again = counts.accepted + counts.refused;
     *number = ledger_found(&source->ledger, &self->found);
     log_info("switchover",
              "%s: takes in %" G_GUINT64_FORMAT

@@ -34,10 +34,17 @@ enum {
     RECORD_HAD = 1 << 7,       /* by the guest at the stop: another queue's */
 };
 
+/* What lay in the TAP's queue when we began. */
+typedef struct SourceFound {
+    bool known;
+    uint64_t count; /* records, */
+    uint64_t parts; /* and so many frames on the wire, the first there */
+    uint64_t again; /* the TAP's count grew by that as it was put back */
+} SourceFound;
+
 /* Where frames stand in what the TAP has counted (shortfall.h). */
 typedef struct SourcePlace {
     bool known;
-    bool took_in;    /* what was found is known, too */
     uint64_t number; /* of the first one captured that was to be shipped, */
     uint64_t place;  /* its place, */
     uint64_t next;   /* and its number on the wire */
@@ -75,10 +82,7 @@ struct Source {
     LedgerSample sample; /* the last */
     LinkCounters began;  /* the TAP's, when we began to look */
     int64_t began_us;    /* CLOCK_REALTIME of that */
-    uint64_t found; /* the first frames on the wire, source_take_in() found: */
-    uint64_t found_count; /* they were so many before the link cut them up, */
-    uint64_t found_again; /* and the TAP's count grew so much as they were put
-                             back */
+    SourceFound found;   /* by source_take_in(), at the last stop */
     SourcePlace place;
     int64_t stop_us;        /* CLOCK_REALTIME: when the VM stopped, */
     int64_t blind_until_us; /* see source_is_blind() */

@@ -10,10 +10,9 @@ void source_set_place(Source *self, uint64_t number)
     SourcePlace *place = &self->place;
 
     *place = (SourcePlace){
-        .took_in = place->took_in,
         .number = number,
         .next = frame_writer_sent(self->writer) +
-                (place->took_in ? self->found : 0),
+                (self->found.known ? self->found.parts : 0),
     };
     place->known = ledger_place(&self->ledger, number, &place->place);
 }
@@ -36,7 +35,7 @@ static void source_append_place(const Source *self, GByteArray *records,
         .next = next,
         .place = self->place.place,
         .count = count,
-        .again = self->found_again,
+        .again = self->found.again,
     };
     uint8_t bytes[LINK_RECORD_MAX];
 
@@ -48,12 +47,12 @@ void source_say_place(void *opaque, GByteArray *records)
     Source *self = opaque;
     SourcePlace *place = &self->place;
 
-    if (place->took_in) {
+    if (self->found.known) {
         /* Another daemon may have shipped these before. */
-        source_append_place(self, records, LINK_FOUND, self->found,
-                            self->found_count);
+        source_append_place(self, records, LINK_FOUND, self->found.parts,
+                            self->found.count);
     }
-    if (place->known && (!place->took_in || place->shipped > 0)) {
+    if (place->known && (!self->found.known || place->shipped > 0)) {
         place->cut = place->sent - place->shipped;
         source_append_place(self, records, LINK_PLACE,
                             place->next + place->sent, place->shipped);

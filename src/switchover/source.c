@@ -358,17 +358,16 @@ static void source_stop(Source *self, int64_t time_us)
         source_advance(self);
     } else {
         number = source_find_first(self, time_us, again, &method);
-        self->place.took_in = false;
+        self->found.known = false;
     }
     self->stop_us = time_us;
     number = MAX(number, source_queue(self)->head.number);
     source_unaccount(self, number);
     self->tap_full_at_stop = self->account.dropped[DROP_TAP_FULL].packets;
     self->stop_number = number;
-    source_set_place(self,
-                     self->place.took_in
-                         ? source_queue(self)->head.number + self->found_count
-                         : number);
+    source_set_place(self, self->found.known ? source_queue(self)->head.number +
+                                                   self->found.count
+                                             : number);
     source_settle_delivered(self);
     record_stop(&self->record, time_us, source_queue(self), number);
     if (self->ledger.multi && !self->ledger.queues_known) {
@@ -385,7 +384,7 @@ static void source_stop(Source *self, int64_t time_us)
     self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
     source_phase(self, SWITCHOVER_SHIPPING);
     if (!frame_writer_is_shipping(self->writer)) {
-        if (self->found > 0) {
+        if (self->found.parts > 0) {
             source_link_insist(self->link);
         }
         source_link_say(self->link, source_say_stop);
@@ -525,6 +524,7 @@ json_t *source_link(const Source *self)
 {
     json_t *link = source_link_to_json(self->link);
 
-    json_object_set_new(link, "found", json_integer((json_int_t)self->found));
+    json_object_set_new(link, "found",
+                        json_integer((json_int_t)self->found.parts));
     return link;
 }

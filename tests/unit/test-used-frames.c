@@ -109,6 +109,18 @@ static bool world_sample(World *world)
                               wanted <= RING_SIZE ? lengths : NULL);
 }
 
+/* True if it is not known how many came, and the count begins anew. */
+static bool world_sample_unsure(World *world, uint16_t start)
+{
+    bool sure = world_sample(world);
+
+    if (!sure) {
+        world->delivered =
+            (uint16_t)(used_frames_count(&world->frames) - start);
+    }
+    return !sure;
+}
+
 /* How many frames are not counted that the guest got. */
 static uint16_t world_missing(World *world, uint16_t start)
 {
@@ -159,11 +171,7 @@ static void test_dropped(void)
             }
             world_captured(&world, draw_length(&world));
             world_take(&world);
-            if (!world_sample(&world)) {
-                unsure++;
-                world.delivered =
-                    (uint16_t)(used_frames_count(&world.frames) - start);
-            }
+            unsure += world_sample_unsure(&world, start);
         }
         wrong += world_missing(&world, start) > 0;
         world_free(&world);
@@ -196,11 +204,7 @@ static void test_overtaken(void)
                 world.queue[0] = len;
                 world_take(&world);
             }
-            if (!world_sample(&world)) {
-                unsure++;
-                world.delivered =
-                    (uint16_t)(used_frames_count(&world.frames) - start);
-            }
+            unsure += world_sample_unsure(&world, start);
         }
         wrong += world_missing(&world, start) != 0;
         world_free(&world);
