@@ -101,6 +101,22 @@ static void test_destroyed_and_late_slot(void)
     }
 }
 
+/* The guest has taken all, and nothing more comes: it is found that the stop
+ * has destroyed @n, and nothing is pending for ever. */
+static void check_settled(World *world, unsigned n)
+{
+    uint32_t destroyed;
+
+    while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
+        world_sample(world, true, true);
+    }
+    g_assert_cmpuint(destroyed, ==, n);
+    ledger_destroyed(&world->ledger, destroyed);
+    ledger_restart(&world->ledger, 0);
+    world_quiet(world, true);
+    g_assert_cmpuint(ledger_pending(&world->ledger), ==, 0);
+}
+
 /* The VM stopped with a full queue, and runs again when the word of that comes:
  * the guest has taken all. What is looked through for losses begins no later
  * than the stop, and what that destroyed is not pending for ever. */
@@ -112,7 +128,6 @@ static void test_unheard(void)
         uint64_t stopped;
         LedgerMethod method;
         LedgerSample sample;
-        uint32_t destroyed;
 
         world_sample(world, true, true);
         world_quiet(world, true);
@@ -140,14 +155,7 @@ static void test_unheard(void)
             ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method),
             <=, stopped);
         ledger_resume(&world->ledger, world->entered, world->entered);
-        while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
-            world_sample(world, true, true);
-        }
-        g_assert_cmpuint(destroyed, ==, n);
-        ledger_destroyed(&world->ledger, destroyed);
-        ledger_restart(&world->ledger, 0);
-        world_quiet(world, true);
-        g_assert_cmpuint(ledger_pending(&world->ledger), ==, 0);
+        check_settled(world, n);
     }
 }
 
@@ -162,7 +170,6 @@ static void test_ran_unheard(void)
         int64_t stop_us;
         LedgerMethod method;
         LedgerSample sample;
-        uint32_t destroyed;
 
         world_sample(world, true, true);
         world_run(world, 100, false, true);
@@ -196,14 +203,7 @@ static void test_ran_unheard(void)
         g_assert_cmpuint(ledger_ran_unheard(&world->ledger, stop_us, stopped),
                          <=, oldest);
         g_assert_cmpuint(ledger_history(&world->ledger), <=, oldest);
-        while (!ledger_find_destroyed(&world->ledger, &destroyed)) {
-            world_sample(world, true, true);
-        }
-        g_assert_cmpuint(destroyed, ==, n);
-        ledger_destroyed(&world->ledger, destroyed);
-        ledger_restart(&world->ledger, 0);
-        world_quiet(world, true);
-        g_assert_cmpuint(ledger_pending(&world->ledger), ==, 0);
+        check_settled(world, n);
     }
 }
 
