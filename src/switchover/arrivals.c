@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "switchover/arrivals.h"
 
+#include "switchover/had.h"
 #include "switchover/late.h"
 
 struct Arrivals {
     ArrivalsConfig config;
     Late *late; /* with flood; or NULL */
+    Had *had;   /* since arrivals_forget() */
+    uint8_t *scratch;
     /* Copies that came behind frames in the injector: the mark of a record
      * there tells how many of them came right behind it. */
     uint64_t behind;
@@ -24,9 +27,10 @@ static void arrivals_none_wait(Arrivals *self)
     self->newest = NULL;
 }
 
-/* A copy has its place. */
-static void arrivals_skip(Arrivals *self)
+/* A copy is left out, and so has its place. */
+static void arrivals_leave_out(Arrivals *self, const Packet *packet)
 {
+    counter_add(self->config.duplicate, 1, packet->len);
     if (self->newest) {
         self->newest->mark++;
     }
@@ -34,35 +38,46 @@ static void arrivals_skip(Arrivals *self)
         self->offering || packet_queue_count(arrivals_queue(self)) > 0;
 }
 
-/* True if it is a copy of what the network has delivered, and counted. */
-static bool arrivals_leave_out(Arrivals *self, const Packet *packet)
+void arrivals_follow(Arrivals *self)
 {
-    bool has = flood_has(self->config.flood, packet);
+    had_follow(self->had);
+}
 
-    if (has) {
-        counter_add(self->config.duplicate, 1, packet->len);
+void arrivals_forget(Arrivals *self)
+{
+    had_clear(self->had);
+}
+
+/* Has an earlier source shipped it? Else it is remembered, for the next one. */
+static bool arrivals_has_had(Arrivals *self, DedupFrame *frame, bool found)
+{
+    bool has = found && had_take(self->had, dedup_frame_digest(frame));
+
+    if (!has && !had_is_full(self->had)) {
+        had_note(self->had, dedup_frame_digest(frame));
     }
     return has;
 }
 
-void arrivals_take(Arrivals *self, const Packet *packet)
+bool arrivals_take(Arrivals *self, const Packet *packet, bool found)
 {
-    if (late_follow(self->late, packet)) {
-        return;
+    DedupFrame frame = {.packet = packet, .scratch = self->scratch};
+
+    if (arrivals_has_had(self, &frame, found)) {
+        arrivals_leave_out(self, packet);
+        return false;
     }
-    if (arrivals_leave_out(self, packet)) {
-        arrivals_skip(self);
+    if (late_follow(self->late, packet)) {
+        return true;
+    }
+    if (flood_has(self->config.flood, &frame)) {
+        arrivals_leave_out(self, packet);
     } else if (!late_take(self->late, packet)) {
-        flood_carried(self->config.flood, packet);
+        flood_carried(self->config.flood, &frame);
         self->newest = injector_offer(self->config.injector, packet);
         self->offering = self->offering || !self->newest;
     }
-}
-
-void arrivals_take_copy(Arrivals *self, const Packet *packet)
-{
-    counter_add(self->config.duplicate, 1, packet->len);
-    arrivals_skip(self);
+    return true;
 }
 
 void arrivals_run(Arrivals *self)
@@ -87,11 +102,12 @@ void arrivals_left(Arrivals *self, const PacketRecord *record)
 static void arrivals_late_frame(void *opaque, const Packet *packet)
 {
     Arrivals *self = opaque;
+    DedupFrame frame = {.packet = packet, .scratch = self->scratch};
 
-    if (arrivals_leave_out(self, packet)) {
-        arrivals_skip(self);
+    if (flood_has(self->config.flood, &frame)) {
+        arrivals_leave_out(self, packet);
     } else {
-        flood_carried(self->config.flood, packet);
+        flood_carried(self->config.flood, &frame);
         self->newest = injector_append(self->config.injector, packet);
     }
 }
@@ -144,6 +160,8 @@ Arrivals *arrivals_new(const ArrivalsConfig *config)
     self->late = config->flood
                      ? late_new(config->flood, &arrivals_late_handlers, self)
                      : NULL;
+    self->had = had_new();
+    self->scratch = g_malloc(PACKET_MAX_LEN);
     return self;
 }
 
@@ -151,6 +169,8 @@ void arrivals_free(Arrivals *self)
 {
     if (self) {
         late_free(self->late);
+        had_free(self->had);
+        g_free(self->scratch);
         g_free(self);
     }
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What comes over the link, on its way to the injector: copies of what the
- * network has delivered are left out, frames whose copy may still come wait for
- * it, and it is known how much of all that is settled. In its loop only.
+ * network has delivered, or another source has shipped before, are left out;
+ * frames whose copy may still come wait for it; and it is known how much of all
+ * that is settled. In its loop only.
  */
 #ifndef TF_SWITCHOVER_ARRIVALS_H
 #define TF_SWITCHOVER_ARRIVALS_H
@@ -11,7 +12,7 @@
 #include "switchover/flood.h"
 
 typedef struct ArrivalsConfig {
-    Flood *flood; /* or NULL: nothing is left out */
+    Flood *flood; /* or NULL: what the network delivers is not left out */
     Injector *injector;
     Counter *duplicate; /* counts what is left out */
     /* Frames that had waited for a copy are with the injector, or were left
@@ -26,11 +27,15 @@ typedef struct Arrivals Arrivals;
 Arrivals *arrivals_new(const ArrivalsConfig *config);
 void arrivals_free(Arrivals *arrivals);
 
+/* Another source goes on in the place of the last one. */
+void arrivals_follow(Arrivals *arrivals);
+/* Another VM is waited for, or what came is void: no source has shipped any. */
+void arrivals_forget(Arrivals *arrivals);
+
 /* A frame came; its bytes are to stay until arrivals_run(), which is called
- * behind the last of a batch. */
-void arrivals_take(Arrivals *arrivals, const Packet *packet);
-/* One that is known to have come before. */
-void arrivals_take_copy(Arrivals *arrivals, const Packet *packet);
+ * behind the last of a batch. @found: in the queue of the source's TAP, so that
+ * an earlier source may have shipped it. False if one has. */
+bool arrivals_take(Arrivals *arrivals, const Packet *packet, bool found);
 void arrivals_run(Arrivals *arrivals);
 
 /* @record, the oldest in the injector, is about to leave it. */

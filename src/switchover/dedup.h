@@ -26,6 +26,24 @@ void dedup_free(Dedup *dedup);
  * still to compute. @scratch holds PACKET_MAX_LEN bytes. */
 uint64_t dedup_digest(const Packet *packet, uint8_t *scratch);
 
+/* A frame whose digest several ask for, or none: computed when the first does.
+ * @packet and @scratch (as above) are borrowed. */
+typedef struct DedupFrame {
+    const Packet *packet;
+    uint8_t *scratch;
+    bool digested;
+    uint64_t digest; /* once digested */
+} DedupFrame;
+
+static inline uint64_t dedup_frame_digest(DedupFrame *frame)
+{
+    if (!frame->digested) {
+        frame->digest = dedup_digest(frame->packet, frame->scratch);
+        frame->digested = true;
+    }
+    return frame->digest;
+}
+
 /* The network delivered a frame at @now_us (any clock that does not jump). */
 void dedup_add(Dedup *dedup, uint64_t digest, int64_t now_us);
 

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/loop.h"
 #include "packet/segment.h"
-#include "switchover/dedup.h"
 
 /* The counters are read so often, while frames find the queue full, until none
  * comes meanwhile. */
@@ -33,8 +32,7 @@ struct Flood {
     uint8_t *scratch;
     int64_t added_us; /* when we came to the frames that are being added */
     int64_t came_us;  /* when the frame that is added, or was removed, came */
-    uint64_t asked;   /* the digest of the last flood_has() that took one */
-    bool alone;       /* it has no like */
+    bool alone;       /* the frame of the last flood_has() has no like */
     LinkCounters counters; /* at the last look, less what is ours */
     uint64_t brought;      /* frames seen */
     uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
@@ -323,10 +321,9 @@ static bool flood_compares(const Flood *self)
 }
 
 /* A unicast frame is known now to have a copy here, or to have none. */
-static void flood_note_heard(Flood *self, bool copy)
+static void flood_note_heard(Flood *self, uint64_t digest, bool copy)
 {
-    uint64_t digest = flood_heard_digest(self->asked);
-
+    digest = flood_heard_digest(digest);
     dedup_add(self->heard, digest, self->looked_us);
     if (copy) {
         dedup_take(self->heard, digest, self->looked_us);
@@ -337,33 +334,36 @@ static void flood_note_heard(Flood *self, bool copy)
     }
 }
 
-static bool flood_has_unicast(Flood *self)
+static bool flood_has_group(Flood *self, DedupFrame *frame)
+{
+    return !dedup_is_empty(self->seen, self->looked_us) &&
+           dedup_take(self->seen, dedup_frame_digest(frame), self->looked_us);
+}
+
+static bool flood_has_unicast(Flood *self, uint64_t digest)
 {
     bool has;
 
-    self->alone = dedup_times(self->seen, self->asked, self->looked_us) < 2 &&
-                  dedup_times(self->heard, flood_heard_digest(self->asked),
+    self->alone = dedup_times(self->seen, digest, self->looked_us) < 2 &&
+                  dedup_times(self->heard, flood_heard_digest(digest),
                               self->looked_us) == 0;
     has = (self->alone ||
            (self->floods && self->looked_us - self->copies_us < COPIES_US)) &&
-          dedup_take(self->seen, self->asked, self->looked_us);
+          dedup_take(self->seen, digest, self->looked_us);
     if (has) {
-        flood_note_heard(self, true);
+        flood_note_heard(self, digest, true);
     }
     return has;
 }
 
-bool flood_has(Flood *self, const Packet *packet)
+bool flood_has(Flood *self, DedupFrame *frame)
 {
-    if (!flood_compares(self) ||
-        (packet_is_to_group(packet) &&
-         dedup_is_empty(self->seen, self->looked_us))) {
+    if (!flood_compares(self)) {
         return false;
     }
-    self->asked = dedup_digest(packet, self->scratch);
-    return packet_is_to_group(packet)
-               ? dedup_take(self->seen, self->asked, self->looked_us)
-               : flood_has_unicast(self);
+    return packet_is_to_group(frame->packet)
+               ? flood_has_group(self, frame)
+               : flood_has_unicast(self, dedup_frame_digest(frame));
 }
 
 bool flood_may_have(const Flood *self, const Packet *packet)
@@ -373,10 +373,10 @@ bool flood_may_have(const Flood *self, const Packet *packet)
             self->looked_us - self->copies_us < COPIES_US);
 }
 
-void flood_carried(Flood *self, const Packet *packet)
+void flood_carried(Flood *self, DedupFrame *frame)
 {
-    if (flood_compares(self) && !packet_is_to_group(packet)) {
-        flood_note_heard(self, false);
+    if (flood_compares(self) && !packet_is_to_group(frame->packet)) {
+        flood_note_heard(self, dedup_frame_digest(frame), false);
     }
 }
 

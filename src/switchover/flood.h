@@ -12,6 +12,7 @@
 #define TF_SWITCHOVER_FLOOD_H
 
 #include "netdev/tap.h"
+#include "switchover/dedup.h"
 
 typedef struct Flood Flood;
 
@@ -42,14 +43,14 @@ void flood_look(Flood *flood);
  * delivered by itself. Of unicast frames that are the same it is the same one
  * only while frames that have no like are found at both hosts: so ask in the
  * order in which they came, and say flood_carried() if it is none. */
-bool flood_has(Flood *flood, const Packet *packet);
+bool flood_has(Flood *flood, DedupFrame *frame);
 
 /* May the network's own copy of @packet still be on its way? Frames to a group
  * are flooded, others while some were lately. */
 bool flood_may_have(const Flood *flood, const Packet *packet);
-/* @packet, of which flood_has() has just told that it is none, goes to the VM:
+/* @frame, of which flood_has() has just told that it is none, goes to the VM:
  * if a copy comes behind it, frames are flooded. */
-void flood_carried(Flood *flood, const Packet *packet);
+void flood_carried(Flood *flood, DedupFrame *frame);
 
 /* What came over the link is void, and may come once more. */
 void flood_cancelled(Flood *flood);

@@ -5,9 +5,7 @@
 #include "base/loop.h"
 #include "netdev/injector.h"
 #include "switchover/arrivals.h"
-#include "switchover/dedup.h"
 #include "switchover/flood.h"
-#include "switchover/had.h"
 #include "switchover/incoming.h"
 #include "switchover/witness.h"
 
@@ -26,11 +24,9 @@ struct Sink {
     Injector *injector;
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
-    Had *had;       /* since the VM was first waited for */
-    uint64_t found; /* of the next frames, which may be among these, */
-    ShortfallFound all_found; /* when they have come */
+    uint64_t found; /* so many of the next frames lay in the source's TAP */
+    ShortfallFound all_found; /* what the source told of them */
     Shortfall shortfall;
-    uint8_t *scratch;
     LoopTimer quiet; /* set while it may look and need not any more */
     Incoming *incoming;
     bool source_tells; /* sink_set_source_tells() */
@@ -139,7 +135,7 @@ void sink_place(Sink *self, uint64_t place, uint64_t came)
 
 void sink_follow(Sink *self)
 {
-    had_follow(self->had);
+    arrivals_follow(self->arrivals);
     shortfall_follow(&self->shortfall);
     self->found = 0;
 }
@@ -165,29 +161,11 @@ const Shortfall *sink_shortfall(const Sink *self)
     return &self->shortfall;
 }
 
-static void sink_forget_had(Sink *self)
+static void sink_forget_sources(Sink *self)
 {
-    had_clear(self->had);
+    arrivals_forget(self->arrivals);
     shortfall_clear(&self->shortfall);
     self->found = 0;
-}
-
-/* Has it come from another source before? Else it is remembered, for the next
- * one. */
-static bool sink_has_had(Sink *self, const Packet *packet)
-{
-    bool found = self->found > 0;
-    uint64_t digest;
-
-    if (!found && had_is_full(self->had)) {
-        return false;
-    }
-    digest = dedup_digest(packet, self->scratch);
-    if (found && had_take(self->had, digest)) {
-        return true;
-    }
-    had_note(self->had, digest);
-    return false;
 }
 
 void sink_receive(Sink *self, const PacketBatch *batch)
@@ -198,11 +176,9 @@ void sink_receive(Sink *self, const PacketBatch *batch)
         if (self->vm->state == VM_STATE_GONE) {
             /* What is still on its way to a VM that is no more. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
-        } else if (sink_has_had(self, &batch->packets[i])) {
-            arrivals_take_copy(self->arrivals, &batch->packets[i]);
-        } else {
+        } else if (arrivals_take(self->arrivals, &batch->packets[i],
+                                 self->found > 0)) {
             shortfall_came(&self->shortfall);
-            arrivals_take(self->arrivals, &batch->packets[i]);
         }
         if (self->found > 0 && --self->found == 0) {
             sink_found_all(self);
@@ -328,7 +304,7 @@ void sink_take_part(Sink *self)
 void sink_cancel(Sink *self)
 {
     flood_cancelled(self->flood);
-    sink_forget_had(self);
+    sink_forget_sources(self);
     incoming_cancel(self->incoming);
     if (!sink_may_inject(self)) {
         sink_discard(self, "the VM runs at the source again");
@@ -376,7 +352,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
     sink_plan_raise(self);
     if (event == VM_EVENT_GONE) {
-        sink_forget_had(self);
+        sink_forget_sources(self);
         incoming_gone(self->incoming);
         sink_discard(self, "the VM is gone");
     } else if (event == VM_EVENT_RUN_STATE) {
@@ -385,7 +361,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
             witness_resume(self->witness);
         } else {
             if (!self->stood) {
-                sink_forget_had(self); /* the next one is waited for */
+                sink_forget_sources(self); /* the next one is waited for */
             }
             arrivals_flush(self->arrivals);
             self->record.stop_us = time_us;
@@ -435,8 +411,6 @@ Sink *sink_new(const SinkConfig *config, GError **errp)
         .moved = sink_round_done,
         .opaque = self,
     });
-    self->had = had_new();
-    self->scratch = g_malloc(PACKET_MAX_LEN);
     self->incoming = incoming_new(&(IncomingConfig){
         .name = config->name,
         .tap = config->tap,
@@ -469,8 +443,6 @@ void sink_free(Sink *self)
         witness_free(self->witness);
         arrivals_free(self->arrivals);
         flood_free(self->flood);
-        had_free(self->had);
-        g_free(self->scratch);
         g_free(self);
     }
 }
