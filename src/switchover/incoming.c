@@ -212,19 +212,29 @@ static void incoming_tick(void *opaque)
 
 /* The VM */
 
+/* The TAP's queues, as its VMM has them open; to be freed. NULL and an error if
+ * they can't be had, without one if it is not known who the VMM is. */
+static Drain *incoming_open(Incoming *self, GError **errp)
+{
+    pid_t pid = vm_pid(tap_netdev(self->config.tap)->vm);
+
+    return pid > 0
+               ? drain_new(self->config.tap, pid, incoming_drained, self, errp)
+               : NULL;
+}
+
 static void incoming_start(Incoming *self)
 {
     g_autoptr(GError) error = NULL;
-    pid_t pid = vm_pid(tap_netdev(self->config.tap)->vm);
+    Drain *drain = self->tried ? NULL : incoming_open(self, &error);
 
-    if (self->tried || pid <= 0) {
+    if (!drain && !error) {
         return;
     }
     self->tried = true;
     incoming_settle(self, true);
-    self->drain =
-        drain_new(self->config.tap, pid, incoming_drained, self, &error);
-    if (!self->drain) {
+    self->drain = drain;
+    if (!drain) {
         log_warning("switchover",
                     "%s: what the network floods before the VM runs may come "
                     "to it twice: %s",
@@ -244,16 +254,13 @@ static void incoming_end(Incoming *self)
 }
 
 /* How many queues the VMM has open; UINT64_MAX if that can't be seen. */
-static uint64_t incoming_queues(const Incoming *self)
+static uint64_t incoming_queues(Incoming *self)
 {
-    pid_t pid = vm_pid(tap_netdev(self->config.tap)->vm);
     uint64_t n = 1;
     Drain *drain;
 
     if (tap_is_multi_queue(self->config.tap)) {
-        drain = pid > 0 ? drain_new(self->config.tap, pid, incoming_drained,
-                                    NULL, NULL)
-                        : NULL;
+        drain = incoming_open(self, NULL);
         n = drain ? drain_queues(drain) : UINT64_MAX;
         drain_free(drain);
     }
