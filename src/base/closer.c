@@ -38,7 +38,6 @@ static void *closer_run(void *opaque)
 {
     int fd;
 
-    (void)opaque;
     while ((fd = closer_take()) >= 0) {
         close(fd);
     }

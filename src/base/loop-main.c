@@ -15,8 +15,6 @@ static bool begun, running;
 
 static void control_ready(void *opaque, uint32_t events)
 {
-    (void)opaque;
-    (void)events;
     control_is_ready = true;
 }
 
@@ -58,7 +56,6 @@ Loop *loop_main(void)
 
 static void control_rest(Loop *loop)
 {
-    (void)loop;
     loop_threads_yield();
 }
 

@@ -59,7 +59,6 @@ static void thread_woken(void *opaque, uint32_t events)
     Loop *loop = opaque;
     uint64_t count;
 
-    (void)events;
     if (read(loop->wake.fd, &count, sizeof(count)) < 0) {
         /* EAGAIN: there was nothing to it. */
     }
@@ -163,8 +162,6 @@ static void calls_run(void *opaque, uint32_t events)
     g_autoptr(GArray) mine = NULL;
     uint64_t count;
 
-    (void)opaque;
-    (void)events;
     if (read(calls_fd, &count, sizeof(count)) < 0) {
         return;
     }

@@ -193,7 +193,6 @@ static void reader_closed(void *opaque)
 
 static void reader_writable(void *opaque)
 {
-    (void)opaque;
 }
 
 static const ChardevHandlers reader_chardev_handlers = {

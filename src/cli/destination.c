@@ -11,7 +11,6 @@
 static bool destination_check_vm(const char *vm, bool running,
                                  const char *status, GError **errp)
 {
-    (void)status;
     if (running) {
         g_set_error(errp, CLIENT_ERROR, CLIENT_FAILED,
                     "the VM behind %s runs already: name the monitor of the "

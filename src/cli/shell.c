@@ -104,8 +104,6 @@ static char **shell_complete(const char *text, int start, int end)
 {
     char **matches = rl_completion_matches(text, shell_next_match);
 
-    (void)start;
-    (void)end;
     rl_attempted_completion_over = 1; /* no file names */
     rl_completion_append_character =
         matches && g_str_has_suffix(matches[0], "=") ? '\0' : ' ';

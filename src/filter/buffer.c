@@ -136,7 +136,6 @@ static void buffer_tick(void *opaque)
 
 static void buffer_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
-    (void)time_us;
     if (event == VM_EVENT_RUN_STATE) {
         buffer_update_clock(opaque);
     }
@@ -155,7 +154,6 @@ static void buffer_status_changed(Filter *filter)
 static bool buffer_property_changed(Filter *filter, const Property *row,
                                     GError **errp)
 {
-    (void)errp;
     if (strcmp(row->name, "interval") == 0) {
         buffer_restart_clock((Buffer *)filter);
     }
@@ -168,7 +166,6 @@ static bool buffer_setup(Filter *filter, GError **errp)
 {
     Buffer *self = (Buffer *)filter;
 
-    (void)errp;
     packet_queue_init(&self->queue);
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, buffer_tick, self);

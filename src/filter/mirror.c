@@ -26,7 +26,6 @@ static Verdict mirror_packet(Filter *filter, Direction direction,
     Mirror *self = (Mirror *)filter;
     Verdict verdict = outdev_append(&self->out, packet);
 
-    (void)direction;
     if (verdict >= VERDICT_DROP) {
         filter_drop(filter, (DropCause)(verdict - VERDICT_DROP), 1,
                     packet->len);

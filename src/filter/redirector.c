@@ -62,7 +62,6 @@ static Verdict redirector_packet(Filter *filter, Direction direction,
 {
     Redirector *self = (Redirector *)filter;
 
-    (void)direction;
     if (!self->out.writer || !redirector_may_run(self)) {
         return VERDICT_PASS;
     }
@@ -188,7 +187,6 @@ static void redirector_malformed(void *opaque, uint32_t len)
 {
     Redirector *self = opaque;
 
-    (void)len;
     counter_add(&self->account.indev, 1, 0);
     filter_drop(&self->filter, DROP_OVERSIZE, 1, 0);
 }
@@ -241,7 +239,6 @@ static void redirector_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
     Redirector *self = opaque;
 
-    (void)time_us;
     if (event == VM_EVENT_RUN_STATE && !self->source && !self->sink) {
         redirector_update(self);
     }

@@ -73,7 +73,6 @@ static void connection_free(void *opaque)
 
 static void connection_reap(void *opaque)
 {
-    (void)opaque;
     for (guint i = connection_count(); i-- > 0;) {
         Connection *conn = connections->pdata[i];
 

@@ -178,7 +178,6 @@ static void announce_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
     Announce *self = opaque;
 
-    (void)time_us;
     if (event == VM_EVENT_RUN_STATE && self->vm->running) {
         announce_begin(self);
     } else if (event != VM_EVENT_MIGRATION) {

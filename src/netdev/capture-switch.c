@@ -77,7 +77,6 @@ static void switch_told(void *opaque, uint32_t events)
     uint64_t n;
     bool ended;
 
-    (void)events;
     if (read(self->event_fd, &n, sizeof(n)) < 0) {
         return;
     }

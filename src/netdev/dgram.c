@@ -145,7 +145,6 @@ static void dgram_close(Netdev *netdev)
 static void dgram_deliver(Netdev *netdev, Direction direction,
                           const Packet *packet)
 {
-    (void)direction;
     dgram_port_send(&((Dgram *)netdev)->port, packet);
 }
 

@@ -55,7 +55,6 @@ static void injector_live(void *opaque, Direction direction,
 {
     Injector *self = opaque;
 
-    (void)direction;
     meter_enter(&self->pace.meter, batch->n);
 }
 

@@ -6,7 +6,7 @@
  *
  * While the gate is closed (the guest does not run) frames are held. While
  * the interface is down or gone they are held as well. The queue is not
- * bounded here: its owner stops feeding it (injector_size()).
+ * bounded here: its owner stops feeding it (injector_queue()).
  *
  * In its loop only.
  */

@@ -83,7 +83,6 @@ static int link_got_event(const struct nlmsghdr *nlh, void *opaque)
 {
     LinkNews news;
 
-    (void)opaque;
     if (link_parse(nlh, &news)) {
         link_apply(&news);
     }
@@ -94,7 +93,6 @@ static void link_found(void *opaque, const LinkNews *news)
 {
     LinkName *name = g_hash_table_lookup(link_names, news->ifname);
 
-    (void)opaque;
     if (name) {
         name->found = news->state;
     }
@@ -128,8 +126,6 @@ static void link_event_ready(void *opaque, uint32_t events)
 {
     char buffer[LINK_BUFFER];
 
-    (void)opaque;
-    (void)events;
     for (unsigned i = 0; i < LINK_EVENTS_MAX; i++) {
         ssize_t n = mnl_socket_recvfrom(event_socket, buffer, sizeof(buffer));
 

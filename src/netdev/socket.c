@@ -186,7 +186,6 @@ static void socket_deliver(Netdev *netdev, Direction direction,
 {
     SocketNetdev *self = (SocketNetdev *)netdev;
 
-    (void)direction;
     if (self->stream.chardev) {
         stream_port_send(&self->stream, packet);
     } else {

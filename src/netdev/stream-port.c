@@ -35,8 +35,6 @@ static void port_done(void *opaque, PacketRecord *record, FrameFate fate)
 
 static void port_passed(void *opaque, Counter frames)
 {
-    (void)opaque;
-    (void)frames;
 }
 
 static const FrameWriterHandlers port_writer_handlers = {

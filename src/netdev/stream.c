@@ -71,7 +71,6 @@ static void stream_close(Netdev *netdev)
 static void stream_deliver(Netdev *netdev, Direction direction,
                            const Packet *packet)
 {
-    (void)direction;
     stream_port_send(&((Stream *)netdev)->port, packet);
 }
 

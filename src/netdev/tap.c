@@ -240,15 +240,10 @@ static void tap_set_observed(Netdev *netdev, bool observed,
 
 static void tap_chain_injected(void *opaque, const PacketRecord *record)
 {
-    (void)opaque;
-    (void)record;
 }
 
 static void tap_chain_passed(void *opaque, const Packet *packets, unsigned n)
 {
-    (void)opaque;
-    (void)packets;
-    (void)n;
 }
 
 static void tap_chain_refused(void *opaque, const PacketRecord *record,
@@ -256,7 +251,6 @@ static void tap_chain_refused(void *opaque, const PacketRecord *record,
 {
     Tap *self = opaque;
 
-    (void)why;
     counter_add(&self->netdev.dropped, 1, record->len);
 }
 

@@ -87,7 +87,6 @@ static bool iothread_changed(Object *obj, const Property *row, GError **errp)
     IoThread *self = (IoThread *)obj;
     bool ok = iothread_check(self, errp);
 
-    (void)row;
     if (ok) {
         self->before = self->params;
     } else {

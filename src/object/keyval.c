@@ -97,17 +97,3 @@ json_t *keyval_parse(const char *text, const char *implied,
     }
     return props;
 }
-
-bool keyval_take(json_t *props, const char *key, char **value, GError **errp)
-{
-    json_t *found = json_object_get(props, key);
-
-    *value = NULL;
-    if (found && !json_is_string(found)) {
-        return tf_error_set(
-            errp, "Invalid parameter type for '%s', expected: string", key);
-    }
-    *value = g_strdup(json_string_value(found));
-    json_object_del(props, key);
-    return true;
-}

@@ -17,8 +17,4 @@
 json_t *keyval_parse(const char *text, const char *implied,
                      PropertySyntax *syntax, GError **errp);
 
-/* Takes the string @key out of @props; owned, NULL if there is none. A value
- * that is no string is an error. */
-bool keyval_take(json_t *props, const char *key, char **value, GError **errp);
-
 #endif

@@ -26,7 +26,8 @@ Object *object_find(ObjectKind kind, const char *id)
                               : NULL;
 }
 
-bool object_id_is_wellformed(const char *id)
+/* A letter, then letters, digits, '-', '.' and '_'. */
+static bool object_id_is_wellformed(const char *id)
 {
     if (!g_ascii_isalpha(*id)) {
         return false;
@@ -264,7 +265,7 @@ static void object_class_finalize(Object *obj)
     }
 }
 
-bool object_class_complete(Object *obj, GError **errp)
+static bool object_class_complete(Object *obj, GError **errp)
 {
     for (const ObjectClass *c = obj->class; c; c = c->parent) {
         if (c->complete) {

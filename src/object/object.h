@@ -111,16 +111,10 @@ json_t *object_get(const Object *obj, const char *name, GError **errp);
  * by kind ("chardev-socket", "netdev-tap"). */
 char *object_class_type_name(const ObjectClass *class);
 
-/* Calls the class's hook of that name, the nearest up the parents. */
-bool object_class_complete(Object *obj, GError **errp);
-
 /* The types of @kind; NULL-terminated, generated from the lists in
  * src/.../meson.build. */
 const ObjectClass *const *object_classes(ObjectKind kind);
 
 const ObjectClass *object_class_find(ObjectKind kind, const char *name);
-
-/* Is @id well-formed (letter first, then letters, digits, '-', '.', '_')? */
-bool object_id_is_wellformed(const char *id);
 
 #endif

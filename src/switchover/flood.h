@@ -73,8 +73,8 @@ uint64_t flood_waiting(Flood *flood);
  * was looked at. */
 uint64_t flood_brought(Flood *flood);
 
-/* We put frames into the TAP: @accepted went in, and it counted @refused as
- * dropped. */
-void flood_injected(Flood *flood, uint64_t accepted, uint64_t refused);
+/* The TAP has counted @n more as dropped that are none of the network's: frames
+ * of ours that it turned away, for one. */
+void flood_ignore_dropped(Flood *flood, uint64_t n);
 
 #endif

@@ -115,7 +115,6 @@ static void keeper_vm_event(void *opaque, VmEvent event, int64_t time_us)
 {
     Keeper *self = opaque;
 
-    (void)time_us;
     if (event == VM_EVENT_GONE) {
         keeper_vmm_ended(self);
         return;

@@ -243,7 +243,7 @@ static void sink_counted(void *opaque, uint64_t accepted, uint64_t refused)
 {
     Sink *self = opaque;
 
-    flood_injected(self->flood, accepted, refused);
+    flood_ignore_dropped(self->flood, refused);
     witness_refused(self->witness, refused);
 }
 
@@ -251,7 +251,7 @@ static void sink_raised(void *opaque, uint64_t lost)
 {
     Sink *self = opaque;
 
-    flood_injected(self->flood, 0, lost);
+    flood_ignore_dropped(self->flood, lost);
     /* Else the guest runs at the source, and what is for it alone goes there.
      */
     self->length_cost += self->vm->running ? lost : 0;

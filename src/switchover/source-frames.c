@@ -83,7 +83,6 @@ static void source_captured(void *opaque, Direction direction,
     Source *self = opaque;
     bool shipping = self->record.phase == SWITCHOVER_SHIPPING;
 
-    (void)direction;
     for (unsigned i = 0; i < batch->n; i++) {
         const Packet *packet = &batch->packets[i];
 

@@ -60,7 +60,6 @@ static void source_refused(void *opaque, const PacketRecord *record,
 {
     Source *self = opaque;
 
-    (void)why;
     if (copy_is_pending(record)) {
         counter_add(&self->account.dropped[DROP_INJECT], 1, record->len);
     }

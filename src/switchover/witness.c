@@ -43,7 +43,6 @@ static void witness_see(void *opaque, const PacketBatch *batch)
 static void witness_packets(void *opaque, Direction direction,
                             const PacketBatch *batch)
 {
-    (void)direction;
     witness_see(opaque, batch);
 }
 

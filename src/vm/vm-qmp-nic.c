@@ -412,7 +412,6 @@ static void vm_qmp_find_lost(void *opaque)
 {
     GPtrArray *objects = object_list(OBJECT_KIND_OBJECT);
 
-    (void)opaque;
     for (guint i = 0; i < objects->len; i++) {
         Object *obj = objects->pdata[i];
 
@@ -426,7 +425,6 @@ unsigned vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used)
 {
     NicLookup *lookup = nic->provider;
 
-    (void)vm;
     if (lookup->n_known > 0 &&
         !nic_read_indices(lookup, lookup->n_known, used)) {
         nic_forget(lookup); /* the process is gone, or the device is */

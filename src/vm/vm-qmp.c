@@ -128,7 +128,6 @@ static void vm_qmp_exited(void *opaque, uint32_t events)
 {
     VmQmp *self = opaque;
 
-    (void)events;
     log_info("vm-qmp", "%s: process %d has ended", self->vm.object.id,
              (int)self->peer);
     vm_qmp_drop_peer(self);
@@ -165,7 +164,6 @@ static void vm_qmp_ready(void *opaque)
 /* A monitor that went away says nothing about the VM; its process does. */
 static void vm_qmp_lost(void *opaque)
 {
-    (void)opaque;
 }
 
 static void vm_qmp_event(void *opaque, const char *name, json_t *data,
