@@ -175,18 +175,62 @@ bool ledger_should_read_again(const Ledger *ledger,
                 (int64_t)ledger_least_room(ledger_length(ledger)));
 }
 
+static void ledger_first_sample(Ledger *ledger, const LinkCounters *counters)
+{
+    ledger->started = true;
+    ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
+    ledger->rest_dropped = ledger->queues_settled = counters->tx_dropped;
+}
+
+/* @shift frames that we took for ours were others': takes them back. */
+static void ledger_take_back(Ledger *ledger, uint64_t shift)
+{
+    ledger_locate(ledger, ledger->accepted - MIN(shift, ledger->accepted));
+    if (!ledger->certain) {
+        ledger->stop_accepted -= MIN(shift, ledger->stop_accepted);
+    }
+}
+
+/* Moves on to what the VMM has taken by now. */
+static void ledger_advance(Ledger *ledger, const LedgerSample *sample)
+{
+    uint64_t accepted = sample->counters.tx_packets + ledger->dropped_start -
+                        ledger->meter.base;
+
+    /* Not more than was seen to enter, see meter_sample(). */
+    accepted = MIN(accepted, ledger->meter.entered + ledger->dropped_start -
+                                 ledger->dropped_last);
+    /* Our own injections make it dip; what is taken stays taken. */
+    if ((int64_t)(accepted - ledger->accepted) > 0) {
+        ledger_locate(ledger, accepted);
+    }
+}
+
+/* Sets what the guest has got for certain, if nothing is under way. */
+static void ledger_note_got(Ledger *ledger, const LedgerSample *sample)
+{
+    if (ledger->content > 0 || !ledger->certain || ledger->stands ||
+        meter_is_in_doubt(&ledger->meter)) {
+        return;
+    }
+    ledger->rest_dropped = ledger->dropped_last;
+    if (sample->time_us - ledger->rest_us >= SWALLOWED_EARLY_US) {
+        ledger->rest_before = ledger->rest;
+        ledger->rest = ledger->accepted;
+        ledger->rest_us = sample->time_us;
+    }
+}
+
 void ledger_sample(Ledger *ledger, const LedgerSample *sample)
 {
     const LinkCounters *counters = &sample->counters;
     bool first = !ledger->started;
-    uint64_t accepted, base;
     bool dropped = !first && counters->tx_dropped > ledger->dropped_last;
     bool took_late = ledger_takes_late(ledger, counters->tx_packets);
+    uint64_t base;
 
     if (first) {
-        ledger->started = true;
-        ledger->dropped_start = ledger->dropped_last = counters->tx_dropped;
-        ledger->rest_dropped = ledger->queues_settled = counters->tx_dropped;
+        ledger_first_sample(ledger, counters);
     }
     base = ledger->meter.base;
     ledger->content = meter_sample(&ledger->meter, counters);
@@ -194,13 +238,7 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     ledger_note_rest(ledger, sample->time_us, first ? ledger->meter.base : base,
                      dropped);
     if (!first && ledger->meter.base != base) {
-        /* Frames that we took for ours were others': take that back. */
-        uint64_t shift = ledger->meter.base - base;
-
-        ledger_locate(ledger, ledger->accepted - MIN(shift, ledger->accepted));
-        if (!ledger->certain) {
-            ledger->stop_accepted -= MIN(shift, ledger->stop_accepted);
-        }
+        ledger_take_back(ledger, ledger->meter.base - base);
     }
     if (dropped) {
         ledger_mark(ledger, counters->tx_dropped - ledger->dropped_last,
@@ -209,24 +247,8 @@ void ledger_sample(Ledger *ledger, const LedgerSample *sample)
     }
     ledger->sampled = ledger->meter.entered;
     ledger->counted = ledger->counting;
-    accepted =
-        counters->tx_packets + ledger->dropped_start - ledger->meter.base;
-    /* Not more than was seen to enter, see meter_sample(). */
-    accepted = MIN(accepted, ledger->meter.entered + ledger->dropped_start -
-                                 ledger->dropped_last);
-    /* Our own injections make it dip; what is taken stays taken. */
-    if ((int64_t)(accepted - ledger->accepted) > 0) {
-        ledger_locate(ledger, accepted);
-    }
-    if (ledger->content == 0 && ledger->certain && !ledger->stands &&
-        !meter_is_in_doubt(&ledger->meter)) {
-        ledger->rest_dropped = ledger->dropped_last;
-        if (sample->time_us - ledger->rest_us >= SWALLOWED_EARLY_US) {
-            ledger->rest_before = ledger->rest;
-            ledger->rest = ledger->accepted;
-            ledger->rest_us = sample->time_us;
-        }
-    }
+    ledger_advance(ledger, sample);
+    ledger_note_got(ledger, sample);
     ledger_calibrate(ledger, sample);
     ledger_queues_sampled(ledger, sample);
     if (!ledger->frozen) {
