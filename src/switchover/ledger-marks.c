@@ -4,6 +4,12 @@
 
 #include <string.h>
 
+/* NULL: there is none. */
+static LedgerMark *ledger_last_mark(Ledger *ledger)
+{
+    return ledger->n_marks > 0 ? &ledger->marks[ledger->n_marks - 1] : NULL;
+}
+
 /* Forgets the first @n marks, which were passed. */
 static void ledger_forget_marks(Ledger *ledger, unsigned n)
 {
@@ -70,11 +76,11 @@ static void mark_run_begins(LedgerMark *mark, uint64_t number)
  * second run. */
 static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped)
 {
-    LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
+    LedgerMark *last = ledger_last_mark(ledger);
     bool made_room = ledger->made_room;
 
     ledger->made_room = false;
-    if (ledger->n_marks == 0 || !ledger->stands || !last->stands || made_room) {
+    if (!last || !ledger->stands || !last->stands || made_room) {
         return false;
     }
     last->end = ledger->meter.entered;
@@ -88,14 +94,14 @@ static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped)
  * to the mark before it. */
 static void ledger_take_late(Ledger *ledger, LedgerMark *mark)
 {
-    LedgerMark *last = &ledger->marks[ledger->n_marks - 1];
+    LedgerMark *last = ledger_last_mark(ledger);
     uint64_t late = mark->dropped - MIN(mark->dropped, mark->end - last->end);
     uint64_t room = last->end - last->first - last->dropped;
 
     if (late > room) {
         ledger_stretch(ledger, late - room);
     }
-    last = &ledger->marks[ledger->n_marks - 1];
+    last = ledger_last_mark(ledger);
     last->dropped += late;
     mark->first = last->end;
     mark->dropped -= late;
@@ -118,6 +124,31 @@ static bool ledger_begins_to_run(const Ledger *ledger)
            ledger->tx_last - ledger->resume_tx < LEDGER_SLOTS_LATE_MAX;
 }
 
+/* @mark is to be another one; or true: it goes on with the run of drops of the
+ * mark before it, and has become part of that. */
+static bool ledger_extend_run(Ledger *ledger, LedgerMark *mark, bool took_late)
+{
+    LedgerMark *last = ledger_last_mark(ledger);
+    bool only_drops = mark->end - mark->first == mark->dropped;
+
+    if (last && last->end == mark->first) {
+        /* Once the VM stands nothing else makes room: if there was some, it
+         * came before. */
+        mark->was_full =
+            (!ledger->stands || took_late) && !last->vague &&
+            (!last->was_full || last->end - last->first == last->dropped);
+        if (ledger->n_marks > ledger->n_passed && only_drops &&
+            mark->was_full && !last->was_full && !took_late) {
+            last->end = mark->end;
+            last->dropped += mark->dropped;
+            return true;
+        }
+    }
+    mark->vague = (mark->was_full && took_late) ||
+                  (!only_drops && ledger_begins_to_run(ledger));
+    return false;
+}
+
 void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
 {
     uint64_t end = ledger->meter.entered;
@@ -130,7 +161,6 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
         .room_most = UINT64_MAX,
     };
     LedgerMark *last;
-    bool only_drops;
 
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
         ledger_make_room(ledger);
@@ -138,36 +168,19 @@ void ledger_mark(Ledger *ledger, uint64_t dropped, bool took_late)
     if (ledger_extend_stopped(ledger, dropped)) {
         return;
     }
-    last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
-    if (ledger->n_marks > 0 && mark.first < last->end) {
+    last = ledger_last_mark(ledger);
+    if (last && mark.first < last->end) {
         ledger_take_late(ledger, &mark);
-        last = &ledger->marks[ledger->n_marks - 1];
     }
-    if (mark.dropped == 0) {
+    if (mark.dropped == 0 || ledger_extend_run(ledger, &mark, took_late)) {
         return;
     }
-    only_drops = end - mark.first == mark.dropped;
-    if (ledger->n_marks > 0 && last->end == mark.first) {
-        /* Once the VM stands nothing else makes room: if there was some, it
-         * came before. */
-        mark.was_full =
-            (!ledger->stands || took_late) && !last->vague &&
-            (!last->was_full || last->end - last->first == last->dropped);
-        if (ledger->n_marks > ledger->n_passed && only_drops && mark.was_full &&
-            !last->was_full && !took_late) {
-            /* A run of drops goes on. */
-            last->end = end;
-            last->dropped += mark.dropped;
-            return;
-        }
-    }
     if (ledger->n_marks == LEDGER_MARKS_MAX) {
+        last = ledger_last_mark(ledger);
         last->end = end; /* where exactly gets vague; how many does not */
         last->dropped += mark.dropped;
         return;
     }
-    mark.vague = (mark.was_full && took_late) ||
-                 (!only_drops && ledger_begins_to_run(ledger));
     mark.stands = ledger->stands && !mark.vague;
     mark.begin = mark.end - mark.dropped;
     ledger->begin_known = false;
@@ -249,9 +262,9 @@ void ledger_made_room(Ledger *ledger, uint64_t least, uint64_t most)
 
 void ledger_bound_run(Ledger *ledger, uint64_t first, uint64_t most)
 {
-    LedgerMark *last = &ledger->marks[MAX(ledger->n_marks, 1) - 1];
+    LedgerMark *last = ledger_last_mark(ledger);
 
-    if (ledger->n_marks == 0 || !last->stands || ledger->begin_known) {
+    if (!last || !last->stands || ledger->begin_known) {
         return;
     }
     first -= MIN(first, last->dropped);

@@ -338,6 +338,20 @@ static uint64_t source_find_first(Source *self, int64_t time_us, bool again,
     return MAX(number, again ? 0 : self->end_number);
 }
 
+/* What the peer is told of the stop, and the frames from @number on. */
+static void source_ship(Source *self, uint64_t number)
+{
+    self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
+    source_phase(self, SWITCHOVER_SHIPPING);
+    if (!frame_writer_is_shipping(self->writer)) {
+        if (self->found.parts > 0) {
+            source_link_insist(self->link);
+        }
+        source_link_say(self->link, source_say_stop);
+        frame_writer_start(self->writer, number);
+    }
+}
+
 static void source_stop(Source *self, int64_t time_us)
 {
     bool again = self->record.phase == SWITCHOVER_RETURNING;
@@ -381,15 +395,7 @@ static void source_stop(Source *self, int64_t time_us)
              " (by %s)",
              self->config.name, ledger_entered(&self->ledger),
              self->ledger.taken, number, self->record.method);
-    self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
-    source_phase(self, SWITCHOVER_SHIPPING);
-    if (!frame_writer_is_shipping(self->writer)) {
-        if (self->found.parts > 0) {
-            source_link_insist(self->link);
-        }
-        source_link_say(self->link, source_say_stop);
-        frame_writer_start(self->writer, number);
-    }
+    source_ship(self, number);
 }
 
 /* What the VM does */
