@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way of an event (NETDEV_STREAM_CONNECTED, SWITCHOVER, …) from the floor
- * where it happens up to whoever listens, without the lower floor knowing of
+ * The way of an event (NETDEV_STREAM_CONNECTED, SWITCHOVER, …) from the layer
+ * where it happens up to whoever listens, without the lower layer knowing of
  * monitors. event_emit() in any thread that holds its loop: the event is
  * delivered by the main thread, in order.
  */

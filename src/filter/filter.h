@@ -47,7 +47,7 @@ struct FilterClass {
     /* It is about to be taken out of the chain: the last moment to let go
      * what it holds. NULL: nothing. */
     void (*leave)(Filter *filter);
-    /* Undoes setup(), also a failed one. NULL: nothing. */
+    /* Undoes setup(), even one that failed or was not called. NULL: nothing. */
     void (*cleanup)(Filter *filter);
     /* One frame travelling in @direction. NULL: every frame passes by. */
     Verdict (*packet)(Filter *filter, Direction direction,

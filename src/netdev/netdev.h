@@ -42,7 +42,7 @@ struct NetdevClass {
     char *(*info)(const Netdev *netdev);
 };
 
-/* The way into the chain, which stands a floor higher. */
+/* The way into the chain, which stands a layer higher. */
 typedef void NetdevChainFunc(Netdev *netdev, Direction direction,
                              const PacketBatch *batch);
 

@@ -31,10 +31,10 @@ def c_files() -> List[Path]:
     return tracked("*.c", "*.h")
 
 
-def floors() -> List[str]:
-    """The floors of src/, lowest first, as the build file has them."""
+def layers() -> List[str]:
+    """The layers of src/, lowest first, as the build file has them."""
     text = (TOP / "src/meson.build").read_text(encoding="utf-8")
-    return re.findall(r"'([\w-]+)'", text.split("floors = [")[1].split("]")[0])
+    return re.findall(r"'([\w-]+)'", text.split("layers = [")[1].split("]")[0])
 
 
 def includes(path: Path) -> Iterator[str]:
@@ -45,15 +45,15 @@ def includes(path: Path) -> Iterator[str]:
             yield match[1]
 
 
-def test_lower_floors_know_nothing_of_upper_ones() -> None:
-    """A file includes from its own floor and those below it."""
-    order = floors()
-    wrong = [f"{path.relative_to(TOP)} includes {floor}/"
+def test_lower_layers_know_nothing_of_upper_ones() -> None:
+    """A file includes from its own layer and those below it."""
+    order = layers()
+    wrong = [f"{path.relative_to(TOP)} includes {layer}/"
              for path in c_files()
              if path.parent.parent == TOP / "src"
              and path.parent.name in order
-             for floor in includes(path)
-             if order.index(floor) > order.index(path.parent.name)]
+             for layer in includes(path)
+             if order.index(layer) > order.index(path.parent.name)]
     assert not wrong, "\n".join(wrong)
 
 
