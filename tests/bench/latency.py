@@ -19,13 +19,14 @@ from .peers.kernel import Kernel
 from .peers.peer import Load, Peer
 from .peers.qemu import QemuHub
 from .peers.reference import Reference
-from .peers.tapferry import Tapferry
+from .peers.tapferry import RealTime, Tapferry
 from .programs import Started, own
 from .settings import Settings, noted, say
 from .stage import Stage
 
 RATES = (1000, 50000, 200000)
-PEERS: Peers = {"tapferry": Tapferry, "reference, batches": Reference,
+PEERS: Peers = {"tapferry": Tapferry, "tapferry, real-time": RealTime,
+                "reference, batches": Reference,
                 "QEMU hub": QemuHub, "nft fwd": Kernel}
 LINKS = {"unix": PEERS, "TCP": {"tapferry, TCP": Tapferry}}
 FIGURES = ("p50", "p99", "p99.9")

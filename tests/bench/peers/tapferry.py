@@ -2,6 +2,7 @@
 """Two daemons, one that captures and one that injects."""
 
 import contextlib
+import os
 from typing import Dict, List
 
 from bench.stage import Stage, address
@@ -99,6 +100,16 @@ class WithoutDedup(Tapferry):
     """The injecting side need not know what the network delivers."""
 
     _sink_properties = ",dedup=off"
+
+
+class RealTime(Tapferry):
+    """Its daemons get a processor whenever they need one: as if one were
+    free."""
+
+    def daemon(self, name: str, *arguments: str) -> Daemon:
+        daemon = super().daemon(name, *arguments)
+        os.sched_setscheduler(daemon.pid, os.SCHED_FIFO, os.sched_param(1))
+        return daemon
 
 
 class Chain(Tapferry):
