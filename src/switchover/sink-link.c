@@ -17,6 +17,7 @@ struct SinkLink {
     uint64_t recalled;  /* the session that the last one left; or 0 */
     LoopTimer timer;
     bool ended;      /* the source does not come back */
+    bool counted;    /* it was told what is missing since the one before it */
     GByteArray *out; /* of what the source was told and the kernel had no room
                         for */
 };
@@ -75,16 +76,24 @@ static void sink_link_moved(void *opaque)
     }
 }
 
+static void sink_link_tell_missing(SinkLink *self)
+{
+    sink_link_tell(self, &(LinkRecord){
+                             .type = LINK_MISSING,
+                             .lost = sink_shortfall(self->config.sink)->missing,
+                         });
+}
+
 static void sink_link_missing(void *opaque)
 {
     SinkLink *self = opaque;
-    uint64_t missing = sink_shortfall(self->config.sink)->missing;
 
     log_info("switchover",
              "%s: %" G_GUINT64_FORMAT
              " frames were lost with sources that another one followed",
-             self->config.name, missing);
-    sink_link_tell(self, &(LinkRecord){.type = LINK_MISSING, .lost = missing});
+             self->config.name, sink_shortfall(self->config.sink)->missing);
+    self->counted = true;
+    sink_link_tell_missing(self);
 }
 
 /* FrameReaderHandlers */
@@ -172,6 +181,9 @@ static void sink_link_session(SinkLink *self, const LinkRecord *record)
     self->recalled = 0;
     if (self->receiver.session != record->session) {
         sink_follow(self->config.sink);
+        self->counted = false;
+    } else if (self->counted) {
+        sink_link_tell_missing(self); /* it may not have heard */
     }
     self->ended = false;
     if (link_receiver_session(&self->receiver, record)) {

@@ -218,6 +218,9 @@ static void source_link_follow(SourceLink *self)
 
 static void source_link_hear_missing(SourceLink *self, uint64_t missing)
 {
+    if (self->missing_known && self->missing == missing) {
+        return; /* it is said again on each connection */
+    }
     self->missing_known = true;
     self->missing = missing;
     log_info("switchover",

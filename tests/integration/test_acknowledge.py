@@ -22,7 +22,7 @@ from lib.waiting import wait_until
 from lib.wire import Pair, Peer, encode
 
 SIZE = 1400
-STATE, SESSION = 1, 2
+STATE, SESSION, VANISHED, FOUND, PLACE, MISSING = 1, 2, 7, 8, 9, 10
 ASK = b"\0"
 
 
@@ -570,6 +570,52 @@ def test_source_killed(site: Site, farewell: bool) -> None:
         wait_until(lambda e=end: told(e)["vanished"] == (not farewell),
                    lambda e=end: str(told(e)))
         assert ("ended without a word" in end.daemon.log) != farewell
+
+
+def heard(peer: Peer, kinds: Tuple[int, ...]) -> Tuple[int, ...]:
+    """The next record of one of these kinds: that, and its fields."""
+    kind = 0
+    while kind not in kinds:
+        word, kind = struct.unpack(">IB", peer.receive_bytes(5))
+        body = peer.receive_bytes((word & 0xFFFF) - 1)
+    return (kind, *struct.unpack(f">{len(body) // 8}Q", body))
+
+
+def test_missing_is_said_again(site: Site) -> None:
+    """How many frames were lost with a source that another one followed is
+    told to that, on each of its connections: the word may have been lost
+    with one."""
+    end = start_destination(site)
+    peer = site.peer("wire")
+    ask(peer)
+    peer.send_bytes(session(77, 0) +
+                    struct.pack(">IBQQQ", 0x80000019, PLACE, 0, 100, 0) +
+                    encode(numbered_range(0, 5)))
+    end.daemon.wait_counters(held=5)
+    peer.close()
+
+    peer = site.peer("wire")
+    ask(peer)
+    # It has found two, one of which came before; behind them are three that
+    # nobody has.
+    peer.send_bytes(session(78, 0) +
+                    struct.pack(">IBQQQQ", 0x80000021, FOUND, 2, 109, 2, 0) +
+                    encode(numbered_range(4, 6)))
+    assert heard(peer, (MISSING,)) == (MISSING, 3)
+    peer.close()
+
+    peer = site.peer("wire")
+    ask(peer)
+    peer.send_bytes(session(78, 2))
+    assert heard(peer, (MISSING,)) == (MISSING, 3)
+    peer.close()
+
+    peer = site.peer("wire")
+    ask(peer)
+    peer.send_bytes(session(79, 0))
+    assert heard(peer, (MISSING, VANISHED)) == (VANISHED,)
+    peer.send_bytes(encode(numbered_range(6, 7)))
+    end.daemon.wait_counters(held=7)
 
 
 @pytest.mark.parametrize("transport", ["unix", "tcp"])
