@@ -66,6 +66,10 @@ static bool writer_fill_spill(FrameWriter *self, const PacketRecord *record)
     self->spilled =
         packet_segment(&packet, self->scratch, writer_spill_segment, self);
     self->spilling = self->spilled > 0;
+    if (self->spilled > 1 && self->skip == 0 && record->parts == 0 &&
+        self->handlers->cuts) {
+        self->handlers->cuts(self->opaque, record, self->spilled);
+    }
     self->skip = self->skip < self->spilled ? self->skip : 0;
     for (; self->skip > 0; self->skip--) {
         self->partial += framer_frame_len(self->spill->data + self->partial);
@@ -225,7 +229,7 @@ void frame_writer_send(FrameWriter *self)
     self->running = true;
     more = !writer_send_lent(self) || !writer_send_rest(self);
     while (!more && !self->held && (more = writer_prepare(self)) &&
-           turn < TURN_BYTES) {
+           turn < TURN_BYTES && writer_send_rest(self)) {
         sent = writer_send_run(self);
         if (sent <= 0) {
             break; /* EAGAIN: later; else closed() is on its way */

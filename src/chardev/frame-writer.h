@@ -50,6 +50,9 @@ typedef struct FrameWriterHandlers {
     /* So many frames of a batch were FRAME_SENT from where they were, without
      * ever becoming records. NULL: each frame becomes one. */
     void (*passed)(void *opaque, Counter frames);
+    /* @record goes out as @n frames, more than one, for the first time; what is
+     * told the peer now goes in front of them. NULL: nobody asks. */
+    void (*cuts)(void *opaque, const PacketRecord *record, unsigned n);
     /* There is room again after FRAME_APPEND_FULL, a quarter of the limit or
      * 1 MiB. NULL: nobody waits. */
     void (*room)(void *opaque);

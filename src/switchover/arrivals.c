@@ -48,6 +48,16 @@ void arrivals_forget(Arrivals *self)
     had_clear(self->had);
 }
 
+void arrivals_place(Arrivals *self, uint64_t came)
+{
+    had_place(self->had, came);
+}
+
+bool arrivals_in_front(const Arrivals *self, uint64_t *n)
+{
+    return had_in_front(self->had, n);
+}
+
 /* Has an earlier source shipped it? Else it is remembered, for the next one. */
 static bool arrivals_has_had(Arrivals *self, DedupFrame *frame, bool found)
 {

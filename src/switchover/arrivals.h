@@ -32,6 +32,10 @@ void arrivals_follow(Arrivals *arrivals);
 /* Another VM is waited for, or what came is void: no source has shipped any. */
 void arrivals_forget(Arrivals *arrivals);
 
+/* See had_place() and had_in_front(). */
+void arrivals_place(Arrivals *arrivals, uint64_t came);
+bool arrivals_in_front(const Arrivals *arrivals, uint64_t *n);
+
 /* A frame came; its bytes are to stay until arrivals_run(), which is called
  * behind the last of a batch. @found: in the queue of the source's TAP, so that
  * an earlier source may have shipped it. False if one has. */

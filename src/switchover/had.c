@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "switchover/had.h"
 
+#include <string.h>
+
 #include <glib.h>
 
 struct Had {
-    GArray *digests;  /* uint64_t, oldest first */
-    unsigned others;  /* of these came from other sources */
-    unsigned matched; /* of these are older than what is to be taken */
+    GArray *digests;       /* uint64_t, oldest first */
+    unsigned others;       /* of these came from other sources */
+    unsigned matched;      /* of these are older than what is to be taken */
+    uint64_t row[HAD_ROW]; /* the first that were to be taken, */
+    unsigned n_row;        /* and how many these are */
+    unsigned place;        /* of had_place() */
+    bool placed;
 };
 
 Had *had_new(void)
@@ -29,6 +35,7 @@ void had_clear(Had *self)
 {
     g_array_set_size(self->digests, 0);
     self->others = self->matched = 0;
+    self->placed = false;
 }
 
 bool had_is_full(const Had *self)
@@ -46,11 +53,14 @@ void had_note(Had *self, uint64_t digest)
 void had_follow(Had *self)
 {
     self->others = self->digests->len;
-    self->matched = 0;
+    self->matched = self->n_row = 0;
 }
 
 bool had_take(Had *self, uint64_t digest)
 {
+    if (self->n_row < HAD_ROW) {
+        self->row[self->n_row++] = digest;
+    }
     for (unsigned i = self->matched; i < self->others; i++) {
         if (g_array_index(self->digests, uint64_t, i) == digest) {
             self->matched = i + 1;
@@ -58,4 +68,27 @@ bool had_take(Had *self, uint64_t digest)
         }
     }
     return false;
+}
+
+void had_place(Had *self, uint64_t came)
+{
+    if (!self->placed && !had_is_full(self)) {
+        self->place =
+            self->digests->len - (unsigned)MIN(came, self->digests->len);
+        self->placed = true;
+    }
+}
+
+bool had_in_front(const Had *self, uint64_t *n)
+{
+    const uint64_t *digests = (const uint64_t *)(void *)self->digests->data;
+    unsigned times = 0;
+
+    for (unsigned i = self->place; i + HAD_ROW <= self->others; i++) {
+        if (memcmp(digests + i, self->row, sizeof(self->row)) == 0) {
+            *n = i - self->place;
+            times++;
+        }
+    }
+    return self->placed && self->n_row == HAD_ROW && times == 1;
 }

@@ -18,6 +18,8 @@
 
 /* More than a TAP's queue holds, in most cases. */
 #define HAD_MAX 32768
+/* So many frames in a row tell had_in_front() where they are. */
+#define HAD_ROW 4
 
 typedef struct Had Had;
 
@@ -40,5 +42,14 @@ void had_follow(Had *had);
 /* It has found a frame of this digest: true if that came from one of the others
  * already, behind the last that this was true of. */
 bool had_take(Had *had, uint64_t digest);
+
+/* The last @came frames that came begin with the one that had_in_front() counts
+ * from. What is told first is so until had_clear(). */
+void had_place(Had *had, uint64_t came);
+
+/* How many frames came from that one on in front of the first that the present
+ * source has found? False: that is not known, since the first HAD_ROW that it
+ * found have not come in a row, or not just once. */
+bool had_in_front(const Had *had, uint64_t *n);
 
 #endif

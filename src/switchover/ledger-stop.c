@@ -137,10 +137,35 @@ uint64_t ledger_found(Ledger *ledger, const LedgerFound *found)
     return ledger->taken;
 }
 
-bool ledger_place(const Ledger *ledger, uint64_t number, uint64_t *place)
+/* Behind those so many tell which they are. */
+#define LEDGER_HEAD 4
+
+/* Is it certain which frame is the next to be taken, and that none was dropped
+ * among those behind it that a stop may destroy? */
+static bool ledger_head_is_certain(const Ledger *ledger)
 {
-    *place = number + ledger->meter.base;
-    return ledger->certain && !ledger->multi && !ledger->stop_full;
+    uint64_t end = ledger->taken + LEDGER_DESTROYED_MAX +
+                   LEDGER_TAKEN_LATE_MAX + LEDGER_HEAD;
+
+    for (unsigned i = 0; i < ledger->n_marks; i++) {
+        if (ledger->marks[i].end > ledger->taken &&
+            ledger->marks[i].first < end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool ledger_place(const Ledger *ledger, uint64_t number, LedgerPlace *place)
+{
+    *place = (LedgerPlace){
+        .place = number + ledger->meter.base,
+        .taken = ledger->accepted + ledger->meter.base - ledger->dropped_start,
+        .full = ledger->stop_full,
+    };
+    return ledger->certain && !ledger->multi &&
+           (!ledger->stop_full ||
+            (number == ledger->taken && ledger_head_is_certain(ledger)));
 }
 
 uint32_t ledger_lost_most(const Ledger *ledger)

@@ -307,10 +307,16 @@ void ledger_restart(Ledger *ledger, uint32_t lost);
  * were not counted. */
 void ledger_new_index(Ledger *ledger);
 
-/* The VM stands still: how many frames had the TAP counted, or held, when frame
- * @number came? False: that is not known, or the stop may have destroyed some.
- */
-bool ledger_place(const Ledger *ledger, uint64_t number, uint64_t *place);
+/* Where a frame stands in what the TAP has counted. */
+typedef struct LedgerPlace {
+    uint64_t place; /* so many it had counted, or held, when the frame came */
+    uint64_t taken; /* tx_packets when the frame is, or was, the next to be
+                       taken */
+    bool full;      /* the stop may have destroyed some from this one on */
+} LedgerPlace;
+
+/* The VM stands still: the place of frame @number. False: it is not known. */
+bool ledger_place(const Ledger *ledger, uint64_t number, LedgerPlace *place);
 
 /* Everything before @taken is settled: a stop will not go back to it. */
 void ledger_forget_passed(Ledger *ledger);

@@ -3,44 +3,66 @@
 
 #include <glib.h>
 
+/* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
+ * net.c), less one: it puts that back at a stop, as far as there is room. */
+#define DESTROYED_MAX 63
+
 void shortfall_clear(Shortfall *self)
 {
     self->known = self->follows = false;
     self->came = 0;
 }
 
-void shortfall_begin(Shortfall *self, uint64_t place, uint64_t came)
+void shortfall_begin(Shortfall *self, const ShortfallPlace *place,
+                     uint64_t came)
 {
     if (self->known && self->follows) {
         return; /* what lies between is not known */
     }
     self->known = true;
     self->follows = false;
-    self->place = place;
+    self->from = *place;
     self->came = came;
 }
 
 void shortfall_follow(Shortfall *self)
 {
     self->follows = true;
+    self->from.pieces = 0;
     self->before = self->came;
+}
+
+/* How many frames has the stop destroyed? False: that is not known. */
+static bool shortfall_destroyed(const Shortfall *self,
+                                const ShortfallFound *found, uint64_t *n)
+{
+    uint64_t taken = found->taken - self->from.taken;
+
+    *n = 0;
+    if (self->from.full && found->aligned) {
+        *n = found->front - MIN(taken, found->front);
+    }
+    return !self->from.full ||
+           (!self->from.cut && found->aligned && *n <= DESTROYED_MAX);
 }
 
 bool shortfall_found(Shortfall *self, const ShortfallFound *found)
 {
-    uint64_t end = found->place - found->again;
+    uint64_t end = found->place - found->again, destroyed;
     /* A TAP of that name that was made anew counts from 0. */
-    bool known = self->known && end >= self->place;
+    bool known = shortfall_destroyed(self, found, &destroyed) && self->known &&
+                 end >= self->from.place;
     uint64_t came = self->came - MIN(found->cut, self->came - self->before);
 
     if (!self->follows) {
         return false; /* it was told before */
     }
     if (known) {
-        self->missing += end - self->place - MIN(came, end - self->place);
+        end += destroyed - self->from.place;
+        self->missing += end - MIN(came, end);
         self->told = true;
     }
     self->follows = false;
-    shortfall_begin(self, found->place, 0);
+    shortfall_begin(self, &(ShortfallPlace){.place = found->place}, 0);
     return known;
 }

@@ -9,6 +9,10 @@
  * first frame that it ships, and the next one the place of the first that it
  * has captured itself; what came between these, came over the link, or is
  * missing.
+ *
+ * If the queue was full at the stop, vhost has destroyed some frames, and the
+ * TAP has counted them nowhere: of those that came over the link in front of
+ * the first that the next source has found, the ones that the VMM did not take.
  */
 #ifndef TF_SWITCHOVER_SHORTFALL_H
 #define TF_SWITCHOVER_SHORTFALL_H
@@ -16,9 +20,23 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a source tells of the first frame that it ships. */
+typedef struct ShortfallPlace {
+    uint64_t place;  /* of it */
+    uint64_t taken;  /* tx_packets when the VMM took it, or was to take it next
+                      */
+    bool full;       /* the queue was: some from it on may be destroyed */
+    bool cut;        /* the link has cut some up that came since */
+    uint64_t pieces; /* so many of the frames to come are one */
+} ShortfallPlace;
+
 /* What a source tells that has found frames in its TAP's queue. */
 typedef struct ShortfallFound {
     uint64_t place; /* of the first frame behind them */
+    uint64_t taken; /* tx_packets when the first of them was the next */
+    bool aligned;   /* it is known that */
+    uint64_t front; /* so many came over the link, from the first frame with a
+                       place on, in front of the first of them */
     uint64_t again; /* by so many the TAP's count grew when they were taken out
                        and put back */
     uint64_t cut;   /* so many more came than were found, where a link without
@@ -26,10 +44,11 @@ typedef struct ShortfallFound {
 } ShortfallFound;
 
 typedef struct Shortfall {
-    bool known;      /* the place is */
-    bool follows;    /* another source goes on, and has not told where */
-    bool told;       /* one did, so that @missing is known */
-    uint64_t place;  /* all frames before it came, or count as missing */
+    bool known;   /* the place is */
+    bool follows; /* another source goes on, and has not told where */
+    bool told;    /* one did, so that @missing is known */
+    /* All frames before it came, or count as missing. */
+    ShortfallPlace from;
     uint64_t came;   /* frames from there on, each once */
     uint64_t before; /* ... when another source went on */
     uint64_t missing;
@@ -38,15 +57,22 @@ typedef struct Shortfall {
 /* Another VM is waited for, or what came is void. What is missing stays. */
 void shortfall_clear(Shortfall *self);
 
-/* A frame came that had not come before. */
+/* A frame, or a piece of one, came that had not come before. */
 static inline void shortfall_came(Shortfall *self)
 {
-    self->came++;
+    if (self->from.pieces > 1) {
+        self->from.pieces--;
+    } else {
+        self->from.pieces = 0;
+        self->came++;
+    }
 }
 
-/* By its source's word frame @place was the first of the last @came. Ignored
- * from a source that follows another one and has not told what it found. */
-void shortfall_begin(Shortfall *self, uint64_t place, uint64_t came);
+/* By its source's word the frame of @place was the first of the last @came.
+ * Ignored from a source that follows another one and has not told what it
+ * found. */
+void shortfall_begin(Shortfall *self, const ShortfallPlace *place,
+                     uint64_t came);
 
 /* Another source goes on. */
 void shortfall_follow(Shortfall *self);

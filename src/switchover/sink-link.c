@@ -233,11 +233,17 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
                    record.next - MIN(self->receiver.next, record.next),
                    &(ShortfallFound){
                        .place = record.place,
+                       .taken = record.taken,
                        .again = record.again,
                        .cut = record.next - MIN(record.count, record.next),
                    });
     } else if (record.type == LINK_PLACE) {
-        sink_place(self->config.sink, record.place,
+        sink_place(self->config.sink,
+                   &(ShortfallPlace){.place = record.place,
+                                     .taken = record.taken,
+                                     .full = record.flags & LINK_PLACE_FULL,
+                                     .cut = record.flags & LINK_PLACE_CUT,
+                                     .pieces = record.pieces},
                    record.count + self->receiver.next - record.next);
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);

@@ -128,8 +128,11 @@ static void sink_quiet(void *opaque)
     flood_set_on(self->flood, false);
 }
 
-void sink_place(Sink *self, uint64_t place, uint64_t came)
+void sink_place(Sink *self, const ShortfallPlace *place, uint64_t came)
 {
+    if (place->full) {
+        arrivals_place(self->arrivals, came);
+    }
     shortfall_begin(&self->shortfall, place, came);
 }
 
@@ -142,6 +145,8 @@ void sink_follow(Sink *self)
 
 static void sink_found_all(Sink *self)
 {
+    self->all_found.aligned =
+        arrivals_in_front(self->arrivals, &self->all_found.front);
     if (shortfall_found(&self->shortfall, &self->all_found) && self->link) {
         self->link->missing(self->link_opaque);
     }

@@ -71,7 +71,7 @@ void sink_follow(Sink *sink);
  * come from another source before are left out. */
 void sink_found(Sink *sink, uint64_t n, const ShortfallFound *found);
 /* See shortfall_begin(). */
-void sink_place(Sink *sink, uint64_t place, uint64_t came);
+void sink_place(Sink *sink, const ShortfallPlace *place, uint64_t came);
 const Shortfall *sink_shortfall(const Sink *sink);
 
 /* The VM runs at the source again: what waits is discarded. */

@@ -338,7 +338,7 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
 {
     Source *source = self->source;
     InjectCounts counts;
-    uint64_t found;
+    uint64_t found, taken;
 
     if (!tap_read_counters(source->config.tap, &self->found.counters) ||
         !take_in_drain(self) ||
@@ -346,11 +346,14 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
         take_in_put_back(self, &self->drained, 0);
         return false;
     }
+    taken =
+        self->found.counters.tx_packets - packet_queue_count(&self->drained);
     take_in_rebuild(self, found);
     take_in_settle(self);
     counts = injector_counts(source->injector);
     source->found.known = true;
     source->found.count = found;
+    source->found.taken = taken;
     source->found.again = counts.accepted + counts.refused;
     *number = ledger_found(&source->ledger, &self->found);
     log_info("switchover",

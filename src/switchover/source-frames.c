@@ -60,7 +60,6 @@ static void source_ship(Source *self)
     Counter waiting;
 
     frame_writer_run(self->writer);
-    source_tell_cut(self);
     waiting = frame_writer_waiting(self->writer);
     record_waiting(&self->record, waiting);
     source_release(self);
@@ -191,6 +190,12 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
     }
 }
 
+static void source_cuts(void *opaque, const PacketRecord *record, unsigned n)
+{
+    (void)record;
+    source_place_cut(opaque, n);
+}
+
 static void source_room(void *opaque)
 {
     Source *self = opaque;
@@ -220,6 +225,7 @@ static void source_said(void *opaque, const uint8_t *bytes, size_t n)
 
 const FrameWriterHandlers source_writer_handlers = {
     .done = source_done,
+    .cuts = source_cuts,
     .room = source_room,
     .opened = source_opened,
     .closed = source_closed,

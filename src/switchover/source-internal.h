@@ -40,16 +40,17 @@ typedef struct SourceFound {
     uint64_t count; /* records, */
     uint64_t parts; /* and so many frames on the wire, the first there */
     uint64_t again; /* the TAP's count grew by that as it was put back */
+    uint64_t taken; /* tx_packets when the first of them was the next */
 } SourceFound;
 
 /* Where frames stand in what the TAP has counted (shortfall.h). */
 typedef struct SourcePlace {
     bool known;
     uint64_t number; /* of the first one captured that was to be shipped, */
-    uint64_t place;  /* its place, */
+    LedgerPlace at;  /* its place, */
     uint64_t next;   /* and its number on the wire */
     uint64_t shipped, sent; /* since then: records, and frames on the wire */
-    uint64_t cut;           /* by how much they differed when that was told */
+    unsigned pieces;        /* on the wire, of the next record */
 } SourcePlace;
 
 struct Source {
@@ -160,8 +161,8 @@ void source_set_place(Source *self, uint64_t number);
 void source_count_placed(Source *self);
 /* SourceLinkWord */
 void source_say_place(void *opaque, GByteArray *records);
-/* Says it again if the link has cut frames up since. */
-void source_tell_cut(Source *self);
+/* The link makes @n of the next frame: says so, and the place again. */
+void source_place_cut(Source *self, unsigned n);
 
 /* source-account.c */
 /* Brings the counters up to what the ledger knows. */

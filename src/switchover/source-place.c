@@ -14,7 +14,7 @@ void source_set_place(Source *self, uint64_t number)
         .next = frame_writer_sent(self->writer) +
                 (self->found.known ? self->found.parts : 0),
     };
-    place->known = ledger_place(&self->ledger, number, &place->place);
+    place->known = ledger_place(&self->ledger, number, &place->at);
 }
 
 void source_count_placed(Source *self)
@@ -27,19 +27,31 @@ void source_count_placed(Source *self)
     }
 }
 
-static void source_append_place(const Source *self, GByteArray *records,
-                                LinkType type, uint64_t next, uint64_t count)
+static void source_append_record(GByteArray *records, const LinkRecord *record)
 {
-    const LinkRecord record = {
-        .type = type,
-        .next = next,
-        .place = self->place.place,
-        .count = count,
-        .again = self->found.again,
-    };
     uint8_t bytes[LINK_RECORD_MAX];
 
-    g_byte_array_append(records, bytes, (guint)link_record_put(bytes, &record));
+    g_byte_array_append(records, bytes, (guint)link_record_put(bytes, record));
+}
+
+/* The next frame on the wire is one of @pieces. */
+static void source_append_place(const Source *self, GByteArray *records,
+                                unsigned pieces)
+{
+    const SourcePlace *place = &self->place;
+    bool cut = pieces > 1 || place->sent != place->shipped;
+
+    source_append_record(records,
+                         &(LinkRecord){
+                             .type = LINK_PLACE,
+                             .next = place->next + place->sent,
+                             .place = place->at.place,
+                             .count = place->shipped,
+                             .taken = place->at.taken,
+                             .flags = (place->at.full ? LINK_PLACE_FULL : 0) |
+                                      (cut ? LINK_PLACE_CUT : 0),
+                             .pieces = pieces,
+                         });
 }
 
 void source_say_place(void *opaque, GByteArray *records)
@@ -49,20 +61,31 @@ void source_say_place(void *opaque, GByteArray *records)
 
     if (self->found.known) {
         /* Another daemon may have shipped these before. */
-        source_append_place(self, records, LINK_FOUND, self->found.parts,
-                            self->found.count);
+        source_append_record(records,
+                             &(LinkRecord){.type = LINK_FOUND,
+                                           .next = self->found.parts,
+                                           .place = place->at.place,
+                                           .count = self->found.count,
+                                           .again = self->found.again,
+                                           .taken = self->found.taken});
     }
     if (place->known && (!self->found.known || place->shipped > 0)) {
-        place->cut = place->sent - place->shipped;
-        source_append_place(self, records, LINK_PLACE,
-                            place->next + place->sent, place->shipped);
+        source_append_place(self, records, 1);
     }
 }
 
-void source_tell_cut(Source *self)
+static void source_say_pieces(void *opaque, GByteArray *records)
+{
+    Source *self = opaque;
+
+    source_append_place(self, records, self->place.pieces);
+}
+
+void source_place_cut(Source *self, unsigned n)
 {
     if (self->place.known &&
-        self->place.sent - self->place.shipped != self->place.cut) {
-        source_link_say(self->link, source_say_place);
+        frame_writer_next(self->writer).number >= self->place.number) {
+        self->place.pieces = n;
+        source_link_say(self->link, source_say_pieces);
     }
 }

@@ -6,7 +6,7 @@
 #include <glib.h>
 #include <xxhash.h>
 
-#define FIELDS_MAX 5
+#define FIELDS_MAX 6
 
 /* The fields of each type, by their place in LinkRecord; 0 ends a list. */
 #define FIELD(name) offsetof(LinkRecord, name)
@@ -16,8 +16,10 @@ static const size_t link_fields[][FIELDS_MAX + 1] = {
     [LINK_SESSION] = {FIELD(session), FIELD(next), FIELD(lost)},
     [LINK_ACK] = {FIELD(next), FIELD(settled)},
     [LINK_CANCELLED] = {0},
-    [LINK_FOUND] = {FIELD(next), FIELD(place), FIELD(count), FIELD(again)},
-    [LINK_PLACE] = {FIELD(next), FIELD(place), FIELD(count)},
+    [LINK_FOUND] = {FIELD(next), FIELD(place), FIELD(count), FIELD(again),
+                    FIELD(taken)},
+    [LINK_PLACE] = {FIELD(next), FIELD(place), FIELD(count), FIELD(taken),
+                    FIELD(flags), FIELD(pieces)},
     [LINK_MISSING] = {FIELD(lost)},
 };
 

@@ -57,6 +57,11 @@ typedef enum LinkType {
                            that you follow */
 } LinkType;
 
+/* LinkRecord.flags: the queue was full at the stop; the link has cut up some of
+ * the frames since the one with the place. */
+#define LINK_PLACE_FULL 1
+#define LINK_PLACE_CUT 2
+
 /* The fields of all types; a type has those that its comment names it for. */
 typedef struct LinkRecord {
     LinkType type;
@@ -73,7 +78,11 @@ typedef struct LinkRecord {
     uint64_t place;   /* found, place: see switchover/shortfall.h */
     uint64_t count;   /* found, place: captured frames, of which the link may
                          cut some up */
-    uint64_t again; /* found: how often the TAP has counted one of them anew */
+    uint64_t again;  /* found: how often the TAP has counted one of them anew */
+    uint64_t taken;  /* found, place: tx_packets when the first of these was the
+                        next to be taken */
+    uint64_t flags;  /* place: LINK_PLACE_... */
+    uint64_t pieces; /* place: the link makes so many of the next frame */
 } LinkRecord;
 
 /* Writes @record with its length word to @bytes (LINK_RECORD_MAX); returns

@@ -98,6 +98,47 @@ static void test_limit(void)
     had_free(had);
 }
 
+/* @came had come when the place of the first of the last @from was told, then
+ * @more did, and another source has found @found: how many came in front of
+ * that from there on? -1: that is not known. */
+static int in_front(const char *came, unsigned from, const char *more,
+                    const char *found)
+{
+    Had *had = had_new();
+    g_autofree char *taken = NULL;
+    uint64_t n;
+    bool known;
+
+    note(had, came);
+    had_place(had, from);
+    note(had, more);
+    had_place(had, 0);
+    had_follow(had);
+    taken = take(had, found);
+    known = had_in_front(had, &n);
+    had_free(had);
+    return known ? (int)n : -1;
+}
+
+static void test_in_front(void)
+{
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "abcdefgh"), ==, 0);
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "cdefghij"), ==, 2);
+    g_assert_cmpint(in_front("xyz", 0, "abcdefgh", "cdefghij"), ==, 2);
+    g_assert_cmpint(in_front("xyz", 1, "abcdefgh", "cdefghij"), ==, 3);
+    /* What found no room is not among what was found. */
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "cdefh"), ==, 2);
+    /* Some are the same, but not all of a row; or there is another such row. */
+    g_assert_cmpint(in_front("", 0, "aaaaaabc", "aaabcd"), ==, 3);
+    g_assert_cmpint(in_front("", 0, "aaaaaabc", "aaaabc"), ==, -1);
+    g_assert_cmpint(in_front("", 0, "abcdabcd", "abcdef"), ==, -1);
+    /* None of a row, or not all of it, had come. */
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "ijklm"), ==, -1);
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "ghijk"), ==, -1);
+    g_assert_cmpint(in_front("", 0, "", "abcde"), ==, -1);
+    g_assert_cmpint(in_front("", 0, "abcdefgh", "cde"), ==, -1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -105,5 +146,6 @@ int main(int argc, char **argv)
     g_test_add_func("/had/identical", test_identical);
     g_test_add_func("/had/own", test_own);
     g_test_add_func("/had/limit", test_limit);
+    g_test_add_func("/had/in-front", test_in_front);
     return g_test_run();
 }

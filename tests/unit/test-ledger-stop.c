@@ -247,6 +247,62 @@ static void test_room_made_by_stop(void)
     }
 }
 
+/* @queued frames lie in the queue at a stop, before which the VMM has taken
+ * @behind frames since the queue was full and dropped some. Is the place of the
+ * first of them known? */
+static bool world_stop_place(World *world, unsigned behind, unsigned queued,
+                             LedgerPlace *place)
+{
+    LedgerMethod method;
+    LedgerSample sample;
+    uint64_t first;
+
+    world_sample(world, true, true);
+    world_run(world, 300, false, true);
+    world_quiet(world, true);
+    for (unsigned i = 0; i < world->capacity + 10; i++) {
+        world_send(world);
+    }
+    world_sample(world, true, true);
+    for (unsigned i = 0; i < behind; i++) {
+        world_take(world);
+        world_deliver(world);
+    }
+    world_sample(world, true, true);
+    while (world_queue_len(world) < queued) {
+        world_send(world);
+    }
+    sample = world_sample(world, true, true);
+    first = ledger_stop(&world->ledger, &sample, UINT32_MAX, false, &method);
+    g_assert_cmpint(method, ==, LEDGER_USED_INDEX);
+    return ledger_place(&world->ledger, first, place);
+}
+
+static void test_place(void)
+{
+    for (unsigned queued = 90; queued <= 200; queued += 110) {
+        g_autoptr(World) world = world_new(queued, 200, 0);
+        LedgerPlace place;
+
+        g_assert_true(world_stop_place(world, 200, queued, &place));
+        g_assert_cmpuint(place.taken, ==, world->counters.tx_packets);
+        g_assert_cmpuint(place.place, ==,
+                         world->counters.tx_packets +
+                             world->counters.tx_dropped);
+        g_assert_cmpint(place.full, ==, queued == 200);
+    }
+}
+
+/* Which frame of a full queue is the first is not certain where some were
+ * dropped among those that came with it. */
+static void test_place_unknown(void)
+{
+    g_autoptr(World) world = world_new(1, 200, 0);
+    LedgerPlace place;
+
+    g_assert_false(world_stop_place(world, 180, 200, &place));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -254,6 +310,8 @@ int main(int argc, char **argv)
     g_test_add_func("/ledger/full-queue", test_full_queue);
     g_test_add_func("/ledger/counters-only", test_counters_only);
     g_test_add_func("/ledger/fixed-overlap", test_fixed_overlap);
+    g_test_add_func("/ledger/place", test_place);
+    g_test_add_func("/ledger/place-unknown", test_place_unknown);
     g_test_add_func("/ledger/never-empty", test_never_empty);
     g_test_add_func("/ledger/dropped-while-stopped",
                     test_dropped_while_stopped);
