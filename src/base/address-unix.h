@@ -8,10 +8,11 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+/* Fills @un and its length from a unix @address. */
 bool address_fill_unix(const Address *address, struct sockaddr_un *un,
                        socklen_t *len, GError **errp);
 
-/* Removes a socket file that no socket stands behind any more. */
+/* Removes a socket file whose socket is closed (connect() is refused). */
 void address_remove_stale(const struct sockaddr_un *un, socklen_t len);
 
 #endif

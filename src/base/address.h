@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Stream socket addresses: TCP, unix (path or abstract) and inherited
- * descriptors; used by chardevs, monitors and vm-qmp.
+ * descriptors; used by chardevs, monitors and vm-qmp. Any thread.
  */
 #ifndef TF_BASE_ADDRESS_H
 #define TF_BASE_ADDRESS_H
@@ -65,25 +65,27 @@ void address_listen_close(const Address *address, int fd);
  * once, which may block: give numbers where it matters. */
 int address_connect(const Address *address, GError **errp);
 
-/* Likewise, beginning with the @turn-th of the addresses that a name stands
- * for: whoever counts his attempts reaches each of them. */
+/* Likewise, starting with address number @turn of those that the name resolves
+ * to, modulo their number: a caller that counts its attempts tries each. */
 int address_connect_turn(const Address *address, unsigned turn, GError **errp);
 
-/* @fd got writable: is the connection made? A TCP socket that met itself, as
- * can happen on a port of the ephemeral range, counts as refused. */
+/* @fd has become writable: was the connection made? A TCP socket that has
+ * connected to itself (simultaneous open on a port of the ephemeral range)
+ * counts as refused. */
 bool address_connect_done(const Address *address, int fd, GError **errp);
 
-/* Connects and waits until it is done, trying all that the name stands for. */
+/* Connects, blocking, and tries all addresses that the name resolves to. The
+ * socket is non-blocking; -1 and an error. */
 int address_connect_sync(const Address *address, GError **errp);
 
-/* Accepts one; TCP_NODELAY set, non-blocking, close-on-exec; -1 and errno:
- * none. */
+/* Accepts a connection: non-blocking, close-on-exec, with TCP_NODELAY; or -1
+ * and errno. */
 int address_accept(int listen_fd);
 
-/* The peer of connection @fd counts as gone when it has been silent for so many
- * seconds, though it was asked, or owes an acknowledgement. 0: as usual, which
- * is a minute, and as long as TCP tries where it owes one. Harmless on what is
- * not TCP; in any thread. */
+/* Sets after how many seconds without a sign of life from its peer connection
+ * @fd ends, by keepalive probes and TCP_USER_TIMEOUT. 0: the default, a minute
+ * for probes and TCP's own limit for unacknowledged data. No effect on other
+ * sockets than TCP. */
 void address_set_patience(int fd, unsigned seconds);
 
 #endif

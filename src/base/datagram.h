@@ -15,7 +15,7 @@ typedef struct DatagramName {
     socklen_t len; /* 0: none, the socket is connected */
 } DatagramName;
 
-/* Resolves @address, which is inet or unix. */
+/* Resolves @address, which is inet or unix. May block (DNS). */
 bool datagram_resolve(const Address *address, DatagramName *name,
                       GError **errp);
 
@@ -24,13 +24,13 @@ bool datagram_is_multicast(const DatagramName *name);
 /* A socket bound to @address, or -1. address_listen_close() closes it. */
 int datagram_bind(const Address *address, GError **errp);
 
-/* A socket that is a member of the group @name; it sends through, and joins
- * on, the interface of @local (NULL: the system's choice). Frames sent come
- * back, as other programs on this host are to get them too. Or -1. */
+/* A socket that has joined the multicast group @name, on the interface with the
+ * address @local (NULL: the kernel chooses), through which it sends as well.
+ * Multicast loopback is on, for other programs on this host. Or -1. */
 int datagram_join(const DatagramName *name, const Address *local,
                   GError **errp);
 
-/* Takes over the inherited datagram socket @fd. */
+/* Checks the inherited datagram socket @fd and takes ownership. */
 bool datagram_take_fd(int fd, GError **errp);
 
 #endif

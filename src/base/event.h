@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The way of an event (NETDEV_STREAM_CONNECTED, SWITCHOVER, …) from the layer
- * where it happens up to whoever listens, without the lower layer knowing of
- * monitors. event_emit() in any thread that holds its loop: the event is
- * delivered by the main thread, in order.
+ * QMP events (NETDEV_STREAM_CONNECTED, SWITCHOVER, …), from the layer where
+ * they happen to the monitors, which are a higher layer. event_emit() may be
+ * called by any thread that holds its loop; the main thread delivers the
+ * events, in order.
  */
 #ifndef TF_BASE_EVENT_H
 #define TF_BASE_EVENT_H

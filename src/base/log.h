@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Log lines: one line a call, to stderr or the file of -D, with a time stamp,
- * a level and the part that speaks. Any thread may log.
+ * Log: one line per call, to stderr or the file of -D, with a time stamp, the
+ * level and the module's name (@part). Any thread.
  *
- * Nothing on a packet's way logs above debug; what can happen once per packet
- * is counted, and said at most once a second by means of LogLimit.
+ * Nothing on a packet's path logs above debug; what can happen once per packet
+ * is counted, and logged at most once a second by means of LogLimit.
  */
 #ifndef TF_BASE_LOG_H
 #define TF_BASE_LOG_H

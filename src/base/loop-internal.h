@@ -43,24 +43,24 @@ struct Loop {
 /* Sets up a loop that nobody holds; its memory is zero. */
 void loop_init(Loop *loop);
 void loop_clear(Loop *loop);
-/* Stands for the calling thread. */
+/* An address that identifies the calling thread. */
 const void *loop_self(void);
 void loop_set_current(Loop *loop);
-/* Waits for descriptors until @due (CLOCK_MONOTONIC, ns; 0: no time,
- * LOOP_NEVER: for ever), by whoever runs the loop; returns how many of
- * loop->ready there are. */
+/* Waits for descriptors until @due (CLOCK_MONOTONIC, ns; 0: does not wait,
+ * LOOP_NEVER: no timeout), in the thread that runs the loop; returns how many
+ * entries of loop->ready it has filled. */
 int loop_wait(Loop *loop, uint64_t due);
-/* Visits the first @n of loop->ready, then the timers that are due. @rest is
- * called between two of them, and may let another thread in. */
-void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop));
+/* Dispatches the first @n entries of loop->ready, then the timers that are due.
+ * @yield is called between two of them, and may yield to another thread. */
+void loop_visit(Loop *loop, int n, void (*yield)(Loop *loop));
 
 /* loop-timer.c */
 #define LOOP_NEVER UINT64_MAX
 /* CLOCK_MONOTONIC, ns. */
 uint64_t loop_now(void);
-/* When the earliest is due. */
+/* When the earliest is due; LOOP_NEVER if none is set. */
 uint64_t loop_timers_due(const Loop *loop);
-void loop_timers_run(Loop *loop, void (*rest)(Loop *loop));
+void loop_timers_run(Loop *loop, void (*yield)(Loop *loop));
 
 /* loop-thread.c: ends the wait of a loop that another thread runs. */
 void loop_wake(Loop *loop);

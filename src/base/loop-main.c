@@ -54,7 +54,7 @@ Loop *loop_main(void)
     return &packets;
 }
 
-static void control_rest(Loop *loop)
+static void control_yield(Loop *loop)
 {
     loop_threads_yield();
 }
@@ -64,7 +64,7 @@ static void control_visit(void)
 {
     control_is_ready = false;
     loop_threads_hold();
-    loop_visit(&control, loop_wait(&control, 0), control_rest);
+    loop_visit(&control, loop_wait(&control, 0), control_yield);
     loop_threads_release();
 }
 

@@ -44,7 +44,7 @@ static bool thread_is_wanted(const Loop *loop)
            loop->serving + 1;
 }
 
-static void thread_rest(Loop *loop)
+static void thread_yield(Loop *loop)
 {
     if (thread_is_wanted(loop)) {
         thread_release(loop);
@@ -120,7 +120,7 @@ static void *thread_main(void *opaque)
             /* What was found may be gone; what is still there shows again. */
             n = loop_wait(loop, 0);
         }
-        loop_visit(loop, n, thread_rest);
+        loop_visit(loop, n, thread_yield);
     }
     thread_release(loop);
     return NULL;
@@ -289,6 +289,6 @@ void loop_threads_release(void)
 void loop_threads_yield(void)
 {
     for (guint i = 0; holds == 1 && threads && i < threads->len; i++) {
-        thread_rest(threads->pdata[i]);
+        thread_yield(threads->pdata[i]);
     }
 }

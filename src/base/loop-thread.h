@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loops in threads of their own, and how the main thread and they keep out of
- * each other's way.
+ * Loops in threads of their own, and the locking between them and the main
+ * thread.
  *
- * A thread holds its loop all the time but while it waits for something to
- * happen. The control plane holds all of them while it does anything, so that
- * nothing that a command or an event touches needs a lock of its own. Who
- * wants a loop gets it next (tickets): the control plane waits for no more
- * than one watch's function, and a thread for no more than one of the control
- * plane's. Nobody waits for the main loop, which works meanwhile.
+ * A thread holds its loop (a ticket lock) except while it waits in epoll. The
+ * main thread holds all threads' loops while it dispatches the control loop,
+ * so that nothing a command or an event touches needs a lock of its own. The
+ * lock is fair: the control plane waits for at most one watch's callback, and
+ * a thread for at most one of the control plane's. The main loop takes no lock:
+ * it shares its thread with the control plane.
  *
- * Main thread only, but for loop_call_main().
+ * Main thread only, except loop_call_main().
  */
 #ifndef TF_BASE_LOOP_THREAD_H
 #define TF_BASE_LOOP_THREAD_H
@@ -19,27 +19,27 @@
 
 #include <sys/types.h>
 
-/* A loop in a thread called @name. It runs from loop_threads_start() on. Who
- * holds the threads holds it, too. */
+/* Creates a loop whose thread, called @name, starts with loop_threads_start().
+ * If the caller holds the threads, it holds this one, too. */
 Loop *loop_thread_new(const char *name);
-/* Ends it; nothing is on it any more. */
+/* Ends the thread and frees the loop, on which nothing may be left. */
 void loop_thread_free(Loop *loop);
 /* The thread's id, as in gettid(2); 0 while it does not run. */
 pid_t loop_thread_id(const Loop *loop);
 
-/* From now on threads run, those there are and those to come: they can do what
- * the process can from now on. */
+/* Starts the threads, also those created later. They have the rights that the
+ * process has now. */
 void loop_threads_start(void);
 
-/* Waits until no thread works, and keeps it so. To be nested. */
+/* Takes the loops of all threads. Calls nest. */
 void loop_threads_hold(void);
 void loop_threads_release(void);
-/* In the middle of something long, where nothing is half done: lets those
- * threads work for a moment that want to. */
+/* For long operations, between two steps: lets threads that wait for their
+ * loops run for a moment. */
 void loop_threads_yield(void);
 
-/* Calls @func from the control loop: at once if the caller is the main thread,
- * else soon. In order. */
+/* Calls @func in the main thread, from the control loop: at once if the caller
+ * is the main thread, else later, in the order of the calls. Any thread. */
 void loop_call_main(void (*func)(void *opaque), void *opaque);
 
 #endif

@@ -66,7 +66,7 @@ uint64_t loop_timers_due(const Loop *loop)
 }
 
 /* What is set meanwhile counts from now, and comes in the next round. */
-void loop_timers_run(Loop *loop, void (*rest)(Loop *loop))
+void loop_timers_run(Loop *loop, void (*yield)(Loop *loop))
 {
     uint64_t now = loop->timers->len > 0 ? loop_now() : 0;
 
@@ -75,8 +75,8 @@ void loop_timers_run(Loop *loop, void (*rest)(Loop *loop))
 
         loop_timer_cancel(timer);
         timer->func(timer->opaque);
-        if (rest) {
-            rest(loop);
+        if (yield) {
+            yield(loop);
         }
     }
 }

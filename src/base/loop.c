@@ -63,7 +63,7 @@ int loop_wait(Loop *loop, uint64_t due)
                         due < LOOP_NEVER ? &timeout : NULL, NULL);
 }
 
-void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop))
+void loop_visit(Loop *loop, int n, void (*yield)(Loop *loop))
 {
     Loop *before = current_loop;
 
@@ -74,13 +74,13 @@ void loop_visit(Loop *loop, int n, void (*rest)(Loop *loop))
 
         if (watch) {
             watch->func(watch->opaque, loop->ready[i].events);
-            if (rest) {
-                rest(loop);
+            if (yield) {
+                yield(loop);
             }
         }
     }
     loop->pending = 0;
-    loop_timers_run(loop, rest);
+    loop_timers_run(loop, yield);
     current_loop = before;
 }
 

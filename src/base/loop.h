@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loops: file descriptors and timers, and who calls for them.
+ * Event loops: file descriptors (watches) and timers.
  *
- * Two loops belong to the main thread: the control loop (monitors, VMs,
- * links) and the main loop, for packets of what is on no thread of its own.
- * An iothread runs a third kind (loop-thread.h). All descriptors of a loop
- * stand in one epoll set, which of the main thread's loops is one GSource
- * each: a wakeup costs the same with three descriptors and with three
+ * The main thread has two loops: the control loop (monitors, VMs, links) and
+ * the main loop, for the packets of netdevs without an iothread. Each iothread
+ * runs a loop of its own (loop-thread.h). A loop is one epoll set and one heap
+ * of timers: a wakeup costs the same with three descriptors and with three
  * thousand.
  *
- * A watch is embedded in its owner. Its function may add, change and remove
- * any watch of its loop, its own included, and free the owner after the
- * removal. What is added goes to the current loop; what is there may only be
- * touched by who holds its loop: the loop's own functions, and the control
- * loop's, which hold all (docs/architecture.md, "Threads").
+ * Watches and timers are embedded in their owner and added to the current
+ * loop. A callback may add, change and remove any watch of its loop, its own
+ * included, and free the owner after the removal.
+ *
+ * Locking: a watch or timer may only be touched by a thread that holds its
+ * loop. Callbacks of a loop hold that loop; callbacks of the control loop hold
+ * all loops (docs/architecture.md, "Threads"). Asserted.
  */
 #ifndef TF_BASE_LOOP_H
 #define TF_BASE_LOOP_H
@@ -26,11 +27,11 @@ typedef struct Loop Loop;
 Loop *loop_control(void);
 Loop *loop_main(void);
 
-/* The loop that watches and timers are added to: that whose function runs,
- * else the control loop, unless another one has been entered. */
+/* The loop that watches and timers are added to: the one last entered, else
+ * the one whose callback runs, else the control loop. */
 Loop *loop_current(void);
-/* @loop, which the caller holds, is the current one until loop_leave() is
- * called with what this returned. */
+/* Makes @loop, which the caller holds, the current one. Returns the one before,
+ * for loop_leave(). */
 Loop *loop_enter(Loop *loop);
 void loop_leave(Loop *before);
 
@@ -51,16 +52,17 @@ typedef struct LoopWatch {
 void loop_watch_add(LoopWatch *watch, int fd, uint32_t events, LoopFunc *func,
                     void *opaque);
 void loop_watch_modify(LoopWatch *watch, uint32_t events);
-/* Call it before the descriptor is closed. Harmless if not watched. */
+/* To be called before the descriptor is closed. Harmless if not watched. */
 void loop_watch_remove(LoopWatch *watch);
-/* To the current loop, by who holds both. Harmless if not watched. */
+/* Moves it to the current loop; the caller holds both. Harmless if not
+ * watched. */
 void loop_watch_move(LoopWatch *watch);
 
-/* A timer of microsecond resolution, for pacing and sampling. It needs no
- * descriptor of its own, and to move it is cheap. */
+/* A one-shot timer of microsecond resolution, for pacing and sampling. It needs
+ * no descriptor, and setting it again is cheap. */
 typedef struct LoopTimer {
-    uint64_t due; /* CLOCK_MONOTONIC, ns */
-    unsigned place;
+    uint64_t due;   /* CLOCK_MONOTONIC, ns */
+    unsigned place; /* in the loop's heap, while armed */
     Loop *loop;
     void (*func)(void *opaque);
     void *opaque;
@@ -69,15 +71,15 @@ typedef struct LoopTimer {
 
 #define LOOP_TIMER_INIT ((LoopTimer){.armed = false})
 
-/* It belongs to the current loop from now on. */
+/* Binds it to the current loop. */
 void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque),
                      void *opaque);
 /* Fires once, @us microseconds from now; replaces an earlier setting. */
 void loop_timer_set(LoopTimer *timer, uint64_t us);
 void loop_timer_cancel(LoopTimer *timer);
-/* To the current loop, by who holds both. Harmless if not open. */
+/* Moves it to the current loop; the caller holds both. Harmless if not open. */
 void loop_timer_move(LoopTimer *timer);
-/* Harmless if not open. Before its memory goes. */
+/* To be called before its memory is freed. Harmless if not open. */
 void loop_timer_close(LoopTimer *timer);
 
 /* Runs until loop_quit(). loop_iterate() runs one round (tests). */
