@@ -14,7 +14,7 @@ typedef struct IoThread IoThread;
 /* The object as an iothread, or NULL if it is something else. */
 IoThread *iothread_from_object(Object *obj);
 
-/* Who holds it counts as its user. */
+/* Its loop. The caller counts itself in Object.users while it uses that. */
 Loop *iothread_loop(const IoThread *iothread);
 
 /* The entries of query-iothreads; owned. */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Objects: everything that a user makes, names and removes.
+ * Objects: everything that a user creates, names and deletes.
  *
  * A class is a const struct; a type's class embeds its base's as first member
  * (FilterClass embeds ObjectClass), an instance its base's instance. The core
- * allocates instances zeroed, fills the properties from the tables, calls
- * complete() and links the object into its container. Whatever fails, the
- * failed creation leaves no trace: finalize() is called and the name is free.
+ * allocates instances zeroed, sets the properties from the tables, calls
+ * complete() and links the object into its container. If any of that fails,
+ * finalize() is called and the name is free again.
  *
  * Containers: /objects (filters, vm-qmp, …), /chardevs, /netdevs, each with
  * its own name space, in order of creation. Main thread only.
@@ -27,7 +27,8 @@ typedef enum ObjectKind {
     OBJECT_KIND__MAX,
 } ObjectKind;
 
-/* When the command line makes objects of a type: behind those they name. */
+/* When objects of a type on the command line are created: after what they
+ * refer to. */
 typedef enum ObjectOrder {
     OBJECT_ORDER_FIRST,
     OBJECT_ORDER_BEHIND_CHARDEVS,
@@ -43,7 +44,7 @@ struct ObjectClass {
     size_t size;           /* of an instance */
     const Property *props; /* own rows; NULL for none */
     const char *doc;       /* one sentence */
-    /* Of a base: where JSON has the properties, for messages. */
+    /* Of a base class: where the properties are in JSON, for messages. */
     const char *json_prefix;
     /* All properties are set: check them together, open, attach. */
     bool (*complete)(Object *obj, GError **errp);
@@ -74,18 +75,18 @@ Object *object_new(ObjectKind kind, const char *type, const char *id,
 /* NULL if there is none; borrowed. */
 Object *object_find(ObjectKind kind, const char *id);
 
-/* While it is not named, object_find() does not find it, and its id is free
- * for another. */
+/* Without a name object_find() does not find it, and its id is free for another
+ * object. */
 void object_set_named(Object *obj, bool named);
 
-/* Refuses an object that has users, or whose class refuses. */
+/* Deletes it; an error if it has users or its class refuses. */
 bool object_del(Object *obj, GError **errp);
 
-/* Deletes without asking (netdev_del takes its filters along; the end). */
+/* Deletes unconditionally (netdev_del deletes the netdev's filters; exit). */
 void object_destroy(Object *obj);
 
-/* Deletes everything: objects newest first, then netdevs, then chardevs, and
- * what others hold behind those. */
+/* Deletes everything: objects newest first, then netdevs, then chardevs;
+ * objects that others use after their users. */
 void object_destroy_all(void);
 
 /* The container's objects in order of creation; borrowed. */

@@ -52,9 +52,9 @@ typedef struct Property {
     const char *enum_name;     /* QAPI name of an enum's type */
     const char *const *values; /* words allowed (enum, string); ends in NULL */
     uint64_t min, max;         /* numbers; max 0 means the type's own limit */
-    const char *zero_error;    /* with min 1: the words that refuse a zero, if
-                                  QEMU has its own */
-    const char *json;          /* dotted name in nested JSON, if another one
+    const char *zero_error;    /* with min 1: the message for 0, where QEMU has
+                                  one of its own */
+    const char *json;          /* dotted name in nested JSON, if it differs
                                   (chardev-add: "addr.data.host" for host) */
     size_t given; /* PROP_GIVEN(): a bool that property_set() makes true, for
                      a default that depends on other rows; 0: none */

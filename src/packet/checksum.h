@@ -2,9 +2,9 @@
 /*
  * The Internet checksum (RFC 1071).
  *
- * 16-bit words are summed as they lie in memory, whatever the machine's byte
- * order (RFC 1071, 2(B)): a number that is added goes through htons(), and the
- * result is stored as it is.
+ * 16-bit words are summed in memory order, whatever the machine's byte order
+ * (RFC 1071, 2(B)): a number that is added goes through htons(), the result is
+ * stored without conversion. Any thread.
  */
 #ifndef TF_PACKET_CHECKSUM_H
 #define TF_PACKET_CHECKSUM_H

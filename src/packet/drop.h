@@ -4,7 +4,7 @@
 #define TF_PACKET_DROP_H
 
 typedef enum DropCause {
-    DROP_QUEUE_FULL,   /* what may wait for outdev is bounded, and it is full */
+    DROP_QUEUE_FULL,   /* the bounded send queue of outdev was full */
     DROP_TAP_FULL,     /* the running guest was too slow for its TAP queue */
     DROP_RING,         /* the kernel's capture ring was full */
     DROP_OVERSIZE,     /* larger than the interface or the wire takes */

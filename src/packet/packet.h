@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A packet on its way through the house, and a batch of them.
+ * A packet on the data path, and a batch of packets.
  *
  * A Packet is a borrowed view: the bytes belong to a kernel ring, a receive
- * buffer or a PacketQueue, and stay valid only during the call that passes
- * it. Whoever wants to keep one appends it to a PacketQueue (queue.h).
+ * buffer or a PacketQueue, and are valid only during the call that passes it.
+ * To keep a packet, append it to a PacketQueue (queue.h).
  */
 #ifndef TF_PACKET_PACKET_H
 #define TF_PACKET_PACKET_H
@@ -37,10 +37,10 @@ typedef struct Packet {
     /* Offload state: flags and gso_type are 0 for a plain frame. Offsets
        count from @data. (linux/virtio_net.h) */
     struct virtio_net_hdr vnet;
-    /* Bytes in front of @data that anybody may write over while the packet is
-       being passed: room for a wire header. */
+    /* Bytes in front of @data that a callee may overwrite: room for a wire
+       header. */
     uint16_t headroom;
-    uint16_t queue; /* of its interface, if it was captured from one of them
+    uint16_t queue; /* the interface's queue, if captured from a single one
                        (capture.h); else 0 */
 } Packet;
 
@@ -57,29 +57,29 @@ static inline bool packet_is_to_group(const Packet *packet)
     return packet->data[0] & 1;
 }
 
-/* Copies no more than there is. */
+/* Copies the packets that there are, not the whole array. */
 static inline void packet_batch_copy(PacketBatch *to, const PacketBatch *from)
 {
     to->n = from->n;
     memcpy(to->packets, from->packets, from->n * sizeof(from->packets[0]));
 }
 
-/* True if it stands for several frames of the wire, which its end or the kernel
- * is to cut (GSO). */
+/* True for a GSO packet, in this source a *super-frame*: one that stands for
+ * several frames on the wire and is to be segmented by the receiver. */
 static inline bool packet_is_super_frame(const Packet *packet)
 {
     return packet->vnet.gso_type != VIRTIO_NET_HDR_GSO_NONE;
 }
 
-/* True if the frame can't leave as it is: its checksum is still to be
- * computed or it is larger than the wire takes. */
+/* True if the frame can't go on a wire as it is: its checksum is still to be
+ * computed, or it is to be segmented. */
 static inline bool packet_is_offloaded(const Packet *packet)
 {
     return (packet->vnet.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) ||
            packet_is_super_frame(packet);
 }
 
-/* The last @n bytes of the headroom; @n is no more than that. */
+/* The last @n bytes of the headroom; @n is at most @packet->headroom. */
 static inline uint8_t *packet_push(const Packet *packet, size_t n)
 {
     return (uint8_t *)packet->data - n;

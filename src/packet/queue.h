@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A first-in, first-out store of packets: history, send queue, hold queue.
+ * A first-in, first-out queue of packets: history, send queue, hold queue.
  *
  * Packets are copied into large chunks, one record after the other, each with
- * room in front of its bytes for a wire header, so that a whole frame goes to
- * writev(2) as one piece. Chunks are pooled: in the steady state an append
- * allocates nothing. Every record has a number, counted from 0 without gaps
- * over the life of the queue; a record whose bytes were never seen (the
- * kernel dropped them) has a number and a length of 0.
+ * room in front of its bytes for a wire header, so that header and frame are
+ * one iovec. Chunks are pooled: in the steady state an append allocates
+ * nothing. Records are numbered from 0 without gaps over the life of the queue;
+ * a record whose bytes were never seen (the kernel dropped the frame) has a
+ * number and a length of 0.
  *
  * Not thread-safe: a queue belongs to one loop.
  */
@@ -23,12 +23,12 @@
 
 typedef struct PacketRecord {
     uint32_t len;   /* bytes of @data; 0: never seen */
-    uint16_t mark;  /* the owner's own */
+    uint16_t mark;  /* for the queue's owner, 0 at first */
     uint16_t queue; /* as in Packet */
     int64_t time_ns;
     int64_t queued_us; /* CLOCK_REALTIME of the append */
     struct virtio_net_hdr vnet;
-    uint16_t parts; /* the sender's own, 0 at first */
+    uint16_t parts; /* for the sender (frame-writer.h), 0 at first */
     uint8_t headroom[PACKET_RECORD_HEADROOM];
     uint8_t data[];
 } PacketRecord;
@@ -72,7 +72,8 @@ static inline uint64_t packet_queue_count(const PacketQueue *queue)
     return queue->next - queue->head.number;
 }
 
-/* What the queue costs, in bytes, for comparison with a limit. */
+/* Bytes of the queue including the records' overhead, for comparison with a
+ * limit. */
 static inline uint64_t packet_queue_size(const PacketQueue *queue)
 {
     return queue->bytes + packet_queue_count(queue) * sizeof(PacketRecord);
@@ -90,7 +91,7 @@ static inline PacketCursor packet_queue_head(const PacketQueue *queue)
     return queue->head;
 }
 
-/* The record as a packet; valid as long as the record. */
+/* The record as a packet with ORIGIN_INJECTED; valid as long as the record. */
 Packet packet_record_view(const PacketRecord *record);
 
 #endif

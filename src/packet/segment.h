@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Offloaded frames in software: what a NIC would do to a frame whose checksum
- * is still to be computed (NEEDS_CSUM) or that is a TCP or UDP super-frame
- * (GSO), for a far end that takes plain frames only.
+ * Checksum offload and segmentation (TSO, USO) in software, for a receiver that
+ * takes plain frames only.
  *
  * Reference: the virtio specification 1.2, section 5.1.6 (virtio_net_hdr),
  * and linux/virtio_net.h.
@@ -20,10 +19,9 @@ typedef void SegmentFunc(void *opaque, const Packet *segment);
 /*
  * Calls @func for each plain frame that @packet stands for, in order: once
  * with the packet itself if it is plain, once with its checksum completed,
- * or once per segment. Returns how many, or 0 if it is something that
- * software can't take apart (unknown type, headers that don't fit): then
- * @func has not been called and the caller counts a drop. @scratch holds
- * PACKET_MAX_LEN bytes.
+ * or once per segment. Returns how many, or 0 if it can't be segmented (unknown
+ * type, headers that don't fit): then @func has not been called and the caller
+ * counts a drop. @scratch holds PACKET_MAX_LEN bytes. Any thread.
  */
 unsigned packet_segment(const Packet *packet, uint8_t *scratch,
                         SegmentFunc *func, void *opaque);

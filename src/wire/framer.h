@@ -24,7 +24,7 @@
 
 typedef struct Framer {
     bool vnet;       /* frames carry vnet_hdr_len */
-    bool records;    /* there may be records; else their lengths are oversize */
+    bool records;    /* records may occur; else their lengths are oversize */
     uint8_t *buffer; /* owned */
     size_t size;     /* of @buffer */
     size_t start;    /* first byte not yet taken */
@@ -49,15 +49,15 @@ typedef struct FramerFrame {
 void framer_init(Framer *framer, bool vnet, size_t size);
 void framer_free(Framer *framer);
 
-/* Forgets all that was read. */
+/* Discards all that was read. */
 void framer_reset(Framer *framer);
 
-/* The stream has ended: forgets a frame that is not complete, and keeps those
- * that are but were not taken yet. */
+/* The stream has ended: discards an incomplete frame, and keeps complete ones
+ * that were not taken yet. */
 void framer_end_stream(Framer *framer);
 
-/* Where to read to; sets @room (> 0). Moves an unfinished frame to the front
- * when the room behind it gets short. */
+/* Where to read to, and *@room (> 0) bytes of it. Moves an incomplete frame to
+ * the front of the buffer when the room behind it gets short. */
 uint8_t *framer_room(Framer *framer, size_t *room);
 
 /* @n bytes were read into the room. */

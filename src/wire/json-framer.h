@@ -3,12 +3,12 @@
  * Finds the end of each top-level JSON value in a byte stream and parses it;
  * a state machine without I/O, for QMP on either side.
  *
- * It reads tokens as QEMU's parser does, so that both go on at the same place
- * behind an error: single-quoted strings are taken, values need nothing between
- * them, a duplicate key is an error, and so are a byte that begins no token, a
- * control character in a string, and the bytes 0xFE and 0xFF, which force a
- * fresh start. Size and nesting are bounded: a hostile stream gets an error,
- * the rest of its line is skipped, and memory stays small.
+ * The lexer is compatible with QEMU's, so that both resume at the same place
+ * after an error: single-quoted strings are accepted, values need no separator,
+ * a duplicate key is an error, and so are a byte that begins no token, a
+ * control character in a string, and the bytes 0xFE and 0xFF, which reset the
+ * parser. Size and nesting are bounded: a hostile stream gets an error, the
+ * rest of its line is skipped, and memory stays small.
  *
  * An integer beyond 64 bits signed arrives as a real.
  */
@@ -60,7 +60,7 @@ typedef void JsonFramerFunc(void *opaque, json_t *value, const char *error);
 
 void json_framer_init(JsonFramer *framer, size_t max_size);
 void json_framer_free(JsonFramer *framer);
-/* Forgets an unfinished value: a new connection. */
+/* Discards an incomplete value, for a new connection. */
 void json_framer_reset(JsonFramer *framer);
 
 /* Feeds @size bytes; @func is called for each value that they complete. It

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The body of LINK_DELIVERED (wire/link-record.h), behind its type: what a
- * source's VM got until it stopped. A byte format without I/O:
+ * The body of LINK_DELIVERED (wire/link-record.h), behind its type: the frames
+ * that the VM received at the source until it stopped. A byte format without
+ * I/O:
  *
- *   u64 BE rest       frames of this list that further bodies name; the list is
- *                     complete when there are none
- *   u64 BE memory     so many microseconds ago the list begins: all that came
- *                     earlier the VM got. UINT64_MAX: nothing is known of it
+ *   u64 BE rest       frames of this list in further bodies; 0: the list is
+ *                     complete
+ *   u64 BE memory     age of the begin of the list in microseconds; the VM
+ *                     received all earlier frames. UINT64_MAX: nothing is known
  *   u64 BE digest, u64 BE age in microseconds, of each frame
  */
 #ifndef TF_WIRE_LINK_DELIVERED_H
@@ -37,10 +38,9 @@ typedef struct LinkDelivered {
 size_t link_delivered_put(uint8_t *body, uint64_t rest, uint64_t memory_us,
                           const LinkDigest *digests, unsigned n);
 
-/* False if it is too short. What is left over behind the last whole pair is
- * ignored. */
+/* False if it is too short. Bytes behind the last complete pair are ignored. */
 bool link_delivered_parse(const uint8_t *body, size_t len, LinkDelivered *word);
-/* False behind the last. */
+/* The next frame of the list; false at its end. */
 bool link_delivered_next(LinkDelivered *word, LinkDigest *digest);
 
 #endif
