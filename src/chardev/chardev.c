@@ -105,15 +105,16 @@ void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
 
 void chardev_release(Chardev *chardev)
 {
-    if (chardev) {
-        chardev->handlers = NULL;
-        chardev->opaque = NULL;
-        chardev->want_read = false;
-        chardev->want_write = false;
-        chardev->renewable = false;
-        chardev_update(chardev);
+    if (!chardev) {
+        return;
     }
-    if (chardev && chardev->claimed) {
+    chardev->handlers = NULL;
+    chardev->opaque = NULL;
+    chardev->want_read = false;
+    chardev->want_write = false;
+    chardev->renewable = false;
+    chardev_update(chardev);
+    if (chardev->claimed) {
         Loop *before = loop_enter(loop_control());
 
         chardev->claimed = false;

@@ -3,9 +3,10 @@
  * Character devices: byte streams to other processes and hosts, each used by
  * one frontend (a filter's endpoint, a monitor) at a time.
  *
- * Non-blocking throughout: the frontend asks for readiness and gets called.
- * What it wants stays in force from one peer to the next. A handler may
- * release, disconnect and delete its chardev. In its loop only.
+ * Everything is non-blocking: the frontend asks for readiness and is called
+ * back. chardev_want_read() and chardev_want_write() stay in force from one
+ * connection to the next. A handler may release, disconnect and delete its
+ * chardev. In its loop only.
  */
 #ifndef TF_CHARDEV_CHARDEV_H
 #define TF_CHARDEV_CHARDEV_H
@@ -19,16 +20,17 @@ typedef struct Chardev Chardev;
 typedef struct ChardevClass ChardevClass;
 
 typedef struct ChardevHandlers {
-    void (*opened)(void *opaque);   /* a peer is there */
-    void (*closed)(void *opaque);   /* the peer is gone, all it sent is read */
-    void (*readable)(void *opaque); /* chardev_read() may give something; NULL:
+    void (*opened)(void *opaque);   /* a peer is connected */
+    void (*closed)(void *opaque);   /* it is gone, and all it sent was read */
+    void (*readable)(void *opaque); /* chardev_read() may return bytes; NULL:
                                        what the peer sends is never read */
-    void (*writable)(void *opaque); /* chardev_writev() may take something */
+    void (*writable)(void *opaque); /* chardev_writev() may accept bytes */
 } ChardevHandlers;
 
 struct ChardevClass {
     ObjectClass object;
-    /* Is anything missing? In the words of who reads options. NULL: no. */
+    /* Checks that the required options are there, with the errors of QEMU's
+     * option parser. NULL: none are required. */
     bool (*check)(const Chardev *chardev, GError **errp);
     bool (*open)(Chardev *chardev, GError **errp);
     void (*close)(Chardev *chardev);
@@ -38,15 +40,15 @@ struct ChardevClass {
     ssize_t (*writev)(Chardev *chardev, const struct iovec *iov, int n);
     /* want_read, want_write, connected or the frontend changed. */
     void (*update)(Chardev *chardev);
-    /* The current loop is another one: its watches and timers go there. */
+    /* Moves its watches and timers to the current loop. */
     void (*move)(Chardev *chardev);
-    /* Ends the connection with the present peer (it talks garbage); a server
-     * listens on, a client reconnects. closed() is called before it returns.
-     * NULL: can't be. */
+    /* Ends the present connection (the peer violates the protocol); a server
+     * goes on listening, a client reconnects. closed() is called before it
+     * returns. NULL: not supported. */
     void (*disconnect)(Chardev *chardev);
     /* "filename" of query-chardev; owned. */
     char *(*filename)(const Chardev *chardev);
-    /* Who reads what is written is who writes what is read. */
+    /* Bytes read come from the same peer that bytes written go to. */
     bool duplex;
 };
 
@@ -56,27 +58,27 @@ struct Chardev {
     void *opaque;
     bool connected;
     bool want_read, want_write;
-    bool claimed;   /* on its frontend's loop; else on the control loop, or its
-                       maker's */
-    bool renewable; /* nothing is lost with the connection: what a peer that is
-                       gone has left unread may go when the next one comes, who
-                       sends it again, and one that falls silent is given up
+    bool claimed;   /* it is on its frontend's loop; else on the control loop,
+                       or its creator's */
+    bool renewable; /* the peer sends again what was not acknowledged: unread
+                       bytes of a connection that has ended may be discarded
+                       when the next one comes, and a silent peer times out
                        sooner */
 };
 
 extern const ObjectClass chardev_class; /* the abstract base */
 
-/* The chardev @id, taken by a frontend, and to the current loop, from now on.
- * DeviceNotFound if there is none, GenericError if it is in use. Calls opened()
- * at once, before it returns, if a peer is there; what it wants can only be
- * said afterwards. */
+/* Makes the caller the frontend of chardev @id, and moves that to the current
+ * loop. NULL and DeviceNotFound if there is none, GenericError if it is in use.
+ * Calls opened() before it returns if a peer is connected; chardev_want_read()
+ * and chardev_want_write() can only be called after it has returned. */
 Chardev *chardev_claim(const char *id, const ChardevHandlers *handlers,
                        void *opaque, GError **errp);
-/* Likewise one that is nobody's yet and that its maker holds. */
+/* Likewise for a chardev that the caller has created itself, without an id. */
 void chardev_attach(Chardev *chardev, const ChardevHandlers *handlers,
                     void *opaque);
-/* For who claims several, and failed: says which @end of it a DeviceNotFound
- * was about. False. */
+/* For a frontend that claims several chardevs: completes a DeviceNotFound in
+ * *@errp with the name of the property, @end. Returns false. */
 bool chardev_not_found(const char *end, GError **errp);
 /* Harmless with NULL. */
 void chardev_release(Chardev *chardev);
@@ -90,8 +92,8 @@ void chardev_disconnect(Chardev *chardev);
 bool chardev_is_duplex(const Chardev *chardev);
 char *chardev_filename(const Chardev *chardev);
 
-/* For the backends. Calls the frontend, which may delete the chardev: the
- * last thing to do. */
+/* For the backends. Calls the frontend, which may delete the chardev: so it is
+ * the last thing a backend does. */
 void chardev_set_connected(Chardev *chardev, bool connected);
 
 #endif

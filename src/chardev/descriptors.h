@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the chardevs file, pipe and stdio have in common: a descriptor to read
- * from and one to write to, without anything to connect. In its loop only.
+ * from and one to write to, which are there from the start. In its loop only.
  */
 #ifndef TF_CHARDEV_DESCRIPTORS_H
 #define TF_CHARDEV_DESCRIPTORS_H
@@ -19,11 +19,12 @@ typedef struct ChardevDescriptors {
     bool opened;
     int in_fd, out_fd; /* owned; -1: none */
     LoopWatch in, out;
-    LoopTimer timer; /* to the next call of a handler by ourselves */
-    bool broken;     /* nobody reads what we write */
+    LoopTimer timer; /* until a handler is called without an event */
+    bool broken;     /* the reader has closed its end */
 } ChardevDescriptors;
 
-/* Is there a path? JSON calls it @json; else @words say that it lacks. */
+/* False and an error if there is no path: JSON syntax names the parameter
+ * @json, else the message is @words. */
 bool descriptors_check(const Chardev *chardev, const char *json,
                        const char *words, GError **errp);
 

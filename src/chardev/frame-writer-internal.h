@@ -9,20 +9,21 @@
 
 #include "chardev/frame-writer.h"
 
-/* PacketRecord.parts of one that was passed and not sent. */
+/* PacketRecord.parts: frames on the wire; or of a record that the cursor passed
+ * without sending it, */
 #define PARTS_NONE UINT16_MAX
-/* ... of one that is never to be: frame_writer_skip(). */
+/* or of one that frame_writer_skip() was called for. */
 #define PARTS_SKIP (PARTS_NONE - 1)
 
-/* One writev: many small frames, and not more than a cache holds. */
+/* Limits of one writev(): many small frames, but no more than fit a cache. */
 #define RUN_FRAMES 64
 #define RUN_BYTES (256 * 1024)
 
-/* Who was told that the queue is full hears of room when there is so much. */
+/* Free bytes before room() is called after FRAME_APPEND_FULL. */
 #define ROOM_BYTES (1024 * 1024)
 
-/* Frames of the batch under way that are to go out from where they are. There
- * are some only while nothing waits in the queue. */
+/* Frames of the present batch that are to be sent without a copy; empty while
+ * anything waits in the queue. */
 typedef struct FrameRun {
     unsigned n;
     uint64_t bytes; /* of the frames */
@@ -37,7 +38,7 @@ struct FrameWriter {
     bool shared; /* the chardev's frontend is somebody else */
     bool shipping;
     bool running; /* frame_writer_run() is under way */
-    bool starved; /* somebody was told FRAME_APPEND_FULL */
+    bool starved; /* FRAME_APPEND_FULL was returned */
     PacketQueue queue;
     PacketCursor next;      /* the next to send */
     uint64_t fresh;         /* the first record that was never passed */
@@ -46,14 +47,14 @@ struct FrameWriter {
     GByteArray *spill;      /* wire form of a frame that goes out in segments */
     bool spilling;          /* @next is in @spill */
     unsigned spilled;       /* frames in @spill */
-    GByteArray *rest;       /* of a frame that left the queue half sent, and
-                               what is said besides frames */
+    GByteArray *rest;       /* to be sent first: of a frame that left the queue
+                               sent in part, and records */
     bool held;              /* by frame_writer_hold() */
-    bool asked;             /* the first byte of what comes next is out */
-    bool told;              /* the peer is one that hears more than frames */
+    bool asked;             /* LINK_ASK was sent, and nothing since */
+    bool told;              /* the peer supports records */
     uint64_t sent, oldest;  /* numbers on the wire: of @next, of the head */
-    unsigned cut;  /* frames of @next that were out when the peer left */
-    unsigned skip; /* frames of @next that the peer has */
+    unsigned cut;  /* segments of @next sent when the connection was lost */
+    unsigned skip; /* segments of @next that the peer has */
     uint8_t *scratch;
     FrameRun run;
 };
@@ -80,12 +81,12 @@ struct iovec frame_writer_put_prefix(const FrameWriter *writer,
 /* Does the packet go out as it is? */
 bool frame_writer_is_ready(const FrameWriter *writer, const Packet *packet);
 
-/* Takes the frame that is half sent out of the queue, so that what is behind it
- * can go first or be dropped. It counts as sent: the peer is owed the rest in
- * any case. */
+/* Moves the rest of a frame that was sent in part from the queue to @rest, so
+ * that the frames behind it can be dropped or records sent first. It counts as
+ * sent. */
 void frame_writer_detach(FrameWriter *writer);
 
-/* What was sent so far can't go out again as what it was. */
+/* Frames sent so far can't be sent again under the same numbers. */
 void frame_writer_forget_sent(FrameWriter *writer);
 
 #endif

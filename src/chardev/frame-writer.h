@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The sending end of a link: frames in QEMU's framing out to a chardev, with
- * a bounded queue for a peer that is slow or absent.
+ * The sending end of a link: frames in QEMU's framing to a chardev, with a
+ * bounded queue for a peer that is slow or absent.
  *
- * The owner appends frames and calls frame_writer_run() once a batch, before
- * the batch ends: frames that find nothing waiting are sent from where they
- * are, and copied into the queue only if the peer does not take them. While
- * shipping is off, frames only gather (the history of a switchover); the
- * owner trims them, or starts shipping at a chosen number. With retain on,
+ * The owner appends the frames of a batch and calls frame_writer_run() before
+ * the batch becomes invalid: frames that find the queue empty are sent without
+ * a copy, and copied into the queue only if the peer does not take them. While
+ * shipping is off, frames only accumulate (the history of a switchover); the
+ * owner trims them, or starts shipping at a chosen record. With retain on,
  * records stay in the queue behind the send cursor until they are trimmed.
  *
- * A frame that is cut by a lost connection goes out whole on the next. Who
- * learns what of it arrived (wire/link-record.h) can go back: frames on the
- * wire are numbered from 0 over the life of the writer, the plain frames of an
- * offloaded one each for itself, and one that goes out again keeps its number.
- * Without vnet headers on the wire an offloaded frame leaves as the plain
- * frames it stands for. In its loop only.
+ * A frame that was sent in part when the connection was lost is sent again as a
+ * whole on the next. An owner that learns what has arrived
+ * (wire/link-record.h) can go back further: frames on the wire are numbered
+ * from 0 over the life of the writer, segments one by one, and a frame that is
+ * sent again keeps its number. Without virtio-net headers on the wire offloaded
+ * frames are segmented here. In its loop only.
  */
 #ifndef TF_CHARDEV_FRAME_WRITER_H
 #define TF_CHARDEV_FRAME_WRITER_H
@@ -33,9 +33,9 @@ typedef enum FullPolicy {
 typedef enum FrameFate {
     FRAME_SENT,       /* the kernel has taken the last byte of it */
     FRAME_REPEATED,   /* once more: it was FRAME_SENT before */
-    FRAME_UNSENDABLE, /* too large, or it can't be made into plain frames */
+    FRAME_UNSENDABLE, /* too large, or it can't be segmented */
     FRAME_MISSING,    /* its bytes were never seen */
-    FRAME_DROPPED,    /* it had to make room (FULL_DROP_OLDEST) */
+    FRAME_DROPPED,    /* to make room (FULL_DROP_OLDEST) */
 } FrameFate;
 
 typedef enum FrameAppend {
@@ -47,17 +47,18 @@ typedef enum FrameAppend {
 typedef struct FrameWriterHandlers {
     /* The cursor passes @record, which stays valid during the call. */
     void (*done)(void *opaque, PacketRecord *record, FrameFate fate);
-    /* So many frames of a batch were FRAME_SENT from where they were, without
-     * ever becoming records. NULL: each frame becomes one. */
+    /* Frames of a batch were FRAME_SENT without becoming records. NULL: each
+     * frame becomes one. */
     void (*passed)(void *opaque, Counter frames);
-    /* @record goes out as @n frames, more than one, for the first time; what is
-     * told the peer now goes in front of them. NULL: nobody asks. */
+    /* @record is about to be sent as @n segments (> 1) for the first time;
+     * records that the handler sends go in front of them. NULL: not wanted. */
     void (*cuts)(void *opaque, const PacketRecord *record, unsigned n);
-    /* There is room again after FRAME_APPEND_FULL, a quarter of the limit or
-     * 1 MiB. NULL: nobody waits. */
+    /* There is room again after FRAME_APPEND_FULL: a quarter of the limit, or
+     * 1 MiB. NULL: not wanted. */
     void (*room)(void *opaque);
-    /* For who talks to the peer besides; NULL: nobody does. A connection that
-     * is there when the writer is made is not told. */
+    /* For an owner that exchanges records with the peer; NULL: none. opened()
+     * is not called for a connection that exists when the writer is created;
+     * said(): bytes came from the peer. */
     void (*opened)(void *opaque);
     void (*closed)(void *opaque);
     void (*said)(void *opaque, const uint8_t *bytes, size_t n);
@@ -69,9 +70,9 @@ typedef struct FrameWriterConfig {
                             12; 0: there are none */
     uint64_t limit;      /* bytes that may wait */
     FullPolicy policy;
-    bool queue_without_peer; /* else such frames are refused */
-    bool retain;
-    bool shipping; /* from the start */
+    bool queue_without_peer; /* else FRAME_APPEND_DISCONNECTED */
+    bool retain;             /* see above */
+    bool shipping;           /* initially */
 } FrameWriterConfig;
 
 typedef struct FrameWriter FrameWriter;
@@ -79,8 +80,8 @@ typedef struct FrameWriter FrameWriter;
 FrameWriter *frame_writer_new(const FrameWriterConfig *config,
                               const FrameWriterHandlers *handlers, void *opaque,
                               GError **errp);
-/* One that shares @chardev with a reader: their owner is its frontend, reads,
- * and passes on what it is told by the three functions below. */
+/* One that shares @chardev with a reader: their owner is the frontend, reads,
+ * and calls the three functions below from its handlers. */
 FrameWriter *frame_writer_new_shared(Chardev *chardev,
                                      const FrameWriterConfig *config,
                                      const FrameWriterHandlers *handlers,
@@ -94,7 +95,8 @@ void frame_writer_free(FrameWriter *writer);
 
 FrameAppend frame_writer_append(FrameWriter *writer, const Packet *packet);
 
-/* Appends whatever the limit says; for frames that never had bytes too. */
+/* Append without regard to the limit: a frame, and one whose bytes were never
+ * seen. */
 PacketRecord *frame_writer_append_always(FrameWriter *writer,
                                          const Packet *packet);
 PacketRecord *frame_writer_append_missing(FrameWriter *writer);
@@ -102,58 +104,60 @@ PacketRecord *frame_writer_append_missing(FrameWriter *writer);
 /* True if what waits has reached the limit. */
 bool frame_writer_is_full(const FrameWriter *writer);
 
-/* Gives up what waits, each frame FRAME_DROPPED, but for one that is cut. */
+/* Drops the frames that wait (FRAME_DROPPED), except one that was sent in part.
+ */
 void frame_writer_drop_waiting(FrameWriter *writer);
 
-/* Sends what can be sent now; while the peer is known to take nothing, and the
- * chardev is waited for, that is nothing. */
+/* Sends as much as the peer takes now; nothing while the writer waits for the
+ * chardev to become writable. */
 void frame_writer_run(FrameWriter *writer);
 
-/* A record of the queue that was not sent is never to be. */
+/* Marks a record of the queue that was not sent: it never will be. */
 void frame_writer_skip(PacketRecord *record);
 
-/* Ships from the record @number (or the oldest there is) on. */
+/* Starts shipping at record @number, or the oldest if that is gone. */
 void frame_writer_start(FrameWriter *writer, uint64_t number);
-/* Stops behind the frame that is on its way, which counts as sent. */
+/* Stops; a frame that was sent in part is completed, and counts as sent. */
 void frame_writer_stop(FrameWriter *writer);
 
 bool frame_writer_is_shipping(const FrameWriter *writer);
 
-/* Removes records before @number, but none that is still to be sent. */
+/* Removes records before @number, except those still to be sent. */
 void frame_writer_trim(FrameWriter *writer, uint64_t number);
 
 /* The queue, with its history; owned by the writer. */
 const PacketQueue *frame_writer_queue(const FrameWriter *writer);
 
-/* Where in it the next frame to send is. */
+/* The send cursor: the next record to send. */
 PacketCursor frame_writer_next(const FrameWriter *writer);
 
-/* Packets and bytes that have yet to go out, for the first time. */
+/* Packets and bytes that wait to be sent for the first time. */
 Counter frame_writer_waiting(const FrameWriter *writer);
 
 bool frame_writer_connected(const FrameWriter *writer);
 
-/* Sends no frame while held. */
+/* While held, no frames are sent. */
 void frame_writer_hold(FrameWriter *writer, bool held);
 
-/* Sends LINK_ASK, the first byte of whatever comes next, as the first of a
- * connection; false if the chardev is none that a peer could answer on. */
+/* Sends LINK_ASK as the first byte of a connection; false if the chardev is not
+ * duplex. */
 bool frame_writer_ask(FrameWriter *writer);
 
-/* Sends @bytes, which are no frame, behind the frame that is on its way; after
- * LINK_ASK they go on from it. */
+/* Sends @n bytes of records, after a frame that was sent in part is complete;
+ * after LINK_ASK they continue the length word that it began. */
 void frame_writer_tell(FrameWriter *writer, const uint8_t *bytes, size_t n);
 
-/* Number of the next frame, of the oldest that could go out again, and behind
- * the last that can have reached a peer. */
+/* Numbers on the wire: of the next frame, of the oldest that can be sent again,
+ * and behind the last that may have reached a peer. */
 uint64_t frame_writer_sent(const FrameWriter *writer);
 uint64_t frame_writer_oldest(const FrameWriter *writer);
 uint64_t frame_writer_reach(const FrameWriter *writer);
 
-/* Goes on with frame @number, from oldest to reach. */
+/* Continues with frame @number, between frame_writer_oldest() and
+ * frame_writer_reach(). */
 void frame_writer_seek(FrameWriter *writer, uint64_t number);
 
-/* How many frames on the wire a record of the queue was; 0: not sent. */
+/* How many frames on the wire a record became; 0: it was not sent. */
 unsigned frame_writer_parts(const PacketRecord *record);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A socket chardev that no user has named: the connection of a netdev, which
- * owns it and frees it by object_destroy(). It is in no container, connects
- * without anybody waiting for it, and a server takes one peer at a time.
- * In its loop only.
+ * A socket chardev without an id: the connection of a netdev, which owns it and
+ * frees it with object_destroy(). It is in no container and connects in the
+ * background; a server has one peer at a time. In its loop only.
  */
 #ifndef TF_CHARDEV_SOCKET_CONNECTION_H
 #define TF_CHARDEV_SOCKET_CONNECTION_H

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Connections on their way to be the peer: those that need a handshake (TLS)
- * go through it step by step, as the other side answers, and within ten
- * seconds; those that need none are through at once.
+ * Connections before they become the peer: those with TLS perform their
+ * handshake, without blocking and within ten seconds; others are ready at once.
  *
- * A server greets many at once, so that one that says nothing keeps nobody
- * out: the first to be through becomes the peer. When there are too many, the
- * oldest has to go. In its loop only.
+ * A server has several handshakes at a time, so that a silent client does not
+ * block others: the first to complete becomes the peer. Beyond a limit, the
+ * oldest is closed. In its loop only.
  */
 #ifndef TF_CHARDEV_SOCKET_GREETING_H
 #define TF_CHARDEV_SOCKET_GREETING_H
@@ -16,10 +15,10 @@
 #include <glib.h>
 
 typedef struct GreetingHandlers {
-    /* @transport, now the owner's, is ready. All greetings may be ended and
-     * the list freed. */
+    /* @transport is ready, and now the owner's. The handler may close all
+     * others and free the list. */
     void (*ready)(void *opaque, Transport *transport);
-    /* It failed, for the reason @why; it is freed behind the call. */
+    /* The handshake failed, for the reason @why; freed after the call. */
     void (*failed)(void *opaque, Transport *transport, const char *why);
 } GreetingHandlers;
 
@@ -30,14 +29,14 @@ Greetings *greetings_new(const GreetingHandlers *handlers, void *opaque);
 /* Ends them all; harmless with NULL. */
 void greetings_free(Greetings *self);
 
-/* Begins the handshake of @transport, which is taken over. Calls the owner at
- * once if there is nothing to wait for: the last thing to do. */
+/* Begins the handshake of @transport and takes ownership. May call ready(), and
+ * so has to be the last thing that the caller does. */
 void greetings_add(Greetings *self, Transport *transport);
 
 /* Closes all connections whose handshake is not over. */
 void greetings_clear(Greetings *self);
 
-/* To the current loop. */
+/* Moves them to the current loop. */
 void greetings_move(Greetings *self);
 
 #endif

@@ -40,12 +40,12 @@ typedef struct ChardevSocket {
     int fd;                 /* the attempt to reach the peer, or -1 */
     Transport *transport;   /* the peer, or NULL */
     LoopWatch watch;        /* of either */
-    LoopTimer turn;   /* the transport has what the kernel does not know of */
-    LoopTimer timer;  /* to the next attempt to connect or to accept */
-    bool eof;         /* a read has seen the peer's end */
-    bool impatient;   /* with this peer: see "renewable" */
-    bool write_first; /* readable() had its turn */
-    bool failed;      /* the last attempt */
+    LoopTimer turn;         /* the transport has buffered bytes to read */
+    LoopTimer timer;        /* to the next attempt to connect or to accept */
+    bool eof;               /* a read has seen the peer's end */
+    bool impatient;         /* with this peer: see "renewable" */
+    bool write_first;       /* readable() had its turn */
+    bool failed;            /* the last attempt */
     unsigned attempts;
     char *failure; /* already said */
     LogLimit failure_limit;

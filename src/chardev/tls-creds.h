@@ -3,9 +3,9 @@
  * tls-creds-x509 and tls-creds-psk: the keys and certificates of one end of
  * TLS connections, with QEMU's properties and QEMU's file names in "dir".
  *
- * The files are read once, when the object is made: it does not matter later
- * on whether the daemon may still read them. Who uses an object counts in
- * Object.users, so that it can't go meanwhile. Main thread only.
+ * The files are read once, when the object is created, so that the daemon may
+ * give up the right to read them. Users of an object count in Object.users,
+ * which keeps it from being deleted. Main thread only.
  */
 #ifndef TF_CHARDEV_TLS_CREDS_H
 #define TF_CHARDEV_TLS_CREDS_H

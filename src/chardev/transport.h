@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What carries the bytes of a connection: the socket itself, or TLS on top of
- * it (chardev/tls.h). The socket chardev reads, writes and watches; it need
- * not know which of the two it has.
+ * The transport of a connection: a plain socket, or TLS on top of it
+ * (chardev/tls.h), behind one interface.
  *
- * Nothing blocks. A transport may hold bytes of both directions that the
- * kernel does not know of: pending() and owes() tell. The owner watches the
- * descriptor and removes the watch before it frees the transport, which
- * closes the descriptor. In its loop only.
+ * Nothing blocks. A transport may buffer bytes of both directions, of which
+ * epoll does not know: see transport_pending() and transport_owes(). The owner
+ * watches the descriptor, and removes the watch before it frees the transport,
+ * which closes the descriptor. In its loop only.
  */
 #ifndef TF_CHARDEV_TRANSPORT_H
 #define TF_CHARDEV_TRANSPORT_H
@@ -19,7 +18,7 @@
 
 typedef struct Transport Transport;
 
-/* NULL where plain bytes need nothing. */
+/* NULL: nothing to do for a plain socket. */
 typedef struct TransportClass {
     int (*handshake)(Transport *self);
     ssize_t (*read)(Transport *self, void *buffer, size_t size);
@@ -39,27 +38,29 @@ struct Transport {
 /* The socket @fd as it is. */
 Transport *transport_new_plain(int fd);
 
-/* Takes the next step: 0 when both sides are ready, -EAGAIN while the peer
- * has yet to answer, another -errno if it failed. */
+/* Goes on with the handshake: 0 when it is complete, -EAGAIN while the peer has
+ * yet to answer, another -errno if it failed. */
 int transport_handshake(Transport *self);
 
-/* As ChardevClass has them. */
+/* As read() and writev() of ChardevClass. */
 ssize_t transport_read(Transport *self, void *buffer, size_t size);
 ssize_t transport_writev(Transport *self, const struct iovec *iov, int n);
 
-/* A read would give something, whatever the kernel says. */
+/* There are buffered bytes to read. */
 bool transport_pending(const Transport *self);
 
-/* Some of what was written waits for room in the kernel: wants EPOLLOUT. */
+/* Bytes that were written wait in the buffer for EPOLLOUT. */
 bool transport_owes(const Transport *self);
 
-/* Sends what is owed, as far as there is room. */
+/* Sends buffered bytes, as far as the kernel takes them. */
 void transport_flush(Transport *self);
 
-/* Why it failed, if it knows more than an errno says; or NULL. */
+/* Why it failed, where more is known than an errno; or NULL. */
 const char *transport_failure(const Transport *self);
 
-/* Takes leave of the peer and closes the socket; harmless with NULL. */
+/* Ends the session (TLS close_notify) and closes the socket; harmless with
+ * NULL.
+ */
 void transport_free(Transport *self);
 
 #endif

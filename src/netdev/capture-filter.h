@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a capture leaves to the kernel, which then neither copies nor wakes us
- * for it: our own frames, the other direction, and what nobody asked for.
+ * The socket filter (classic BPF) of a capture: excludes our own injected
+ * frames, the other direction, other queues, and what capture_set_match() does
+ * not want.
  *
  * A CaptureFilter is plain data: it may be copied, to another thread too.
  */
@@ -14,8 +15,9 @@
 
 #include <linux/filter.h>
 
-/* Of a program's instructions; the kernel takes 4,096 of them (BPF_MAXINSNS).
- * A longer one is left to whoever looks again. */
+/* Longest program of capture_set_match() that is used, in instructions (the
+ * kernel's limit is BPF_MAXINSNS, 4,096). A longer one is ignored: its owner
+ * matches once more anyway. */
 #define CAPTURE_MATCH_MAX 1024
 #define CAPTURE_FILTER_HEAD 11
 
@@ -24,12 +26,13 @@ typedef struct CaptureFilter {
     struct sock_filter code[CAPTURE_FILTER_HEAD + CAPTURE_MATCH_MAX];
 } CaptureFilter;
 
-/* Of frames in @directions, and in @queues, those that @match takes; NULL:
- * all (capture.h). */
+/* Makes a filter for frames in @directions and @queues that @match takes
+ * (capture.h); @match NULL: all. */
 void capture_filter_init(CaptureFilter *filter, unsigned directions,
                          CaptureQueues queues, const struct sock_fprog *match);
 
-/* Puts it on the socket @fd; NULL: one that takes nothing. */
+/* Attaches it to the socket @fd; NULL: a filter that drops everything. False
+ * and errno if that fails. */
 bool capture_filter_attach(const CaptureFilter *filter, int fd);
 
 #endif

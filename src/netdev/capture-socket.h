@@ -3,11 +3,11 @@
  * A packet socket that sees the frames of an interface: plain, or with a
  * memory-mapped receive ring (packet(7), TPACKET_V2).
  *
- * A plain one costs no memory but for frames that wait, and is there at once;
- * a ring costs 8 MiB and a grace period of the kernel to make, and half of the
- * time for each frame. Either hands a frame over at once. Sockets of one
- * interface can form a group, in which each frame goes to one of them: that
- * makes it possible to change from one to the other (capture-switch.h).
+ * A plain socket takes memory only for frames that wait, and is opened at once;
+ * a ring takes 8 MiB and an RCU grace period to set up, and half of the time
+ * per frame. Sockets on one interface can form a fanout group, in which each
+ * frame goes to exactly one of them: so a capture can change from one to the
+ * other without losing or doubling a frame (capture-switch.h).
  *
  * A socket is used by one thread at a time.
  */
@@ -23,55 +23,56 @@ typedef struct CaptureSocket {
     int fd;
     uint8_t *ring;       /* NULL: plain */
     unsigned slot;       /* of the ring: the next to be read */
-    unsigned first;      /* the first that was read and not given back */
-    uint32_t overflowed; /* plain: how often, as the last frame told */
+    unsigned first;      /* the first that was read and not released */
+    uint32_t overflowed; /* plain: SO_RXQ_OVFL of the last frame */
 } CaptureSocket;
 
 #define CAPTURE_SOCKET_INIT ((CaptureSocket){.fd = -1})
 
-/* Where frames are put that do not lie in a ring's slot. */
+/* A buffer for frames that are not in a ring's slot. */
 typedef struct CaptureBuffer {
-    uint8_t *bytes; /* owned; NULL until there was one */
+    uint8_t *bytes; /* owned; NULL until first used */
     size_t used;
 } CaptureBuffer;
 
 typedef enum CaptureTake {
     CAPTURE_TAKE_NONE,  /* there is no frame */
     CAPTURE_TAKE_FRAME, /* here is one */
-    CAPTURE_TAKE_CUT,   /* there was one, but its bytes are lost */
+    CAPTURE_TAKE_CUT,   /* here is one, but its bytes are lost */
     CAPTURE_TAKE_LATER, /* the buffer is full: empty it first */
 } CaptureTake;
 
 /* A plain socket that is not bound yet. */
 bool capture_socket_open(CaptureSocket *socket, GError **errp);
 
-/* Gives it a ring. Waits for a grace period, some 10 ms. Errno. */
+/* Gives it a ring. Blocks for an RCU grace period, some 10 ms. Returns 0 or an
+ * errno. */
 int capture_socket_make_ring(CaptureSocket *socket);
 
-/* Binds it into the group @group (0: one of its own), where it sees what
- * @filter takes from now on. Errno. */
+/* Binds it to the interface and joins fanout group @group (0: a new one);
+ * captures what @filter takes from now on. Returns 0 or an errno. */
 int capture_socket_bind(const CaptureSocket *socket, int ifindex, int group,
                         const CaptureFilter *filter);
 
-/* The group that it is in, for capture_socket_bind(); 0: it is in none. */
+/* Its fanout group, for capture_socket_bind(); 0: none. */
 int capture_socket_group(const CaptureSocket *socket);
 
-/* The socket of its group that sees the frames from now on: the first, or the
- * last. From the second call on it waits until the others will get no more.
- * Errno. */
+/* Chooses which socket of the group gets the frames from now on: the first, or
+ * the last that joined. From the second call on it blocks until the others get
+ * no more. Returns 0 or an errno. */
 int capture_socket_choose(const CaptureSocket *socket, bool last);
 
 /* Harmless if not open. */
 void capture_socket_close(CaptureSocket *socket);
 
-/* Takes the next frame, whose bytes stay until capture_socket_release() and
- * the buffer is emptied. Sets @losing if frames before it were lost. */
+/* Takes the next frame. Its bytes are valid until capture_socket_release() and
+ * capture_buffer_empty(). Sets *@losing if frames before it were lost. */
 CaptureTake capture_socket_take(CaptureSocket *socket, CaptureBuffer *buffer,
                                 Packet *packet, Direction *direction,
                                 bool *losing);
 
-/* Gives the room of the frames that were taken back to the kernel, but for
- * that of the last @keep. */
+/* Returns the slots of the frames that were taken to the kernel, except those
+ * of the last @keep frames. */
 void capture_socket_release(CaptureSocket *socket, unsigned keep);
 
 /* How many frames were lost since the last call. */

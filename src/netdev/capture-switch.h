@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Changes the socket of a capture under traffic: plain to ring, or back. Each
+ * Replaces the socket of a capture under traffic: plain by ring, or back. Each
  * frame goes to exactly one of the two, because both are in one fanout group
- * (packet(7)), where a program of one instruction chooses.
+ * (packet(7), PACKET_FANOUT_CBPF) whose program of one instruction chooses.
  *
- * What waits for the kernel (a ring is made, a program replaced: a grace
- * period each, some 10 ms) is done in a thread that exists for just as long.
- * The new socket belongs to it until ready() is called.
+ * Calls that block (setting up a ring, replacing a program: an RCU grace period
+ * each, some 10 ms) are made in a short-lived thread, which owns the new socket
+ * until ready() is called.
  *
- * Its owner's thread, but for the thread inside.
+ * Functions and handlers: in the loop of the capture only.
  */
 #ifndef TF_NETDEV_CAPTURE_SWITCH_H
 #define TF_NETDEV_CAPTURE_SWITCH_H
@@ -18,24 +18,25 @@
 typedef struct CaptureSwitch CaptureSwitch;
 
 typedef struct CaptureSwitchHandlers {
-    /* Frames may come to @to, taken over, from now on, and in part still to
-     * the old one, which is to be read first. */
+    /* From now on frames may arrive at @to (now the owner's), and some still at
+     * the old socket, which is to be read first. */
     void (*ready)(void *opaque, CaptureSocket to);
-    /* The old one gets no more; or, without ready(), it could not be done for
-     * the reason @error. The switch may be freed. */
+    /* The old socket gets no more frames; or, without ready(), the switch has
+     * failed with errno @error. The switch may be freed. */
     void (*done)(void *opaque, int error);
 } CaptureSwitchHandlers;
 
-/* @from stays its owner's, open until done(). */
+/* Starts the switch. @from stays the owner's, and is to stay open until done().
+ */
 CaptureSwitch *capture_switch_new(const CaptureSocket *from, int ifindex,
                                   bool ring, const CaptureFilter *filter,
                                   const CaptureSwitchHandlers *handlers,
                                   void *opaque);
 
-/* Waits until it is done, and calls the handlers. Harmless with NULL. */
+/* Blocks until it is done, and calls the handlers. Harmless with NULL. */
 void capture_switch_wait(CaptureSwitch *self);
 
-/* Waits for the thread, if it is not done. Harmless with NULL. */
+/* Blocks until the thread has ended. Harmless with NULL. */
 void capture_switch_free(CaptureSwitch *self);
 
 #endif

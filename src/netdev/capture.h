@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Capture: the frames that pass an interface, seen through an AF_PACKET
- * socket, which has a memory-mapped receive ring (packet(7), TPACKET_V2) while
- * there is much to capture (docs/design/0002-capture-ring.md). A frame larger
- * than its slot comes whole over the socket (PACKET_COPY_THRESH).
+ * Captures the frames that pass an interface, through an AF_PACKET socket; at
+ * high rates with a memory-mapped receive ring (packet(7), TPACKET_V2;
+ * docs/design/0002-capture-ring.md). A frame larger than a slot of the ring is
+ * received through the socket (PACKET_COPY_THRESH).
  *
- * A lone frame is handed out at once. In a flood the socket is looked at by a
- * timer instead of with each wakeup.
+ * At low rates frames are passed on as soon as they arrive; at high rates the
+ * socket is polled by a timer instead of waking up for each.
  *
  * Direction: for a TAP, PACKET_OUTGOING is what the host sends into it, that
- * is toward the guest. Frames that tapferry itself injects carry a mark and
- * are left out by a filter in the kernel. The VLAN tag that the kernel keeps
- * apart is put back into the frame. The batch is valid during the call.
+ * is toward the guest. Frames that tapferry itself injects carry a mark
+ * (SO_MARK) and are excluded by a filter in the kernel. The VLAN tag that the
+ * kernel strips is put back into the frame. The batch is valid during the call.
  *
- * The queue of an interface with several: the network stack has chosen it
- * before a packet socket sees the frame, and tells it to a filter
- * (SKF_AD_QUEUE), and to nobody else. So who wants to know it has a capture for
- * each.
+ * Multi-queue: the network stack chooses a frame's queue before a packet socket
+ * sees it, but tells it only to a socket filter (SKF_AD_QUEUE). So an owner
+ * that needs to know the queue has one capture per queue.
  *
  * In its loop only.
  */
@@ -38,11 +37,12 @@ typedef struct CaptureHandlers {
     /* All of @batch travels in @direction. */
     void (*packets)(void *opaque, Direction direction,
                     const PacketBatch *batch);
-    /* @n frames of (the first of) its queues passed here, in order, that the
-     * ring had no room for. NULL: no matter. */
+    /* In sequence with packets(): @n frames were lost for lack of room in the
+     * ring or socket buffer. @queue: the first of the capture's queues. NULL:
+     * not wanted. */
     void (*lost)(void *opaque, unsigned queue, uint64_t n);
-    /* Is what comes now dropped in any case? Then but few frames are read, and
-     * the rest left to the kernel, which drops them at less cost. NULL: no. */
+    /* Would frames be dropped now in any case? Then only few are read, and the
+     * kernel drops the rest at less cost. NULL: no. */
     bool (*drops)(void *opaque);
 } CaptureHandlers;
 
@@ -51,7 +51,7 @@ enum {
     CAPTURE_RX = 1 << DIRECTION_RX,
 };
 
-/* Those whose frames are captured; each of these has the number @first. */
+/* A range of queues. Packet.queue of all its frames is @first. */
 typedef struct CaptureQueues {
     uint16_t first, last;
 } CaptureQueues;
@@ -63,22 +63,22 @@ Capture *capture_new(unsigned directions, CaptureQueues queues,
                      const CaptureHandlers *handlers, void *opaque);
 void capture_free(Capture *capture);
 
-/* Binds to an interface, anew after capture_detach(). */
+/* Binds to an interface; again after capture_detach(). */
 bool capture_attach(Capture *capture, int ifindex, GError **errp);
 void capture_detach(Capture *capture);
 
-/* Leaves frames that @match (a program for an Ethernet frame; NULL: none) does
- * not take to the kernel, which then neither copies nor wakes us for them. A
- * frame whose VLAN tag the kernel keeps apart is handed out in any case: the
- * program would miss the tag. So who wants it exactly looks again. Copied;
- * holds for frames that come from now on. */
+/* Sets a BPF program (for an Ethernet frame; NULL: none) that preselects frames
+ * in the kernel, which then neither copies the others nor wakes us for them.
+ * Frames with a VLAN tag pass in any case, as the program would not see the
+ * tag: so the owner has to match once more. The program is copied, and applies
+ * to frames that arrive from now on. */
 void capture_set_match(Capture *capture, const struct sock_fprog *match);
 
-/* Hands out all that has been captured up to now. */
+/* Passes on all that has been captured up to now. */
 void capture_drain(Capture *capture);
 
-/* While paused, frames stay in the kernel, and are lost when it has no more
- * room for them. */
+/* While paused, frames stay in the kernel's buffers, and are lost when these
+ * are full. */
 void capture_pause(Capture *capture, bool paused);
 
 #endif

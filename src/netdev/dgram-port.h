@@ -2,10 +2,10 @@
 /*
  * The network end of a netdev on a datagram socket: one frame, one datagram.
  *
- * Frames that come in enter the netdev's chain as tx. What the socket does
- * not take at once waits, up to DGRAM_PORT_QUEUE_BYTES; beyond that frames
- * are dropped and counted, as are those that can not be sent at all.
- * In its loop only.
+ * Received frames enter the netdev's chain as tx. Frames that the socket does
+ * not take at once wait, up to DGRAM_PORT_QUEUE_BYTES; beyond that they are
+ * dropped and counted, as are those that can not be sent at all. In its loop
+ * only.
  */
 #ifndef TF_NETDEV_DGRAM_PORT_H
 #define TF_NETDEV_DGRAM_PORT_H

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Takes frames out of a TAP's queue in the VMM's place, through its own
- * descriptors: only where nobody else is to read them, that is while the VM
- * has not begun to run. Whoever drains has to see to it that the guest gets
- * what it is to get.
+ * Reads frames out of a TAP's queue in place of the VMM, through duplicates of
+ * the VMM's own descriptors: while the VM has not begun to run. The guest does
+ * not get what was drained: the owner has to put back what it is to get.
  *
- * The VMM may read at any time, too: no read waits, each frame comes to one of
- * both. In its loop only.
+ * The VMM may read at the same time: no read blocks, and each frame goes to one
+ * of both. In its loop only.
  */
 #ifndef TF_NETDEV_DRAIN_H
 #define TF_NETDEV_DRAIN_H
@@ -17,23 +16,24 @@
 
 typedef struct Drain Drain;
 
-/* One frame, with its offload state and its queue, numbered in any order; valid
- * during the call. */
+/* One frame with its offload state; valid during the call. Packet.queue tells
+ * the queues apart, but is not the kernel's number. */
 typedef void DrainFunc(void *opaque, const Packet *packet);
 
-/* Takes hold of all queues of @tap that process @pid has open, and leaves alone
- * what is in them. NULL with an error: see tun_fd_get(). */
+/* Duplicates the descriptors of all queues of @tap that process @pid has open;
+ * reads nothing yet. NULL and an error: see tun_fd_get(). */
 Drain *drain_new(Tap *tap, pid_t pid, DrainFunc *func, void *opaque,
                  GError **errp);
 /* Harmless with NULL. */
 void drain_free(Drain *drain);
 
+/* How many queues the process has open. */
 unsigned drain_queues(const Drain *drain);
 
-/* Takes all that is in the queues now, and calls @func for each. */
+/* Reads all that is in the queues now, and calls the DrainFunc for each. */
 void drain_run(Drain *drain);
 
-/* Switched on, does so whenever something comes. */
+/* While on, reads whenever a frame arrives. */
 void drain_set_on(Drain *drain, bool on);
 
 #endif

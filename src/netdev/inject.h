@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Injection: frames put into an interface, toward the guest, through an
- * AF_PACKET socket, and plain ones in a flood through an AF_XDP socket (xsk.h).
+ * Injects frames into an interface, toward the guest, through an AF_PACKET
+ * socket; at high rates plain frames go through an AF_XDP socket (xsk.h).
  *
- * PACKET_QDISC_BYPASS makes the kernel say when a TAP's queue is full
- * (ENOBUFS) where it would otherwise lose the frame in silence, and keeps our
- * frames out of other captures. What the TAP can't take as it is (a
- * super-frame without the guest's TSO) goes in segments.
+ * With PACKET_QDISC_BYPASS the kernel reports that a TAP's queue is full
+ * (ENOBUFS), where it would otherwise drop the frame silently; and other packet
+ * sockets do not see our frames. A super-frame that the TAP does not take (the
+ * guest has not negotiated TSO) is segmented.
  *
  * In its loop only.
  */
@@ -20,10 +20,10 @@ typedef struct Inject Inject;
 
 typedef enum InjectResult {
     INJECT_OK,
-    INJECT_FULL,     /* the TAP's queue is full: the same frame again later */
-    INJECT_OVERSIZE, /* larger than the interface takes: never */
-    INJECT_REFUSED,  /* the kernel does not take this frame: never */
-    INJECT_GONE,     /* the interface is down or gone: when it is back */
+    INJECT_FULL,     /* the TAP's queue is full: try the same frame again */
+    INJECT_OVERSIZE, /* larger than the interface takes; permanent */
+    INJECT_REFUSED,  /* the kernel does not take this frame; permanent */
+    INJECT_GONE,     /* the interface is down or gone: try when it is back */
 } InjectResult;
 
 Inject *inject_new(void);
@@ -32,20 +32,21 @@ void inject_free(Inject *inject);
 bool inject_attach(Inject *inject, const LinkState *link, GError **errp);
 void inject_detach(Inject *inject);
 
-/* Injects @n packets, in order. Sets @done to how many went in; the result
- * is that of the first that did not, or INJECT_OK. A packet that failed as
- * FULL or GONE is to be given again first. */
+/* Injects @n packets, in order. Sets *@done to how many went in; the result is
+ * that of the first that did not, or INJECT_OK. After INJECT_FULL or
+ * INJECT_GONE that packet has to be the first of the next call. */
 InjectResult inject_packets(Inject *inject, const Packet *packets, unsigned n,
                             unsigned *done);
 
-/* Entries of the TAP's queue that @packet may take: a TAP without the guest's
- * TSO takes a super-frame in segments. */
+/* Entries of the TAP's queue that @packet may take: several if it has to be
+ * segmented. */
 unsigned inject_entries(const Inject *inject, const Packet *packet);
 
-/* What a TAP has counted of our doing since inject_new(), segments each. */
+/* Our part of what the TAP has counted since inject_new(); segments count one
+ * by one. */
 typedef struct InjectCounts {
     uint64_t accepted; /* entered its queue */
-    uint64_t refused;  /* found it full: each try is one of its tx_dropped */
+    uint64_t refused;  /* found it full: each attempt is in its tx_dropped */
 } InjectCounts;
 
 InjectCounts inject_counts(const Inject *inject);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the files of links share: link-query.c asks the kernel, link.c follows
- * what it tells.
+ * What the files of links share: link-query.c sends requests to the kernel,
+ * link.c receives its notifications.
  */
 #ifndef TF_NETDEV_LINK_INTERNAL_H
 #define TF_NETDEV_LINK_INTERNAL_H
@@ -20,18 +20,19 @@ typedef struct LinkNews {
     LinkState state;
 } LinkNews;
 
-/* False if @nlh does not tell of a link: a bridge tells of its ports in
- * messages of the same types. */
+/* False if @nlh is not about a link: a bridge reports its ports in messages of
+ * the same types. */
 bool link_parse(const struct nlmsghdr *nlh, LinkNews *news);
 
 /* The state of the interface @ifname; ifindex 0 if there is none. */
 LinkState link_query_state(const char *ifname);
 
-/* Calls @func for each interface there is. It may not ask questions. */
+/* Calls @func for each interface; @func may not send requests. False if the
+ * kernel can't be asked. */
 bool link_query_all(void (*func)(void *opaque, const LinkNews *news),
                     void *opaque);
 
-/* This thread's question socket can be closed for now. */
+/* Closes this thread's request socket until it is needed again. */
 void link_query_end(void);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Network interfaces through rtnetlink: what an interface is, what it has
- * counted, and when something happens to it. One socket for questions in
- * each thread, one for notifications, made at first use, in the network
- * namespace of that moment. Counters and queues in any thread; watches are
- * the control plane's.
+ * Network interfaces through rtnetlink: state, counters, and notifications of
+ * changes. One socket for requests per thread and one for notifications, opened
+ * at first use, in the network namespace of that moment. Counters and queues:
+ * any thread. Watches: control plane only.
  */
 #ifndef TF_NETDEV_LINK_H
 #define TF_NETDEV_LINK_H
@@ -25,48 +24,47 @@ typedef struct LinkCounters {
     uint64_t tx_dropped;
 } LinkCounters;
 
-/* Costs one system call pair, some 10 us. False if it is gone. */
+/* Two system calls, some 10 us. False if the interface is gone. */
 bool link_read_counters(int ifindex, LinkCounters *counters);
 
-/* An interface's queue toward its other end, and the note that goes with the
- * interface (ip link ... alias). */
+/* An interface's transmit queue, and the interface's alias (ip link ... alias).
+ */
 typedef struct LinkQueue {
     uint32_t length; /* txqueuelen, packets */
-    uint32_t closed; /* as that of LinkState, and not set */
+    uint32_t closed; /* as in LinkState; read only */
     char alias[IFALIASZ];
 } LinkQueue;
 
-/* False if it is gone. */
+/* False if the interface is gone. */
 bool link_read_queue(int ifindex, LinkQueue *queue);
 
 /*
- * Sets both. It takes a fraction of a millisecond, in which the kernel drops
- * what is sent into an interface that is up: a change of txqueuelen takes its
- * queue discipline away for a moment (net/sched/sch_generic.c,
- * dev_qdisc_change_tx_queue_len()). What a TAP's queue holds stays, as far as
- * it fits.
+ * Sets length and alias. For a fraction of a millisecond the kernel drops what
+ * is sent into an interface that is up: a change of txqueuelen replaces its
+ * queue discipline (net/sched/sch_generic.c, dev_qdisc_change_tx_queue_len()).
+ * The content of a TAP's queue is kept, as far as it fits.
  */
 bool link_set_queue(int ifindex, const LinkQueue *queue, GError **errp);
 
 typedef enum LinkKind { LINK_OTHER, LINK_TUN, LINK_VETH } LinkKind;
 
 typedef struct LinkState {
-    int ifindex;         /* 0: there is none of that name */
-    bool up;             /* IFF_UP: it takes frames */
-    bool carrier;        /* IFF_LOWER_UP: somebody has the other end open */
-    uint32_t closed;     /* how often nobody had any more, modulo 2^32: who is
-                            there may be another one */
+    int ifindex;         /* 0: no interface of that name */
+    bool up;             /* IFF_UP */
+    bool carrier;        /* IFF_LOWER_UP: a TAP is open in some process */
+    uint32_t closed;     /* how often the carrier was lost, modulo 2^32
+                            (IFLA_CARRIER_DOWN_COUNT) */
     uint32_t txqueuelen; /* packets */
-    uint32_t mtu;        /* bytes behind the Ethernet header */
+    uint32_t mtu;        /* bytes, without the Ethernet header */
     LinkKind kind;
-    bool multi_queue; /* a TAP that can have several queues */
+    bool multi_queue; /* IFF_MULTI_QUEUE: a TAP that can have several queues */
 } LinkState;
 
 typedef struct LinkWatch {
     char ifname[IFNAMSIZ];
-    LinkState state; /* all watches of a name have the same */
-    Loop *loop;      /* that of its making, entered for changed() */
-    /* @state differs from before. May not add or remove a watch. */
+    LinkState state; /* the same for all watches of a name */
+    Loop *loop;      /* current at link_watch_add(); entered for changed() */
+    /* @state has changed from @before. May not add or remove a watch. */
     void (*changed)(void *opaque, const LinkState *before);
     void *opaque;
 } LinkWatch;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many frames sit in a TAP's queue, from what can be counted outside it;
- * a state machine without I/O.
+ * Estimates how many frames are in a TAP's queue, from counters outside it; a
+ * state machine without I/O.
  *
  *   entered   frames that were sent into the TAP, seen before they enter its
  *             queue (a capture) or put there by us (an injection)
@@ -29,9 +29,10 @@ typedef struct Meter {
     uint64_t excess;
 } Meter;
 
-/* A ring hands frames out in the order in which their slots were taken: one
- * that another processor is still writing hides those behind it, which may
- * have left already. That lasts microseconds. */
+/* So many such samples in a row are believed. A ring's slots are read in the
+ * order in which they were allocated: one that another processor is still
+ * writing delays those behind it, which may have left the queue already. That
+ * lasts microseconds. */
 #define METER_EXCESS_SAMPLES 3
 
 static inline void meter_enter(Meter *meter, uint64_t n)
@@ -51,7 +52,7 @@ static inline void meter_destroyed(Meter *meter, uint64_t n)
     meter->base -= n;
 }
 
-/* Forgets the constant: the counters are another interface's. */
+/* Resets the constant: the counters are those of another interface. */
 static inline void meter_reset(Meter *meter)
 {
     meter->primed = false;

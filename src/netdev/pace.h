@@ -2,12 +2,12 @@
 /*
  * How fast frames may be injected into a TAP; a state machine without I/O.
  *
- * Up to a quarter of the TAP's queue is filled by us: enough to keep a guest
- * busy between two looks, and what the network itself delivers at the same
- * time finds room in the rest, even if the guest is slow for a moment. What
- * waits goes in as a whole once it fits into half of the queue: as long as
- * anything waits, what the network delivers overtakes it. A queue that was
- * made longer for us (raise.h) is ours but for its usual length.
+ * We fill up to a quarter of the TAP's queue: enough to keep the guest busy
+ * between two samples, and the rest is room for what the network delivers at
+ * the same time, even if the guest is slow for a moment. Once all that waits
+ * fits into half of the queue, it goes in as a whole: as long as anything
+ * waits, what the network delivers overtakes it. Of a queue that was raised
+ * (raise.h) we use the additional entries.
  */
 #ifndef TF_NETDEV_PACE_H
 #define TF_NETDEV_PACE_H
@@ -16,12 +16,12 @@
 
 typedef struct Pace {
     Meter meter;    /* fed with meter_enter() for every frame into the TAP */
-    uint64_t left;  /* tx_packets + tx_dropped at the last look */
-    uint64_t limit; /* what we may fill, as of that look; 0: none yet */
+    uint64_t left;  /* tx_packets + tx_dropped at the last sample */
+    uint64_t limit; /* up to which we may fill, by that sample; 0: none yet */
     uint64_t retry_us;
 } Pace;
 
-/* A TAP's queue: its @length in frames, @extra of which were made for us. */
+/* A TAP's queue: its @length in frames, @extra of them added by raise.h. */
 typedef struct PaceQueue {
     uint32_t length;
     uint32_t extra;
@@ -34,8 +34,9 @@ void pace_init(Pace *pace);
 uint64_t pace_room(Pace *pace, const LinkCounters *counters, PaceQueue queue,
                    uint64_t waiting);
 
-/* Up to how many entries a queue may be filled that holds @content frames while
- * @waiting more are to go in. */
+/* Up to how many entries the queue may be filled, with @content frames in it
+ * and
+ * @waiting more to go in. */
 static inline uint64_t pace_limit(uint64_t content, PaceQueue queue,
                                   uint64_t waiting)
 {
@@ -46,8 +47,7 @@ static inline uint64_t pace_limit(uint64_t content, PaceQueue queue,
                                                  : MAX(queue.length / 4, 1);
 }
 
-/* The same rule for who knows the queue's content: how many frames may go in.
- */
+/* How many frames may go in, for a caller that knows the queue's content. */
 static inline uint64_t pace_share(uint64_t content, PaceQueue queue,
                                   uint64_t waiting)
 {
@@ -56,9 +56,9 @@ static inline uint64_t pace_share(uint64_t content, PaceQueue queue,
     return content < limit ? limit - content : 0;
 }
 
-/* When to look again if there was no room, in microseconds: soon while the
- * guest takes frames, before it has taken all that was ours; seldom while it
- * takes none. */
+/* When to take the next sample if there was no room, in microseconds: while the
+ * guest takes frames, before it has taken all of ours; seldom while it takes
+ * none. */
 uint64_t pace_retry_us(const Pace *pace);
 
 #endif

@@ -4,9 +4,9 @@
  * (u32 BE length, frame; never a virtio-net header) both ways, over a private
  * socket chardev with a frame reader and a frame writer.
  *
- * Frames that come in enter the netdev's chain as tx. What the peer does not
- * take waits, up to STREAM_PORT_QUEUE_BYTES; beyond that, and without a peer,
- * frames are dropped and counted. In its loop only.
+ * Received frames enter the netdev's chain as tx. Frames that the peer does not
+ * take wait, up to STREAM_PORT_QUEUE_BYTES; beyond that, and without a peer,
+ * they are dropped and counted. In its loop only.
  */
 #ifndef TF_NETDEV_STREAM_PORT_H
 #define TF_NETDEV_STREAM_PORT_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The netdev `tap`: an interface that somebody else owns, observed and
- * injected into through AF_PACKET; its tun queue is never opened.
+ * The netdev `tap`: an interface that the VMM owns, observed and injected into
+ * through AF_PACKET; the tun device is never opened.
  *
- * The interface may go down, disappear, and come back under its name: the
- * captures and injections made here are detached and attached anew, and their
- * owners are told. In its loop only.
+ * The interface may go down, disappear, and reappear under its name: the
+ * captures and injections made here are detached and attached again, and
+ * listeners are called. In its loop only.
  */
 #ifndef TF_NETDEV_TAP_H
 #define TF_NETDEV_TAP_H
@@ -31,21 +31,21 @@ bool tap_is_up(const Tap *tap);
 /* False while there is no interface. */
 bool tap_read_counters(const Tap *tap, LinkCounters *counters);
 
-/* Packets that its queue holds, or each of them (txqueuelen), never 0. */
+/* Length of its queue, or of each queue, in packets (txqueuelen); never 0. */
 uint32_t tap_queue_length(const Tap *tap);
 
-/* Somebody has the other end open: what its queue holds is not lost. */
+/* Some process has the TAP open, so that its queue keeps its content. */
 bool tap_has_reader(const Tap *tap);
 
-/* See link.h: what the host sends meanwhile may be lost. */
+/* See link.h: what the host sends during a change may be lost. */
 bool tap_read_queue(const Tap *tap, LinkQueue *queue);
 bool tap_set_queue(Tap *tap, const LinkQueue *queue, GError **errp);
 
-/* It can have several queues; nothing tells how many it has. */
+/* It can have several queues; the kernel does not tell how many it has. */
 bool tap_is_multi_queue(const Tap *tap);
 
-/* A capture that follows the interface, of all its queues or of some; freed by
- * tap_remove_capture(). */
+/* Creates a capture that stays attached to the interface of this name, of all
+ * queues or of some; freed by tap_remove_capture(). */
 Capture *tap_add_capture(Tap *tap, unsigned directions,
                          const CaptureHandlers *handlers, void *opaque,
                          GError **errp);
@@ -55,13 +55,13 @@ Capture *tap_add_queue_capture(Tap *tap, unsigned directions,
                                GError **errp);
 void tap_remove_capture(Tap *tap, Capture *capture);
 
-/* Likewise an injection. */
+/* Likewise for injection. */
 Inject *tap_add_inject(Tap *tap, GError **errp);
 void tap_remove_inject(Tap *tap, Inject *inject);
 
-/* Told after the interface went down, away, or came back, or its other end was
- * closed or opened; what was counted before has no meaning for a new one
- * (@renewed). */
+/* changed() is called after the interface went down or up, disappeared or
+ * reappeared, or was closed or opened by its VMM. @renewed: it is another
+ * interface, whose counters start anew. */
 typedef struct TapListener {
     void (*changed)(void *opaque, bool renewed);
     void *opaque;

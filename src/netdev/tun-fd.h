@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The descriptors through which a VMM holds its TAP, duplicated into this
- * process (pidfd_getfd): what is written there comes from the guest, as far as
- * the bridge can tell, what is read there the guest does not get, and as long
- * as one is open the TAP keeps its carrier, whether the VMM lives or not.
- * The caller owns what it gets.
+ * Duplicates a VMM's descriptors of its TAP into this process (pidfd_getfd(2)).
+ * What is written to one of them looks to the bridge as if it came from the
+ * guest; what is read from it the guest does not get; and as long as one is
+ * open the TAP keeps its carrier, even if the VMM has exited. The caller owns
+ * the descriptors. Any thread.
  */
 #ifndef TF_NETDEV_TUN_FD_H
 #define TF_NETDEV_TUN_FD_H

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An AF_XDP socket (XSK) that only sends: plain frames into one interface, in
- * copy mode, past its queue discipline, as PACKET_QDISC_BYPASS does, for some
- * 0.6 of the price: one system call takes a batch of frames, and no message
- * header is read for each of them (docs/design/0006-fast-path.md).
+ * A transmit-only AF_XDP socket (XSK): plain frames into one interface, in copy
+ * mode, bypassing its queue discipline as PACKET_QDISC_BYPASS does, for some
+ * 0.6 of the cost: one system call sends a batch of frames, without a message
+ * header for each (docs/design/0006-fast-path.md).
  *
- * It goes by completions (linux/if_xdp.h), so it is for TAPs and veths only:
- * they take a frame from its sender when they queue it (drivers/net/tun.c,
- * net/core/dev.c: skb_orphan()), and so each is completed before the call
- * returns. Should a frame once not be, the socket is given up.
+ * It counts completions (linux/if_xdp.h), so it is for TAPs and veths only:
+ * they orphan a frame when they queue it (drivers/net/tun.c, net/core/dev.c:
+ * skb_orphan()), so that all are completed before the call returns. If a frame
+ * is not, the socket is given up.
  *
  * In its loop only.
  */
@@ -19,21 +19,21 @@
 
 typedef struct Xsk Xsk;
 
-/* What it takes: no offloads, and ETH_HLEN to so many bytes. */
+/* Longest frame that it takes; the shortest is ETH_HLEN. No offloads. */
 #define XSK_FRAME_MAX 2048u
 
-/* On the interface's first queue. Takes 64 KiB of locked memory. NULL, and
- * errno, if it can't be had: the kernel lacks it, or somebody else has one
- * there (EBUSY). */
+/* Opens one on the interface's first queue; @mark is SO_MARK of its frames.
+ * Takes 64 KiB of locked memory. NULL and errno if that fails: the kernel lacks
+ * it, or another process has one there (EBUSY). */
 Xsk *xsk_open(int ifindex, uint32_t mark);
-/* What it sent has gone; the descriptor's close is the closer's. */
+/* Closes it, in the background (base/closer.h). */
 void xsk_close(Xsk *xsk);
 
 /*
- * Sends up to @n packets, in order, and returns how many went in. @error is 0,
- * or why the next one did not: EBUSY, the interface's queue was full, and it
- * has counted that; EAGAIN, nobody has. After anything else the socket is of
- * no more use, whatever was sent.
+ * Sends up to @n packets, in order, and returns how many went in. *@error is 0,
+ * or why the next one did not: EBUSY, the interface's queue was full, which it
+ * has counted as dropped; EAGAIN, try again. After any other error the socket
+ * is unusable.
  */
 unsigned xsk_send(Xsk *xsk, const Packet *packets, unsigned n, int *error);
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A look into the memory of the process that runs a VM, by process_vm_readv(2):
- * a few microseconds, no help needed from the VMM, and it works while the
- * VMM's own loop is busy. Needs ptrace rights over the process: its user's, or
- * CAP_SYS_PTRACE alone (/proc/PID/mem would need the right to open another
- * user's files as well).
+ * Reads the memory of the VMM's process by process_vm_readv(2): a few
+ * microseconds, without the VMM's help, and even while its main loop is busy.
+ * Needs ptrace access to the process: the same user, or CAP_SYS_PTRACE
+ * (/proc/PID/mem would need the right to open another user's files as well).
+ * Any thread.
  */
 #ifndef TF_VM_GUEST_MEMORY_H
 #define TF_VM_GUEST_MEMORY_H
@@ -28,14 +28,15 @@ void guest_memory_close(GuestMemory *memory);
 
 #define GUEST_MEMORY_READS_MAX 8
 
-/* Where bytes lie in the process's virtual memory. */
+/* A range of the process's virtual memory. */
 typedef struct GuestPiece {
     uint64_t address;
     size_t size;
 } GuestPiece;
 
-/* Reads @n pieces, one after the other, into @bytes, which has room for all of
- * them; in one system call. */
+/* Reads @n pieces (at most GUEST_MEMORY_READS_MAX) in one system call, one
+ * after the other into @bytes, which has room for all of them. False if any
+ * can't be read. */
 bool guest_memory_read(const GuestMemory *memory, const GuestPiece *pieces,
                        unsigned n, void *bytes);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A QMP client on somebody else's monitor: connects, negotiates, asks, hears
- * events, and connects again for as long as it lives. It changes nothing on
- * the other side. Main thread only.
+ * A QMP client on the VMM's monitor: connects, negotiates capabilities,
+ * executes commands, receives events, and reconnects for as long as it exists.
+ * It changes no settings of the VMM. Main thread only.
  */
 #ifndef TF_VM_QMP_CLIENT_H
 #define TF_VM_QMP_CLIENT_H
@@ -20,25 +20,25 @@ typedef struct QmpClient QmpClient;
 typedef void QmpReplyFunc(void *opaque, json_t *result);
 
 typedef struct QmpClientHandlers {
-    void (*ready)(void *opaque); /* negotiated: commands are taken */
+    void (*ready)(void *opaque); /* negotiated: commands may be sent */
     void (*lost)(void *opaque);  /* the connection ended */
     /* @data may be NULL; @time_us is the event's own time stamp. */
     void (*event)(void *opaque, const char *name, json_t *data,
                   int64_t time_us);
 } QmpClientHandlers;
 
-/* Takes the contents of @address. @name is for the log; borrowed. */
+/* Takes over the contents of @address. @name is for the log; borrowed. */
 QmpClient *qmp_client_new(Address *address, const char *name,
                           const QmpClientHandlers *handlers, void *opaque);
-/* Drops what is under way without calling anybody. */
+/* Pending calls are dropped without a callback. */
 void qmp_client_free(QmpClient *client);
 
-/* Sends a command; takes @arguments (may be NULL). @func is called later,
- * never from within. */
+/* Sends a command; takes the reference to @arguments (may be NULL). @func is
+ * called later, never before this returns. */
 void qmp_client_call(QmpClient *client, const char *command, json_t *arguments,
                      QmpReplyFunc *func, void *opaque);
 
-/* Forgets the calls made with @opaque. */
+/* Drops the pending calls with @opaque. */
 void qmp_client_cancel(QmpClient *client, void *opaque);
 
 /* Connected and negotiated? */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* What the files of vm-qmp share: vm-qmp.c (run state and migration), and
- * vm-qmp-nic.c (what the guest got). */
+ * vm-qmp-nic.c (finding and reading the used indices). */
 #ifndef TF_VM_VM_QMP_INTERNAL_H
 #define TF_VM_VM_QMP_INTERNAL_H
 
@@ -27,10 +27,11 @@ typedef struct VmQmp {
 extern const VmClass vm_qmp_class;
 
 /* vm-qmp-nic.c */
-/* Looks for the used indices that are not known, or not any more. */
+/* Asks QEMU where the used indices are that are not known. */
 void vm_qmp_find_nics(VmQmp *self);
+/* They are not known any more: the connection or the process is gone. */
 void vm_qmp_forget_nics(VmQmp *self);
-/* Of VmClass. */
+/* The hooks of VmClass. */
 void vm_qmp_nic_added(Vm *vm, VmNic *nic);
 void vm_qmp_nic_removed(Vm *vm, VmNic *nic);
 unsigned vm_qmp_nic_used(Vm *vm, VmNic *nic, uint16_t *used);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual machine as tapferry sees it: does it run, does it migrate, and
- * how many frames did it get. Filled by a provider: vm-qmp follows a QMP
- * monitor; the daemon's own run state (stop, cont, -S) is one too.
- * Changed and told by the control plane, read by all; vm_nic_used() is asked in
- * the loop of the NIC's TAP.
+ * A virtual machine as tapferry sees it: run state, migration state, and how
+ * many frames it has received. A provider keeps it up to date: vm-qmp follows a
+ * QMP monitor, vm-lines a script; the daemon's own run state (stop, cont, -S)
+ * is one too. Only the control plane changes it and calls listeners; any thread
+ * that holds its loop may read it. vm_nic_used() is called in the loop of the
+ * NIC's TAP.
  */
 #ifndef TF_VM_VM_H
 #define TF_VM_VM_H
@@ -14,7 +15,7 @@
 
 #include <sys/types.h>
 
-/* Of a NIC, that can be told apart. */
+/* Receive queues of a NIC that are supported. */
 #define VM_QUEUES_MAX 8
 /* Entries of a ring (QEMU's VIRTQUEUE_MAX_SIZE). */
 #define VM_RING_MAX 1024
@@ -23,7 +24,7 @@ typedef struct Vm Vm;
 typedef struct VmClass VmClass;
 typedef struct VmNic VmNic;
 
-/* For qom-get; who decides asks known and running. */
+/* For qom-get; decisions are made by Vm.known and Vm.running. */
 typedef enum VmState {
     VM_STATE_UNKNOWN,
     VM_STATE_RUNNING,
@@ -32,10 +33,10 @@ typedef enum VmState {
 } VmState;
 
 typedef enum VmMigration {
-    VM_MIGRATION_UNKNOWN, /* can't be told: be prepared at any time */
+    VM_MIGRATION_UNKNOWN, /* can't be known: one may begin at any time */
     VM_MIGRATION_NONE,
     VM_MIGRATION_ACTIVE,    /* set up or running, outgoing */
-    VM_MIGRATION_COMPLETED, /* the machine lives elsewhere now */
+    VM_MIGRATION_COMPLETED, /* the VM runs on another host now */
 } VmMigration;
 
 typedef enum VmEvent {
@@ -50,18 +51,19 @@ typedef void VmFunc(void *opaque, VmEvent event, int64_t time_us);
 typedef struct VmListener {
     VmFunc *func;
     void *opaque;
-    Loop *loop; /* that of vm_listen(), entered for func() */
+    Loop *loop; /* current at vm_listen(); entered for func() */
 } VmListener;
 
 struct VmClass {
     ObjectClass object;
-    /* The first that is known is what the VM has been doing; else it is what it
-     * begins to do, and it ran before. */
+    /* The provider asks for the run state: the first answer tells what the VM
+     * has been doing. Else it only hears of changes, and the VM is taken to
+     * have run before the first. */
     bool asks;
-    /* The VMM's process, 0 if it is not known (now). NULL: it never is. */
+    /* The VMM's process, 0 if it is not known (now). NULL: never known. */
     pid_t (*pid)(const Vm *vm);
-    /* Starts to look for the NIC behind @nic's TAP. NULL: there is no way to
-     * know what the guest got. */
+    /* Starts to look for the virtio device behind @nic's TAP. NULL: the
+     * provider can't tell what the guest received. */
     void (*nic_added)(Vm *vm, VmNic *nic);
     void (*nic_removed)(Vm *vm, VmNic *nic);
     /* See vm_nic_used(), and with it vm_nic_used_lengths(). */
@@ -74,7 +76,7 @@ struct Vm {
     Object object;
     bool known; /* the provider has answered at least once */
     bool running;
-    bool incoming;        /* it stands, and waits for a migration to bring it */
+    bool incoming;        /* stopped, and waiting for an incoming migration */
     int state;            /* VmState */
     int migration;        /* VmMigration */
     GPtrArray *listeners; /* VmListener *, borrowed */
@@ -84,9 +86,9 @@ struct Vm {
 struct VmNic {
     Vm *vm;
     char *ifname;   /* the TAP's name, owned */
-    void *provider; /* the provider's own */
-    unsigned epoch; /* changes when the used indices become others':
-                       what was learned of the old one is void */
+    void *provider; /* the provider's data */
+    unsigned epoch; /* changes when the used indices are those of another
+                       device or driver: what was learned of them is void */
     /* Bytes of the virtio-net header in front of each frame in the guest's
      * receive buffers, once the used indices are known. */
     uint16_t header;
@@ -99,31 +101,33 @@ Vm *vm_daemon(void);
 
 pid_t vm_pid(const Vm *vm);
 
-/* Nothing is known yet, and when it is, the VM may have stood all the time. */
+/* The run state is not known yet, and the VM may be stopped. */
 bool vm_may_stand(const Vm *vm);
 
 void vm_listen(Vm *vm, VmListener *listener);
 void vm_unlisten(Vm *vm, VmListener *listener);
 
-/* For the providers: set and tell. */
+/* For the providers: set the state and call the listeners. @time_us as in
+ * VmFunc. */
 void vm_set_running(Vm *vm, bool running, int64_t time_us);
 void vm_set_migration(Vm *vm, VmMigration migration, int64_t time_us);
 void vm_set_gone(Vm *vm, int64_t time_us);
 
-/* Never fails: with a VM without a way to know vm_nic_used() is 0. */
+/* Never fails; where the provider can't tell, vm_nic_used() returns 0. */
 VmNic *vm_nic_new(Vm *vm, const char *ifname);
 void vm_nic_free(VmNic *nic);
 
-/* How many receive buffers the guest's device has used, modulo 65536 (virtio
- * 1.2 section 2.7.8), in each of its receive queues, in @used[VM_QUEUES_MAX]:
- * for frames that fit one buffer, how many frames the guest really got. Returns
- * how many queues there are; 0 if they can't be read now, or are more. */
+/* Reads the used index of each receive queue (virtio 1.2 section 2.7.8) into
+ * @used[VM_QUEUES_MAX]: how many receive buffers the device has used, modulo
+ * 65536; for frames that fit one buffer, how many frames the guest received.
+ * Returns the number of queues; 0 if they can't be read now, or are more than
+ * VM_QUEUES_MAX. */
 unsigned vm_nic_used(VmNic *nic, uint16_t *used);
 
-/* How many bytes were written into each of the @n buffers of receive queue
- * @queue that followed used index @first (virtio 1.2, 2.7.8): a frame and its
- * header, which may take several. False if they can't be read, or were
- * overwritten by later ones. */
+/* Reads from the used ring how many bytes were written into each of @n buffers
+ * of receive queue @queue, from used index @first on (virtio 1.2, 2.7.8). A
+ * frame with its virtio-net header may take several buffers. False if they
+ * can't be read, or were overwritten by later ones. */
 bool vm_nic_used_lengths(VmNic *nic, unsigned queue, uint16_t first, uint16_t n,
                          uint32_t lengths[VM_RING_MAX]);
 

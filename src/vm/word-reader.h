@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Words about a VM out of a byte stream, as a state machine without I/O.
+ * The parser of vm-lines: words about a VM's run state out of a byte stream, as
+ * a state machine without I/O.
  *
- * A line is a word; blank lines and what follows a '#' are passed over. A line
- * that begins with '{' begins a JSON object of any number of lines, whose word
- * is "SOURCE.EVENT" by its members of these names: the events of Cloud
+ * A line is a word; blank lines and comments ('#') are skipped. A line that
+ * begins with '{' begins a JSON object of any number of lines, whose word is
+ * "SOURCE.EVENT", made of its members "source" and "event": the events of Cloud
  * Hypervisor (its docs/event-monitor.md). Both may alternate.
  */
 #ifndef TF_VM_WORD_READER_H
@@ -12,7 +13,7 @@
 
 #include "wire/json-framer.h"
 
-/* Bytes of a line, and of an object; what is longer is no word. */
+/* Longest line, and object, in bytes; longer ones are ignored. */
 #define WORD_READER_LINE_MAX 256
 #define WORD_READER_OBJECT_MAX (64 * 1024)
 
@@ -28,7 +29,7 @@ typedef void WordReaderFunc(void *opaque, const char *word);
 void word_reader_init(WordReader *reader);
 void word_reader_free(WordReader *reader);
 
-/* Forgets an unfinished line or object: another writer. */
+/* Discards an incomplete line or object, for a new writer. */
 void word_reader_reset(WordReader *reader);
 
 /* Feeds @size bytes; @func is called for each word that they complete. */
