@@ -20,9 +20,10 @@ typedef struct Account {
     Counter pending;    /* captured, the guest may still take it */
     Counter queued;     /* waits for outdev */
     Counter held;       /* waits for the VM, or for room in its TAP */
-    Counter duplicate;  /* the network, or another source, had brought it */
+    Counter duplicate;  /* delivered by the network or an earlier source */
     Counter discarded;  /* held, and the VM never ran */
-    Counter reinjected; /* part of outdev: given back, the VM resumed here */
+    Counter reinjected; /* part of outdev: shipped, and then injected here
+                           because the VM resumed here */
     Counter dropped[DROP__MAX];
 } Account;
 

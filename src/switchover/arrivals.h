@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What comes over the link, on its way to the injector: copies of what the
- * network has delivered, or another source has shipped before, are left out;
- * frames whose copy may still come wait for it; and it is known how much of all
- * that is settled. In its loop only.
+ * The frames that arrive over the link, on their way to the injector:
+ * duplicates of what the network has delivered, or an earlier source has
+ * shipped, are discarded; frames whose duplicate may still come from the
+ * network wait a moment for it; and it is known how many are settled. In its
+ * loop only.
  */
 #ifndef TF_SWITCHOVER_ARRIVALS_H
 #define TF_SWITCHOVER_ARRIVALS_H
@@ -12,11 +13,11 @@
 #include "switchover/flood.h"
 
 typedef struct ArrivalsConfig {
-    Flood *flood; /* or NULL: what the network delivers is not left out */
+    Flood *flood; /* NULL: duplicates of the network's are not discarded */
     Injector *injector;
-    Counter *duplicate; /* counts what is left out */
-    /* Frames that had waited for a copy are with the injector, or were left
-     * out. */
+    Counter *duplicate; /* counts what is discarded */
+    /* Frames that had waited for a duplicate have gone to the injector, or were
+     * discarded. */
     void (*moved)(void *opaque);
     void *opaque;
 } ArrivalsConfig;
@@ -27,34 +28,34 @@ typedef struct Arrivals Arrivals;
 Arrivals *arrivals_new(const ArrivalsConfig *config);
 void arrivals_free(Arrivals *arrivals);
 
-/* Another source goes on in the place of the last one. */
+/* A new source replaces the last one. */
 void arrivals_follow(Arrivals *arrivals);
-/* Another VM is waited for, or what came is void: no source has shipped any. */
+/* Forgets what sources have shipped: it is void, or was for another VM. */
 void arrivals_forget(Arrivals *arrivals);
 
 /* See had_place() and had_in_front(). */
 void arrivals_place(Arrivals *arrivals, uint64_t came);
 bool arrivals_in_front(const Arrivals *arrivals, uint64_t *n);
 
-/* A frame came; its bytes are to stay until arrivals_run(), which is called
- * behind the last of a batch. @found: in the queue of the source's TAP, so that
- * an earlier source may have shipped it. False if one has. */
+/* A frame arrived; its bytes have to stay valid until arrivals_run(), which is
+ * called after the last of a batch. @found: the source found it in its TAP's
+ * queue, so that an earlier source may have shipped it; false if one has. */
 bool arrivals_take(Arrivals *arrivals, const Packet *packet, bool found);
 void arrivals_run(Arrivals *arrivals);
 
 /* @record, the oldest in the injector, is about to leave it. */
 void arrivals_left(Arrivals *arrivals, const PacketRecord *record);
 
-/* What waits for a copy goes to the injector. */
+/* Frames that wait for a duplicate go to the injector now. */
 void arrivals_flush(Arrivals *arrivals);
-/* Throws away all that waits, in the injector, too. */
+/* Discards all that waits, also in the injector. */
 void arrivals_clear(Arrivals *arrivals);
 
-/* What waits, here and in the injector. */
+/* Frames that wait, here and in the injector. */
 Counter arrivals_waiting(const Arrivals *arrivals);
 
-/* How many frames came since the oldest that waits, that included: copies that
- * came behind it have found their place before it. */
+/* How many frames arrived since the oldest that waits, including that one and
+ * duplicates that were discarded meanwhile. */
 uint64_t arrivals_unsettled(const Arrivals *arrivals);
 
 #endif

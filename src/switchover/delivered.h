@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a source remembers of the frames that reached its TAP while the VM ran:
- * their digests, for the other end, whose TAP may hold copies of them that
- * flooding brought there. A ring without I/O: the last DELIVERED_MAX, of the
- * last DELIVERED_WINDOW_US. In its loop only.
+ * The digests of the frames that recently reached the source's TAP while the VM
+ * ran: for the destination, whose TAP may hold copies of them, delivered there
+ * by flooding. A ring of the last DELIVERED_MAX frames of the last
+ * DELIVERED_WINDOW_US microseconds, without I/O. In its loop only.
  */
 #ifndef TF_SWITCHOVER_DELIVERED_H
 #define TF_SWITCHOVER_DELIVERED_H
@@ -20,20 +20,20 @@ Delivered *delivered_new(void);
 /* Harmless with NULL. */
 void delivered_free(Delivered *delivered);
 
-/* Remembers from frame @number on, the VM running. */
+/* Empties it; the VM runs, and frame @number is the next. */
 void delivered_begin(Delivered *delivered, uint64_t number, int64_t now_us);
 
 /* Frame @number was captured at @now_us (any clock that does not jump). */
 void delivered_add(Delivered *delivered, uint64_t number, const Packet *packet,
                    int64_t now_us);
 
-/* How far its memory reaches back, in microseconds. */
+/* How far back it is complete, in microseconds. */
 uint64_t delivered_memory_us(const Delivered *delivered, int64_t now_us);
 
-/* The VM stopped, and did not get frame @number. */
+/* Removes frame @number: the VM stopped before it received it. */
 void delivered_forget(Delivered *delivered, uint64_t number);
 
-/* Writes the others to @digests (DELIVERED_MAX), oldest first; returns how
+/* Writes the digests to @digests (DELIVERED_MAX), oldest first; returns how
  * many. */
 unsigned delivered_list(const Delivered *delivered, int64_t now_us,
                         LinkDigest *digests);

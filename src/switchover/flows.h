@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a guest noticed of a switchover: the longest time that it saw no frame
- * of a kind (TCP, UDP, ICMP, others). A frame that reaches the TAP of a VM
- * that stands still is seen when it runs.
+ * What a guest noticed of a switchover: for each kind of frame (TCP, UDP, ICMP,
+ * others) the longest gap in which it received none. A frame that reaches the
+ * TAP of a stopped VM counts as received when the VM runs.
  *
  * Embedded in a SwitchoverRecord; nothing is allocated. Times are
  * CLOCK_REALTIME in microseconds; 0: has not happened. In its loop only.
@@ -14,7 +14,7 @@
 
 #include <jansson.h>
 
-/* So many of the last frames of each kind are known by number and time. */
+/* How many of the last frames of a kind are kept, with number and time. */
 #define FLOW_RECENT 16
 
 typedef enum FlowKind {

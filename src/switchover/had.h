@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a destination got over the link, in the order in which it came. When
- * the source's daemon was killed, the next one ships what it finds in the queue
- * of its TAP, and the last one may have shipped some of that, in the same
- * order. So a frame that it found, and whose like came behind that of the one
- * before it, is the same one.
+ * The frames that a destination has received from earlier sources, by digest
+ * and in order. When the source's daemon was killed, the next one ships what it
+ * finds in its TAP's queue, and the last one may have shipped some of that, in
+ * the same order. So a frame that was found, and whose digest was received
+ * behind that of the frame before it, is the same frame.
  *
- * What a queue holds of a VM that stands still are the first frames since the
- * stop: so many are remembered, by their digests, and those behind them are
- * not. Without I/O; in its loop only.
+ * The queue of a stopped VM's TAP holds the first frames since the stop: so the
+ * first HAD_MAX frames are kept, and later ones are not. Without I/O; in its
+ * loop only.
  */
 #ifndef TF_SWITCHOVER_HAD_H
 #define TF_SWITCHOVER_HAD_H
@@ -27,20 +27,20 @@ Had *had_new(void);
 /* Harmless with NULL. */
 void had_free(Had *had);
 
-/* Another VM is waited for, or what came is void. */
+/* Forgets all frames. */
 void had_clear(Had *had);
 
-/* It remembers no more. */
+/* Further frames are not kept. */
 bool had_is_full(const Had *had);
 
-/* A frame of this dedup_digest() came. */
+/* Appends a frame of this dedup_digest(). */
 void had_note(Had *had, uint64_t digest);
 
-/* Another source goes on: what came by now, came from others. */
+/* A new source begins: the frames up to now are from earlier ones. */
 void had_follow(Had *had);
 
-/* It has found a frame of this digest: true if that came from one of the others
- * already, behind the last that this was true of. */
+/* The new source has found a frame of this digest. True if an earlier one has
+ * shipped it, behind the last frame for which this was true. */
 bool had_take(Had *had, uint64_t digest);
 
 /* The last @came frames that came begin with the one that had_in_front() counts

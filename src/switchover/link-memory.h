@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a destination has of its source, kept where the daemon's end does not
- * reach it: a page of shared memory (shm_overview(7)), named by the network
- * namespace, the interface and the redirector. The next daemon goes on there,
- * so what the guest got from the last one does not come again. It costs a store
- * into memory for each frame, and nothing else. In one loop only.
+ * The state of a destination's link that survives the daemon: a page of shared
+ * memory (shm_overview(7)), named by network namespace, interface and
+ * redirector. The next daemon resumes from it, so that frames which the guest
+ * has received are not sent again. It costs one store per frame. In its loop
+ * only.
  */
 #ifndef TF_SWITCHOVER_LINK_MEMORY_H
 #define TF_SWITCHOVER_LINK_MEMORY_H
@@ -16,24 +16,24 @@
 
 typedef struct LinkMemory LinkMemory;
 
-/* That of redirector @name on @ifname, of the daemon's network namespace. What
- * another process that lives has, or another user, is left alone: so it is
- * opened by the user that the daemon runs as. */
+/* The memory of redirector @name on @ifname in the daemon's network namespace.
+ * One that belongs to a living process or to another user is not used: so it is
+ * to be opened as the user that the daemon runs as. */
 LinkMemory *link_memory_new(const char *name, const char *ifname);
-/* What is in it stays for the next one. Harmless with NULL. */
+/* Keeps the content for the next daemon. Harmless with NULL. */
 void link_memory_free(LinkMemory *memory);
 
-/* True if a daemon that has ended had frames of @session, and all before
- * number @settled had their place for good. */
+/* True if a daemon that has ended had received frames of *@session; all before
+ * number *@settled were settled. */
 bool link_memory_recall(LinkMemory *memory, uint64_t *session,
                         uint64_t *settled);
 
-/* Frames of @session come from here on: all before @settled have their place.
- * If there is no memory to be had a warning says so. */
+/* Frames of @session begin; all before @settled are settled. Logs a warning if
+ * the memory can't be allocated. */
 void link_memory_begin(LinkMemory *memory, uint64_t session, uint64_t settled);
-/* Now all before @settled; a smaller one than the last says nothing. */
+/* All before @settled are settled; ignored if that is less than before. */
 void link_memory_settle(LinkMemory *memory, uint64_t settled);
-/* The source does not come back: nothing is left behind. */
+/* The source does not come back: removes the memory. */
 void link_memory_end(LinkMemory *memory);
 
 #endif

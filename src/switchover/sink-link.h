@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The destination's end of the link: reads frames for the sink, tells a source
- * that asks what has come (wire/link-receiver.h), and hears from it besides
- * frames. In its loop only.
+ * The destination's end of the link: reads frames for the sink, acknowledges
+ * them to a source that supports it (wire/link-receiver.h), and handles the
+ * source's records. In its loop only.
  */
 #ifndef TF_SWITCHOVER_SINK_LINK_H
 #define TF_SWITCHOVER_SINK_LINK_H
@@ -14,10 +14,10 @@ typedef struct SinkLinkConfig {
     const char *name; /* for the log; borrowed */
     const char *chardev;
     bool vnet;
-    bool answers;       /* a source that asks; else nothing is ever said */
-    Sink *sink;         /* NULL, if it does not answer */
-    const char *ifname; /* where it injects */
-    /* Gets frames, to feed the sink with, and what is malformed. */
+    bool answers;       /* LINK_ASK; else nothing is ever sent */
+    Sink *sink;         /* NULL if it does not answer */
+    const char *ifname; /* of the TAP */
+    /* packets(), which is to feed the sink, and malformed() are called. */
     const FrameReaderHandlers *handlers;
     void *opaque;
 } SinkLinkConfig;
@@ -28,7 +28,7 @@ SinkLink *sink_link_new(const SinkLinkConfig *config, GError **errp);
 /* Harmless with NULL. */
 void sink_link_free(SinkLink *link);
 
-/* Where frames are read; owned by the link. NULL of NULL. */
+/* The reader, owned by the link; NULL for NULL. */
 FrameReader *sink_link_reader(const SinkLink *link);
 
 /* For query-switchover; owned. */

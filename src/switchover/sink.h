@@ -15,9 +15,10 @@
 typedef struct SinkConfig {
     const char *name; /* of the redirector, for log and events; borrowed */
     Tap *tap;
-    bool vnet;          /* the link carries headers, and super-frames whole */
-    bool dedup;         /* leave out what the network delivers by itself */
-    bool raise_queue;   /* make the TAP's queue longer for a large backlog */
+    bool vnet;          /* the link carries virtio-net headers, and so
+                           super-frames are not segmented */
+    bool dedup;         /* discard duplicates of what the network delivers */
+    bool raise_queue;   /* lengthen the TAP's queue for a large backlog */
     uint64_t hold_size; /* bytes */
     /* There is room again after sink_is_full(). */
     void (*room)(void *opaque);
@@ -30,61 +31,61 @@ Sink *sink_new(const SinkConfig *config, GError **errp);
 /* Harmless with NULL. */
 void sink_free(Sink *sink);
 
-/* Where it injects. */
+/* The name of the TAP. */
 const char *sink_ifname(const Sink *sink);
 
-/* Switched off, it holds; else it injects while the VM runs, or with
- * @when_stopped at any time. */
+/* Off: it holds. On: it injects while the VM runs, or with @when_stopped at any
+ * time. */
 void sink_set_on(Sink *sink, bool on, bool when_stopped);
 
+/* Frames came over the link. */
 void sink_receive(Sink *sink, const PacketBatch *batch);
 
-/* Somebody who wants to know when frames may have found their place: a round of
- * them, or one in the middle of it. */
+/* For the link: sink_unsettled() may have changed, */
 typedef struct SinkListener {
-    void (*moved)(void *opaque);
-    void (*settled)(void *opaque);
-    /* Another source goes on, and it is known now what did not come. */
+    void (*moved)(void *opaque);   /* after a round of frames, */
+    void (*settled)(void *opaque); /* or one of them */
+    /* A new source has begun, and sink_shortfall() knows what is missing. */
     void (*missing)(void *opaque);
 } SinkListener;
 
-/* NULL: nobody any more. */
+/* Sets the listener; NULL: none. */
 void sink_listen(Sink *sink, const SinkListener *listener, void *opaque);
 
-/* How many frames came since the oldest that waits, that included. Some of them
- * may have found their place before it. */
+/* How many of the last frames that came are not settled: from the oldest that
+ * waits on, some of which may be settled before it. */
 uint64_t sink_unsettled(const Sink *sink);
 
-/* What came was a switchover's, though the VM runs here already: another
- * daemon was here when it came. */
+/* The frames belong to a switchover, though the VM runs here already: it began
+ * with an earlier daemon. */
 void sink_take_part(Sink *sink);
 
-/* Does the source tell what its guest got? sink_hear() then has its words,
- * which are bodies as in wire/link-delivered.h. */
+/* Does the source send LINK_DELIVERED? Its bodies (wire/link-delivered.h) then
+ * go to sink_hear(). */
 void sink_set_source_tells(Sink *sink, bool tells);
 void sink_hear(Sink *sink, const uint8_t *body, size_t len);
 
-/* Another source goes on in the place of the last one: sink_found() is what it
- * found. */
+/* A new source replaces the last one. */
 void sink_follow(Sink *sink);
-/* The next @n frames lay in the source's TAP when it began: those that have
- * come from another source before are left out. */
+/* It found the next @n frames in its TAP's queue: those that an earlier source
+ * has shipped are discarded. */
 void sink_found(Sink *sink, uint64_t n, const ShortfallFound *found);
 /* See shortfall_begin(). */
 void sink_place(Sink *sink, const ShortfallPlace *place, uint64_t came);
 const Shortfall *sink_shortfall(const Sink *sink);
 
-/* The VM runs at the source again: what waits is discarded. */
+/* The VM runs at the source again: discards what waits. */
 void sink_cancel(Sink *sink);
 
-/* What it holds has reached its limit: stop reading. */
+/* hold_size is reached: stop reading. */
 bool sink_is_full(const Sink *sink);
 
-/* Adds the injecting side to the ledger: all but indev, which is counted by
- * whoever feeds the sink. */
+/* Sets the counters of the injecting side in @account; except indev, which the
+ * caller of sink_receive() counts. */
 void sink_add_account(const Sink *sink, Account *account);
 const SwitchoverRecord *sink_record(Sink *sink);
-/* Of the TAP's queue before the VM ran, for query-switchover; owned. */
+/* What was done to the TAP's queue before the VM ran, for query-switchover;
+ * owned. */
 json_t *sink_incoming(const Sink *sink);
 
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The source's end of the link: what its peer has got of what was shipped
- * (wire/link-sender.h), so that a lost connection loses nothing. Between the
- * writer, which holds the frames, and the source, which owns both. In its loop
- * only.
+ * The source's end of the link: follows the peer's acknowledgements
+ * (wire/link-sender.h), and resumes after a lost connection without losing a
+ * frame. The writer holds the frames; the source owns both. In its loop only.
  */
 #ifndef TF_SWITCHOVER_SOURCE_LINK_H
 #define TF_SWITCHOVER_SOURCE_LINK_H
@@ -14,8 +13,8 @@
 
 /* The order of the words of the property "acknowledge". */
 typedef enum LinkMode {
-    LINK_MODE_AUTO, /* asks when a connection was lost */
-    LINK_MODE_ON,   /* asks on each */
+    LINK_MODE_AUTO, /* LINK_ASK when a connection was lost */
+    LINK_MODE_ON,   /* LINK_ASK on each */
     LINK_MODE_OFF,
 } LinkMode;
 
@@ -23,36 +22,40 @@ extern const char *const link_mode_words[];
 
 typedef struct SourceLink SourceLink;
 
-/* Appends records (wire/link-record.h). */
+/* Appends records (wire/link-record.h) to @records. */
 typedef void SourceLinkWord(void *opaque, GByteArray *records);
 
-/* @writer is told of what it needs by the functions below, and may have a peer
- * already. @name: for the log; borrowed. @vnet: with headers on the wire.
- * @word is asked whenever a peer begins to listen. */
+/* @writer is borrowed, and may have a peer already. @name: for the log;
+ * borrowed.
+ * @vnet: with virtio-net headers on the wire. @word is called, and its records
+ * are sent, at the begin of each acknowledged connection. */
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
                             FrameWriter *writer, SourceLinkWord *word,
                             void *opaque);
 /* Harmless with NULL. */
 void source_link_free(SourceLink *link);
 
+/* The writer's connection was made, or lost. */
 void source_link_opened(SourceLink *link);
 void source_link_closed(SourceLink *link);
-/* Frames are to be shipped that another source may have shipped before: asks,
- * even with LINK_MODE_AUTO. Before the first of them. */
+/* Frames are going to be shipped that an earlier source may have shipped: sends
+ * LINK_ASK even with LINK_MODE_AUTO. To be called before the first of them. */
 void source_link_insist(SourceLink *link);
-/* True if the peer has found a place for more frames. */
+/* The peer has sent @n bytes. True if it has settled more frames. */
 bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
 
-/* The VM resumed here; frame_writer_stop() came before. */
+/* The VM resumed here, and frame_writer_stop() was called: sends
+ * LINK_CANCELLED.
+ */
 void source_link_cancel(SourceLink *link);
 
-/* It is to be told now what @word appends, if it listens. */
+/* Sends the records that @word appends, if the connection is acknowledged. */
 void source_link_say(SourceLink *link, SourceLinkWord *word);
 
-/* The source goes; its writer is still there. */
+/* The source is about to be freed; its writer still exists: sends LINK_END. */
 void source_link_end(SourceLink *link);
 
-/* Removes what was shipped and won't have to be again. */
+/* Trims the frames that won't have to be sent again. */
 void source_link_trim(SourceLink *link);
 
 /* For query-switchover; owned. */

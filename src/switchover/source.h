@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The source of a switchover (capture=undelivered): remembers the frames that
- * reach the TAP while the VM runs, ships those that the guest did not get when
- * it stops, and everything from then on; gives them back to the guest if it
- * resumes here. docs/switchover.md has the whole story.
+ * The source of a switchover (capture=undelivered): keeps the last frames that
+ * reached the TAP while the VM runs; when it stops, ships those that the guest
+ * did not receive, and everything from then on; injects them here if the VM
+ * resumes here. See docs/switchover.md.
  *
  * Each captured frame is one record of the writer's queue, numbered as the
  * ledger numbers it. In its loop only.
@@ -28,7 +28,7 @@ typedef struct SourceConfig {
     bool arm_always;
     uint32_t keep_tap_ms; /* see keeper.h */
     uint32_t overlap;     /* PROP_AUTO: what is known */
-    bool *exact; /* kept up to date: the used index tells what the guest got */
+    bool *exact; /* kept up to date: the used index is known and calibrated */
 } SourceConfig;
 
 typedef struct Source Source;
@@ -37,10 +37,10 @@ Source *source_new(const SourceConfig *config, GError **errp);
 /* Harmless with NULL. */
 void source_free(Source *source);
 
-/* Switched off, it neither captures nor ships. */
+/* Off: it neither captures nor ships. */
 void source_set_on(Source *source, bool on);
 
-/* The capturing side of the ledger. */
+/* The counters of the capturing side. */
 Account source_account(Source *source);
 const SwitchoverRecord *source_record(const Source *source);
 /* The state of the link, for query-switchover; owned. */

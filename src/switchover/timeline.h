@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The picture of a switchover: how many frames did what, in equal steps of
- * time. Its size is fixed. Until it is pinned (at the stop) it slides along
- * and keeps the last half second; from then on it holds on to its beginning,
- * and where it would overflow, two steps become one of twice the width.
+ * The time series of a switchover: counts of frames in equal steps of time. Its
+ * size is fixed. Until it is pinned (at the stop) it is a sliding window of the
+ * last half second; from then on it keeps its beginning, and when it would
+ * overflow, pairs of steps are merged into one of twice the width.
  *
  * Embedded in a SwitchoverRecord; counting allocates nothing. Times are
  * CLOCK_REALTIME in microseconds. In its loop only.
@@ -18,7 +18,7 @@
 
 #define TIMELINE_STEPS 1024
 #define TIMELINE_STEP_US 1000
-/* What comes later than TIMELINE_STEPS of these is not in the picture. */
+/* Widest step; what is later than TIMELINE_STEPS of these is not recorded. */
 #define TIMELINE_STEP_MAX_US (TIMELINE_STEP_US << 10)
 
 typedef enum TimelineSeries {
@@ -26,9 +26,9 @@ typedef enum TimelineSeries {
     TIMELINE_SHIPPED,
     TIMELINE_RECEIVED,
     TIMELINE_INJECTED,
-    TIMELINE_LIVE,    /* the network delivered them by itself */
-    TIMELINE_WAITING, /* the most that waited during the step */
-    TIMELINE_LEFT,    /* of them when it ended: goes on until the next look */
+    TIMELINE_LIVE,    /* delivered by the network itself */
+    TIMELINE_WAITING, /* maximum that waited during the step */
+    TIMELINE_LEFT, /* that waited at its end, and in later steps without one */
     TIMELINE__MAX
 } TimelineSeries;
 
@@ -36,7 +36,7 @@ typedef struct Timeline {
     int64_t start_us; /* 0: empty */
     int64_t step_us;
     bool pinned;
-    /* Of TIMELINE_WAITING and _LEFT one more than it was; 0: nobody looked. */
+    /* TIMELINE_WAITING and _LEFT are stored plus one; 0: not sampled. */
     uint32_t series[TIMELINE__MAX][TIMELINE_STEPS];
 } Timeline;
 
@@ -44,7 +44,7 @@ void timeline_clear(Timeline *timeline);
 void timeline_pin(Timeline *timeline, int64_t time_us);
 void timeline_add(Timeline *timeline, TimelineSeries series, int64_t time_us,
                   uint32_t n);
-/* @n wait at this time: the most of a step counts. */
+/* @n wait at this time. */
 void timeline_level(Timeline *timeline, int64_t time_us, uint32_t n);
 
 /* {"start-us", "step-us", "series": {NAME: [n, …]}}, without series and steps

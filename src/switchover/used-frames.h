@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many frames did the guest get in one of its receive queues? A state
- * machine without I/O.
+ * Counts the frames that the guest received in one of its receive queues; a
+ * state machine without I/O.
  *
- * The used index counts receive buffers. A frame that fits one of them moves it
- * by one; a larger one (a super-frame, a jumbo frame) takes as many as it needs
- * (VIRTIO_NET_F_MRG_RXBUF; virtio 1.2, 5.1.6.4), and how large the guest's
- * buffers are changes all the time (Linux: get_mergeable_buf_len(), drivers/
- * net/virtio_net.c). But the used ring tells how much was written into each
- * (2.7.8): those of a frame add up to its header and its length, and the length
- * is known since it was captured.
+ * The used index counts receive buffers. A frame that fits one buffer moves it
+ * by one; a larger one (a super-frame, a jumbo frame) by as many as it takes
+ * (VIRTIO_NET_F_MRG_RXBUF; virtio 1.2, 5.1.6.4), and the size of the guest's
+ * buffers varies (Linux: get_mergeable_buf_len(), drivers/net/virtio_net.c).
+ * But the used ring has the bytes written into each buffer (2.7.8): those of
+ * one frame add up to header plus frame, whose length is known from its
+ * capture.
  */
 #ifndef TF_SWITCHOVER_USED_FRAMES_H
 #define TF_SWITCHOVER_USED_FRAMES_H
@@ -22,9 +22,9 @@
 #define USED_FRAMES_ONE_BUFFER 1518u
 /* Larger frames that may be on their way to the guest; a power of two. */
 #define USED_FRAMES_LARGE_MAX 4096u
-/* What we inject ourselves enters the queue beside what is captured, and
- * nothing tells in which order: a frame that others have overtaken is looked
- * for until so many larger ones, or so many frames, have come behind it. */
+/* Frames that we inject enter the queue among those captured, in an unknown
+ * order: a large frame that others have overtaken is looked for until so many
+ * large frames, or so many frames, have been counted behind it. */
 #define USED_FRAMES_OVERTAKEN_MAX 64u
 #define USED_FRAMES_OVERTAKEN_BY 1024u
 
@@ -40,11 +40,11 @@ typedef struct UsedFrames {
     uint32_t *large;       /* their lengths; NULL: none has come yet */
 } UsedFrames;
 
-/* Frees what @self holds; all zero is a valid one. */
+/* Frees what @self holds; a zeroed one is valid. */
 void used_frames_clear(UsedFrames *self);
 
-/* The used index is @used; what came before is not counted. In front of each
- * frame there are @header bytes in the guest's memory. */
+/* Starts counting at used index @used. @header: bytes of the virtio-net header
+ * in front of each frame in the guest's buffers. */
 void used_frames_restart(UsedFrames *self, uint16_t used, uint16_t header);
 
 /* A frame of @len bytes was captured on its way into this queue. */
@@ -57,23 +57,24 @@ static inline void used_frames_captured(UsedFrames *self, uint32_t len)
     }
 }
 
-/* One was missed, and so nobody knows how long it was. */
+/* A frame of unknown length was on its way into this queue. */
 static inline void used_frames_missed(UsedFrames *self)
 {
     used_frames_captured_large(self, UINT32_MAX / 2); /* no frame is */
 }
 
-/* The used index is @used, and all that came before has been captured: how many
- * entries of the used ring are wanted, from @self->index on? 0: none. */
+/* The used index is @used, and all frames up to it have been captured. Returns
+ * how many entries of the used ring used_frames_sample() needs, from
+ * @self->index on; 0: none. */
 uint16_t used_frames_wanted(const UsedFrames *self, uint16_t used);
 
-/* @lengths are those of the entries that were wanted; NULL: they can't be had,
- * as they were overwritten before they were read. False: it is not known how
- * many frames came since the last time, and the count begins anew. */
+/* Counts up to @used. @lengths: of the entries wanted; NULL if they were
+ * overwritten before they could be read. False: the number of frames since the
+ * last sample is not known, and counting starts anew. */
 bool used_frames_sample(UsedFrames *self, uint16_t used,
                         const uint32_t *lengths);
 
-/* So many frames were counted, from an unknown number on, modulo 65536. */
+/* The number of frames, modulo 65536, plus an unknown constant. */
 static inline uint16_t used_frames_count(const UsedFrames *self)
 {
     return (uint16_t)(self->index - self->more);

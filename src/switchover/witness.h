@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sees what the network itself delivers to a destination's TAP, from the
- * moment that frames are held until a while after the last was injected, so
- * that the record can tell what the guest noticed. In its loop only.
+ * Observes what the network itself delivers to the destination's TAP, from the
+ * first frame held until some time after the last was injected, for the record
+ * of what the guest noticed. In its loop only.
  */
 #ifndef TF_SWITCHOVER_WITNESS_H
 #define TF_SWITCHOVER_WITNESS_H
@@ -14,27 +14,27 @@
 
 typedef struct Witness Witness;
 
-/* @queue: what waits to be injected. @flood sees the same frames for dedup and
- * passes them on; NULL: it looks by itself. All outlive the witness. */
+/* @queue: what waits to be injected. @flood captures the same frames and passes
+ * them on; NULL: the witness has a capture of its own. All are borrowed and
+ * outlive the witness. */
 Witness *witness_new(Tap *tap, SwitchoverRecord *record,
                      const PacketQueue *queue, Flood *flood);
 /* Harmless with NULL. */
 void witness_free(Witness *witness);
 
-/* Looks as the record's phase says. */
+/* The record's phase has changed: starts or stops observing. */
 void witness_update(Witness *witness);
 
-/* Does the network send the VM frames of its own (unicast) while it stands
- * still? */
+/* Has the network lately sent unicast frames to the stopped VM? */
 bool witness_sees_unicast(Witness *witness);
 
-/* The VM runs from now on: what its TAP turns away is lost. */
+/* The VM has begun to run: what its TAP drops from now on is lost. */
 void witness_resume(Witness *witness);
 
-/* The TAP has turned away @n frames of ours, which go in later. */
+/* The TAP has refused @n injected frames, which are injected later. */
 void witness_refused(Witness *witness, uint64_t n);
 
-/* Brings the record up to what the TAP has counted. */
+/* Updates the record from the TAP's counters. */
 void witness_measure(Witness *witness);
 
 #endif
