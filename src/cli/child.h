@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A tapferryd of our own: started for one command, with a private directory
- * for its monitor's socket and its log, and ended with it. Should this process
- * be killed, the daemon is told to end.
+ * A tapferryd started for one command, with a private directory for its
+ * monitor's socket and its log; it ends with the command, even if that is
+ * killed (PR_SET_PDEATHSIG).
  */
 #ifndef TF_CLI_CHILD_H
 #define TF_CLI_CHILD_H
@@ -19,14 +19,13 @@ typedef struct Child {
     Client *client;
 } Child;
 
-/* Starts it with @args (char *, borrowed) and connects to its monitor.
- * @socket: where the monitor is to be, or NULL for one in the private
- * directory. @log: likewise. If it does not come up, what it said is the
- * error. */
+/* Starts it with @args (char *, borrowed) and connects to its monitor. @socket:
+ * path of its monitor, or NULL for one in the private directory. @log:
+ * likewise. If it does not start, its last line is the error. */
 bool child_start(Child *child, const char *socket, const char *log,
                  const GPtrArray *args, GError **errp);
 
-/* The daemon's last words, without its name in front; owned. */
+/* The last line that the daemon printed, without its name; owned. */
 char *child_last_words(const Child *child);
 
 /* Ends it and cleans up; harmless if it never ran. */

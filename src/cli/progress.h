@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How far it is, on stderr: one line that changes on a terminal, a line for
- * each change elsewhere.
+ * Progress output on stderr: on a terminal one line that is updated, elsewhere
+ * a line per change.
  */
 #ifndef TF_CLI_PROGRESS_H
 #define TF_CLI_PROGRESS_H
@@ -17,14 +17,13 @@ typedef struct Progress {
     char *last; /* phase said last, owned */
 } Progress;
 
-/* @phase: what it does; @figures: how much of it, said on a terminal, and
- * elsewhere when the phase changes. */
+/* Shows @phase, and @figures; not on a terminal, only when @phase changes. */
 void progress_show(Progress *progress, const char *phase, const char *figures);
 
-/* Something that stays; other output may follow. */
+/* Prints a line that stays. */
 void progress_say(Progress *progress, const char *text);
 
-/* The line is finished. */
+/* Ends the line on a terminal; other output may follow. */
 void progress_end(Progress *progress);
 
 #endif

@@ -23,25 +23,24 @@ typedef struct SideOptions {
     double max_wait;
 } SideOptions;
 
-/* What is known of the daemon and the VM; times are monotonic seconds, 0: not
- * yet. */
+/* The state of daemon and VM; times in monotonic seconds, 0: not yet. */
 typedef struct SideState {
     const char *vm;        /* vm-qmp's state */
     const char *migration; /* and migration */
     char phase[16];        /* of the redirector */
     bool moving;           /* a migration has begun */
-    bool stopped;          /* the VM was, under our eyes */
+    bool stopped;          /* the VM has been stopped since the start */
     bool ran;              /* it ran at the destination */
     bool connected, was_connected;
-    bool acknowledged;   /* the other host tells what it has got */
-    bool ended;          /* and the source said that it is done */
-    int64_t unconfirmed; /* shipped, and the other host has not said so */
+    bool acknowledged;   /* the link is acknowledged, */
+    bool ended;          /* and the source has sent LINK_END */
+    int64_t unconfirmed; /* shipped, and not acknowledged */
     int64_t came;        /* frames captured, or received */
     int64_t gone;        /* shipped, or injected */
     int64_t waiting;     /* queued, or held */
     double now;
     double changed; /* when @came last changed */
-    double settled; /* when the VM had moved, for all that is known */
+    double settled; /* when the VM had moved, as far as is known */
     double parted;  /* when the connection was lost */
 } SideState;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Asks a VM's monitor once, before a daemon follows it, so that what is wrong
- * is said at once and in one line.
+ * Queries a VM's monitor once, before the daemon is started, so that errors are
+ * reported at once and in one line.
  */
 #ifndef TF_CLI_VM_CHECK_H
 #define TF_CLI_VM_CHECK_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The daemon's command line, in QEMU's grammar: read into a list of things to
- * make, which main() then makes. Nothing here opens or prints anything.
+ * The daemon's command line, in QEMU's grammar: parsed into lists of objects
+ * and monitors, which main() then creates. Nothing here opens or prints
+ * anything.
  */
 #ifndef TF_DAEMON_OPTIONS_H
 #define TF_DAEMON_OPTIONS_H
@@ -11,7 +12,7 @@
 
 /* One -object, -chardev or -netdev. */
 typedef struct OptionItem {
-    const char *command; /* the monitor command that makes it */
+    const char *command; /* the monitor command that creates it */
     char *text;          /* "-object filter-mirror,id=…", for messages */
     json_t *args;
     PropertySyntax syntax;
@@ -24,13 +25,13 @@ typedef struct OptionMonitor {
     MonitorMode mode;
 } OptionMonitor;
 
-/* In which order things are made, whatever theirs on the command line. */
+/* The order of creation, regardless of the order on the command line. */
 typedef enum OptionStage {
-    OPTION_STAGE_FIRST, /* objects that others may name */
+    OPTION_STAGE_FIRST, /* objects that others may refer to */
     OPTION_STAGE_CHARDEVS,
-    OPTION_STAGE_BEHIND_CHARDEVS, /* objects that name chardevs */
+    OPTION_STAGE_BEHIND_CHARDEVS, /* objects that refer to chardevs */
     OPTION_STAGE_NETDEVS,
-    OPTION_STAGE_BEHIND_NETDEVS, /* filters, and what else names netdevs */
+    OPTION_STAGE_BEHIND_NETDEVS, /* filters, and others that refer to netdevs */
     OPTION_STAGE__MAX,
 } OptionStage;
 

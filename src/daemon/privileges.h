@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Another user than root, in two steps. While the daemon starts it already is
- * that user, so that what it makes is his, and still has root's capabilities,
- * so that it can read, bind and make whatever the command line names. Then it
- * keeps three of them. Main thread only, before there is another.
+ * Drops root's privileges in two steps. During startup the daemon already has
+ * the other user's id, so that files and sockets it creates belong to that
+ * user, but still has all capabilities, to open, bind and create what the
+ * command line names. Afterwards it keeps three of them. Main thread only,
+ * before any other thread is started.
  */
 #ifndef TF_DAEMON_PRIVILEGES_H
 #define TF_DAEMON_PRIVILEGES_H
@@ -12,7 +13,7 @@
 
 #include <glib.h>
 
-/* Becomes the user named @user, with his groups; keeps all capabilities. */
+/* Changes to user @user and its groups; keeps all capabilities. */
 bool privileges_become(const char *user, GError **errp);
 
 /*
@@ -20,7 +21,7 @@ bool privileges_become(const char *user, GError **errp);
  *   CAP_NET_RAW      AF_PACKET sockets,
  *   CAP_NET_ADMIN    promiscuous mode, large socket buffers, and
  *   CAP_SYS_PTRACE   guest memory and the VMM's descriptors,
- * as far as they are there, and with them the way back (no_new_privs).
+ * as far as it has them, and sets no_new_privs.
  */
 bool privileges_reduce(GError **errp);
 

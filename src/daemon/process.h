@@ -16,11 +16,11 @@
  */
 bool process_daemonize(GError **errp);
 
-/* All is set up: lets the parent go and lets the terminal go. Harmless if not
- * daemonized. */
+/* Startup is complete: the parent exits 0, and standard streams are detached
+ * from the terminal. Harmless if not daemonized. */
 void process_ready(void);
 
-/* Says what went wrong, on stderr, through the parent if there is one. */
+/* Prints @message on stderr, through the parent if there is one. */
 void process_fail(const char *message);
 
 /* Writes the pid into @path and locks it; fails if another daemon has it. */
@@ -30,10 +30,11 @@ bool process_write_pidfile(const char *path, GError **errp);
  * that (-user), it is left empty. Safe in a signal handler. */
 void process_remove_pidfile(void);
 
-/* Says so if the pid file will stay. Call it with the rights of the end. */
+/* Logs a warning if the pid file can't be removed with the present privileges.
+ */
 void process_check_pidfile(void);
 
-/* As many descriptors as the hard limit allows. */
+/* Raises the limit of open descriptors to the hard limit. */
 void process_raise_limits(void);
 
 #endif

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A seccomp filter over the whole process: from now on it can do what the
- * daemon does, with objects made at run time, and nothing else. What a program
- * only asks for that has been taken over (another program, another user, a
- * mount, a kernel module, another process's memory to be written) ends it;
- * anything else that is not on the list fails with EPERM.
+ * A seccomp filter for the whole process: it allows the system calls that the
+ * daemon needs, including those for objects created at run time. Calls that
+ * only a compromised process would make (execve, setuid, mount, kernel modules,
+ * writing another process's memory) kill it; others fail with EPERM.
  */
 #ifndef TF_DAEMON_SANDBOX_H
 #define TF_DAEMON_SANDBOX_H
@@ -13,7 +12,7 @@
 
 #include <glib.h>
 
-/* For all threads, those to come included; can't be undone. */
+/* Loads it for all threads, present and future; can't be undone. */
 bool sandbox_enter(GError **errp);
 
 #endif

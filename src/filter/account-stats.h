@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A redirector's account, told: in query-netfilter-stats and in
- * query-switchover.
+ * A redirector's counters (switchover/account.h) as JSON, for
+ * query-netfilter-stats and query-switchover.
  */
 #ifndef TF_FILTER_ACCOUNT_STATS_H
 #define TF_FILTER_ACCOUNT_STATS_H
@@ -11,11 +11,11 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Adds a redirector's counters, in the order that it always has. */
+/* Appends a redirector's counters to @counters, in their fixed order. */
 void account_add_stats(const Account *account, json_t *counters);
 
-/* Adds to an entry of query-switchover what became of the frames.
- * @capturing: on the source's side, else on the destination's. */
+/* Adds counters to an entry of query-switchover: those of the source
+ * (@capturing), else of the destination. */
 void account_add_switchover(const Account *account, bool capturing,
                             json_t *entry);
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chain: the filters of a netdev, and the only code that walks them.
+ * The filter chain of a netdev.
  *
- * tx (toward the guest) goes head to tail, rx tail to head. For each filter
- * that is on, takes the direction and is meant for the packet the chain counts
- * it and asks for the verdict; what passes all filters is delivered by the
- * netdev. In its loop only.
+ * tx (toward the guest) goes from head to tail, rx from tail to head. For each
+ * filter that is on, has the direction selected (queue) and matches the packet
+ * (bpf), the chain counts the packet and calls packet(); what passes all
+ * filters is delivered by the netdev. In its loop only.
  */
 #ifndef TF_FILTER_CHAIN_H
 #define TF_FILTER_CHAIN_H
 
 #include "filter/filter.h"
 
-/* A batch enters @netdev's chain at the end where it comes from. */
+/* A batch enters @netdev's chain: tx at its head, rx at its tail. */
 void chain_run(Netdev *netdev, Direction direction, const PacketBatch *batch);
 
-/* A batch goes on behind @filter, in @direction. */
+/* A batch enters or continues in the chain behind @filter, in @direction. */
 void chain_resume(Filter *filter, Direction direction,
                   const PacketBatch *batch);
 

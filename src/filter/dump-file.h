@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A capture file on disk: buffered, rotated, and whole at every moment.
+ * A capture file on disk: buffered, rotated, and valid at any moment.
  *
- * Frames gather in a buffer that is written when it is full, or a second
- * after the first of them. When the file system takes no more, what it took of
- * a unit is cut off again, the rest stays in the buffer, and frames that find
- * that full are refused; the file goes on once there is room. Nothing waits
- * for anything longer than for a write(2).
+ * Frames are collected in a buffer that is written when it is full, or a second
+ * after the first of them. When the file system is full, a partially written
+ * unit is truncated, the rest stays in the buffer, and frames are refused while
+ * that is full; writing goes on once there is room. Nothing blocks except
+ * write(2).
  *
  * Owned by a filter-dump. In its loop only.
  */
@@ -18,10 +18,10 @@
 typedef struct DumpFile DumpFile;
 
 typedef struct DumpFileHandlers {
-    /* A new file begins: fills what the owner knows of @header (format is
-     * set). Strings are borrowed during the call that begins the file. */
+    /* A new file begins: fills in @header (format is set). Strings are borrowed
+     * until the file has been started. */
     void (*describe)(void *opaque, PcapHeader *header);
-    /* @packets frames of together @bytes were taken, and are lost. */
+    /* @packets frames of @bytes in total had been taken, and are lost. */
     void (*lost)(void *opaque, uint64_t packets, uint64_t bytes);
 } DumpFileHandlers;
 
@@ -33,20 +33,20 @@ typedef struct DumpFileConfig {
     uint32_t rotate_keep;     /* how many old files stay: PATH.1, PATH.2, … */
 } DumpFileConfig;
 
-/* Makes the file, empty but for its header; errors in QEMU's words. */
+/* Creates the file with its header; errors are worded as QEMU words them. */
 DumpFile *dump_file_new(const DumpFileConfig *config,
                         const DumpFileHandlers *handlers, void *opaque,
                         GError **errp);
 /* Writes what can be written. Harmless with NULL. */
 void dump_file_free(DumpFile *file);
 
-/* False: there is no room, the frame is not taken. */
+/* False: the buffer is full, and the frame was not taken. */
 bool dump_file_append(DumpFile *file, const PcapFrame *frame);
 
-/* Writes what waits. */
+/* Writes the buffer. */
 void dump_file_flush(DumpFile *file);
 
-/* Begins anew under its name, if that is another file by now, or none. */
+/* Starts a new file if the path is another file by now, or none. */
 void dump_file_reopen(DumpFile *file);
 
 /* Frames may be longer from now on. */

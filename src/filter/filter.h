@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Filters: what stands in a netdev's chain.
+ * Filters: the elements of a netdev's chain.
  *
- * A new filter is one file: a struct that embeds Filter, a property table and
- * a const FilterClass; its name goes into src/filter/meson.build. The chain
- * alone walks filters: it skips those that are off or of another direction,
- * counts, and calls packet(). docs/writing-a-filter.md shows one whole.
+ * A filter is one file: a struct that embeds Filter, a property table and a
+ * const FilterClass; its name goes into src/filter/meson.build. Only the chain
+ * (chain.c) iterates over filters: it skips those that are off or of the other
+ * direction, counts, and calls packet(). docs/writing-a-filter.md has a
+ * complete example.
  *
- * In its loop only.
+ * In its loop only, that of the netdev; except filter_stats_all(),
+ * filter_reopen_all() and filter_switchover_all(): control plane only.
  */
 #ifndef TF_FILTER_FILTER_H
 #define TF_FILTER_FILTER_H
@@ -26,7 +28,7 @@ const char *drop_cause_name(DropCause cause); /* "dropped-queue-full" */
 typedef enum Verdict {
     VERDICT_PASS,     /* to the next filter */
     VERDICT_CONSUMED, /* the filter has it */
-    VERDICT_DROP,     /* VERDICT_DROP + a DropCause: gone, and counted */
+    VERDICT_DROP,     /* VERDICT_DROP + a DropCause: dropped, and counted */
 } Verdict;
 
 #define VERDICT_DROP_CAUSE(cause) ((Verdict)(VERDICT_DROP + (int)(cause)))
@@ -41,38 +43,39 @@ typedef enum FilterQueue {
 struct FilterClass {
     ObjectClass object;
     unsigned drop_causes; /* bits 1 << DropCause: those that can occur */
-    /* The filter knows its netdev; check and open the rest. NULL: there is
-     * nothing more. */
+    /* filter->netdev and all properties are set: check and open the rest. NULL:
+     * nothing to do. */
     bool (*setup)(Filter *filter, GError **errp);
-    /* It is about to be taken out of the chain: the last moment to let go
-     * what it holds. NULL: nothing. */
+    /* It is about to be removed from the chain: the last moment to release
+     * frames that it holds. NULL: none. */
     void (*leave)(Filter *filter);
     /* Undoes setup(), even one that failed or was not called. NULL: nothing. */
     void (*cleanup)(Filter *filter);
-    /* One frame travelling in @direction. NULL: every frame passes by. */
+    /* One frame travelling in @direction. NULL: all pass. */
     Verdict (*packet)(Filter *filter, Direction direction,
                       const Packet *packet);
-    /* All frames of a batch were seen: send what was gathered. */
+    /* After the last frame of a batch: send what was gathered. NULL: nothing.
+     */
     void (*batch_end)(Filter *filter);
     /* The property status was switched. NULL: nothing to do. */
     void (*status_changed)(Filter *filter);
-    /* One of its own properties was set; false and an error: @row has its old
-     * value again. NULL: the field is all there is. */
+    /* A property of its own was set at run time; false and an error if that is
+     * refused, with the old value restored. NULL: nothing to do. */
     bool (*property_changed)(Filter *filter, const Property *row,
                              GError **errp);
-    /* Can it leave frames out (bpf)? Else an error. NULL: yes. */
+    /* Is the property bpf supported? False and an error if not. NULL: yes. */
     bool (*can_match)(const Filter *filter, GError **errp);
-    /* The property bpf was set, see filter_match_program(). NULL: the chain
-     * asks for each frame. */
+    /* The property bpf was set: for filters that take frames from elsewhere
+     * than the chain, see filter_match_program(). NULL: nothing to do. */
     void (*match_changed)(Filter *filter);
-    /* SIGHUP: its files may have been moved. NULL: it has none. */
+    /* SIGHUP: reopen files, which may have been renamed. NULL: none. */
     void (*reopen)(Filter *filter);
-    /* Does it want to see what the netdev only observes? NULL: yes if it has
-     * packet(). */
+    /* Does it want frames with ORIGIN_OBSERVED? NULL: yes if it has packet().
+     */
     bool (*observes)(const Filter *filter);
-    /* Adds its own counters, in order, by means of filter_stats_add(). */
+    /* Appends its own counters with filter_stats_add(). NULL: none. */
     void (*stats)(Filter *filter, json_t *counters);
-    /* An entry of query-switchover (owned), or NULL. */
+    /* Its entry of query-switchover (owned), or NULL. Hook NULL: none. */
     json_t *(*switchover)(Filter *filter);
 };
 
@@ -89,8 +92,8 @@ struct Filter {
     Netdev *netdev;
     bool on;
     bool in_chain;
-    bool aside;   /* it takes its frames elsewhere: the chain passes it by */
-    Match *match; /* what it is meant for; NULL: every frame */
+    bool aside;   /* it takes frames from elsewhere: the chain skips it */
+    Match *match; /* by the property bpf; NULL: every frame */
     Counter seen[DIRECTION__MAX];
     Counter dropped[DROP__MAX];
 };
@@ -108,15 +111,15 @@ static inline void filter_drop(Filter *filter, DropCause cause,
     counter_add(&filter->dropped[cause], packets, bytes);
 }
 
-/* Is the filter meant for @packet (property bpf)? The chain asks for what
- * travels in it; the filter asks for what it takes from elsewhere. */
+/* Does the property bpf match @packet? The chain checks that for its frames; a
+ * filter has to for frames that it takes from elsewhere. */
 static inline bool filter_matches(const Filter *filter, const Packet *packet)
 {
     return !filter->match || match_packet(filter->match, packet);
 }
 
-/* What filter_matches() asks for, for capture_set_match(); NULL: every frame.
- * Valid until match_changed(). */
+/* The same as a program for capture_set_match(); NULL: every frame. Valid until
+ * match_changed(). */
 const struct sock_fprog *filter_match_program(const Filter *filter);
 
 /* Appends {"name", "packets", "bytes"} to @counters. */

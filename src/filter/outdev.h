@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The outdev of a filter: a bounded queue of frames on their way to a
- * chardev, what to do when it is full, and the account of both.
+ * The property outdev of filters: a bounded send queue to a chardev, its policy
+ * when it is full, and the counters.
  *
- * The filter embeds an Outdev and owns it. outdev_append() answers with the
- * verdict on the frame; what is lost later on its way (it had to make room,
- * or can't be made into plain frames) is counted as the filter's drop here.
- * In its loop only.
+ * The filter embeds an Outdev and owns it. outdev_append() returns the verdict
+ * on the frame; frames that are dropped later (to make room, or because they
+ * can't be segmented) are counted as the filter's drops here. In its loop only.
  */
 #ifndef TF_FILTER_OUTDEV_H
 #define TF_FILTER_OUTDEV_H
@@ -29,9 +28,9 @@ typedef struct OutdevConfig {
 typedef struct Outdev {
     Filter *filter;
     FrameWriter *writer; /* NULL: not open */
-    Counter sent;        /* the kernel has taken the last byte */
-    /* There is room again after a verdict of DROP_QUEUE_FULL; NULL: nobody
-     * waits. */
+    Counter sent;        /* frames whose last byte the kernel has taken */
+    /* There is room again after a verdict of DROP_QUEUE_FULL; NULL: not wanted.
+     */
     void (*room)(Filter *filter);
 } Outdev;
 
@@ -50,10 +49,11 @@ bool outdev_open(Outdev *outdev, Filter *filter, const OutdevConfig *config,
 /* Harmless if not open. */
 void outdev_close(Outdev *outdev);
 
-/* VERDICT_CONSUMED: a copy is on its way. Empty frames are not sent. */
+/* VERDICT_CONSUMED: it is sent, or a copy is queued, by outdev_run() at the
+ * latest. Empty frames are not sent. */
 Verdict outdev_append(Outdev *outdev, const Packet *packet);
 
-/* Sends what can be sent now. */
+/* Sends as much as the chardev takes now. */
 void outdev_run(Outdev *outdev);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Which ends of a redirector go together. */
+/* Checks which ends of a redirector may be combined. */
 #ifndef TF_FILTER_REDIRECTOR_ENDS_H
 #define TF_FILTER_REDIRECTOR_ENDS_H
 
@@ -13,6 +13,7 @@ typedef struct RedirectorEnds {
     bool undelivered; /* capture=undelivered */
 } RedirectorEnds;
 
+/* False and an error if the combination is not valid. */
 bool redirector_ends_check(const RedirectorEnds *ends, GError **errp);
 
 #endif

@@ -17,7 +17,8 @@ typedef struct QomNode {
 /* DeviceNotFound if there is none, GenericError if there are several. */
 bool qom_resolve(const char *path, QomNode *node, GError **errp);
 
-/* As qom-get and qom-set see it: one of several is as good as none. */
+/* Likewise for qom-get and qom-set: an ambiguous name is DeviceNotFound, too.
+ */
 bool qom_resolve_one(const char *path, QomNode *node, GError **errp);
 
 /* "objects", "chardevs", "netdevs" */

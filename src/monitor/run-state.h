@@ -11,7 +11,7 @@
 /* Once, at the start; @stopped: -S was given. */
 void run_state_init(bool stopped);
 
-/* Emits STOP or RESUME if that is a change. */
+/* Sets the run state; emits STOP or RESUME if it changes. */
 void run_state_set(bool running);
 
 /* Ends the main loop; @reason is that of the event SHUTDOWN. */

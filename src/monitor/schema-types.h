@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What commands return and events carry, for query-qmp-schema: the types that
- * no property table describes. A new command's reply gets a row here, and its
- * name stands in the command's row (Command.returns).
+ * The types of query-qmp-schema that no property table describes: those that
+ * commands return and events carry. The type of a new command's reply gets a
+ * row here, and its name goes into the command's row (Command.returns).
  */
 #ifndef TF_MONITOR_SCHEMA_TYPES_H
 #define TF_MONITOR_SCHEMA_TYPES_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Where monitors are reached: standard input and output, unix and TCP sockets
+ * The endpoints of monitors: standard input and output, unix and TCP sockets
  * (several clients at once), or a chardev. Main thread only.
  */
 #ifndef TF_MONITOR_SERVER_H
@@ -22,7 +22,7 @@ bool monitor_open(const char *device, MonitorMode mode, GError **errp);
 /* Is @device one that monitor_open() knows? */
 bool monitor_check(const char *device, GError **errp);
 
-/* Closes all monitors; their clients get what they are owed. */
+/* Closes all monitors, after sending pending output as far as possible. */
 void monitor_close_all(void);
 
 #endif
