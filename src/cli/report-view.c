@@ -161,25 +161,15 @@ static const Fate destination_fates[] = {
 
 static json_t *view_counter(json_t *side, const char *name, const char *meaning)
 {
-    json_t *counters =
-        json_object_get(json_object_get(side, "stats"), "counters");
-    json_t *entry;
-    size_t i;
+    json_t *counter = report_counter(side, name);
+    json_int_t n = report_integer(counter, "packets");
+    g_autofree char *packets = words_count(n);
+    g_autofree char *bytes = words_bytes(report_integer(counter, "bytes"));
 
-    json_array_foreach (counters, i, entry) {
-        if (!strcmp(report_string(entry, "name"), name)) {
-            g_autofree char *packets =
-                words_count(report_integer(entry, "packets"));
-            g_autofree char *bytes =
-                words_bytes(report_integer(entry, "bytes"));
-
-            return json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", name,
-                             "packets", packets, "bytes", bytes, "meaning",
-                             meaning, "none",
-                             report_integer(entry, "packets") == 0);
-        }
-    }
-    return NULL;
+    return counter ? json_pack("{s:s, s:s, s:s, s:s, s:b}", "name", name,
+                               "packets", packets, "bytes", bytes, "meaning",
+                               meaning, "none", n == 0)
+                   : NULL;
 }
 
 static json_t *view_ledger(json_t *side, bool source)
@@ -202,12 +192,10 @@ static json_t *view_ledger(json_t *side, bool source)
 static json_t *view_drops(json_t *side)
 {
     json_t *rows = json_array();
-    json_t *counters =
-        json_object_get(json_object_get(side, "stats"), "counters");
     json_t *entry;
     size_t i;
 
-    json_array_foreach (counters, i, entry) {
+    json_array_foreach (report_counters(side), i, entry) {
         const char *name = report_string(entry, "name");
         json_int_t n = report_integer(entry, "packets");
 

@@ -48,20 +48,27 @@ const char *report_string(json_t *object, const char *key)
     return text ? text : "";
 }
 
-json_int_t report_packets(json_t *side, const char *counter)
+json_t *report_counters(json_t *side)
 {
-    json_t *counters =
-        json_object_get(json_object_get(side, "stats"), "counters");
+    return json_object_get(json_object_get(side, "stats"), "counters");
+}
+
+json_t *report_counter(json_t *side, const char *name)
+{
     json_t *entry;
     size_t i;
 
-    json_array_foreach (counters, i, entry) {
-        if (g_strcmp0(json_string_value(json_object_get(entry, "name")),
-                      counter) == 0) {
-            return report_integer(entry, "packets");
+    json_array_foreach (report_counters(side), i, entry) {
+        if (strcmp(report_string(entry, "name"), name) == 0) {
+            return entry;
         }
     }
-    return 0;
+    return NULL;
+}
+
+json_int_t report_packets(json_t *side, const char *counter)
+{
+    return report_integer(report_counter(side, counter), "packets");
 }
 
 json_t *report_side(json_t *report, const char *name)
@@ -119,14 +126,12 @@ static const char *const destination_fates[] = {"out_netdev", "held",
 void report_balance(json_t *side, json_int_t *came, json_int_t *accounted)
 {
     bool source = side_is_source(side);
-    json_t *counters =
-        json_object_get(json_object_get(side, "stats"), "counters");
     json_t *entry;
     size_t i;
 
     *came = report_packets(side, source ? "in_netdev" : "indev");
     *accounted = 0;
-    json_array_foreach (counters, i, entry) {
+    json_array_foreach (report_counters(side), i, entry) {
         const char *name = report_string(entry, "name");
 
         if (g_str_has_prefix(name, "dropped-") ||

@@ -51,7 +51,11 @@ json_int_t report_number(json_t *value);
 json_int_t report_integer(json_t *object, const char *key);
 const char *report_string(json_t *object, const char *key);
 
-/* Counters of a side, by name; 0 if there is none. */
+/* The counters of a side, a list, and the one called @name, or NULL; borrowed.
+ */
+json_t *report_counters(json_t *side);
+json_t *report_counter(json_t *side, const char *name);
+/* Its packets; 0 if there is none. */
 json_int_t report_packets(json_t *side, const char *counter);
 
 /* The side of that name, or NULL; borrowed. */

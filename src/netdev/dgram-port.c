@@ -67,10 +67,10 @@ static void port_retry(void *opaque)
 {
     DgramPort *self = opaque;
 
-    while (packet_queue_count(&self->queue) > 0) {
-        PacketCursor cursor = packet_queue_head(&self->queue);
-        Packet packet =
-            packet_record_view(packet_queue_at(&self->queue, &cursor));
+    const PacketRecord *record;
+
+    while ((record = packet_queue_oldest(&self->queue))) {
+        Packet packet = packet_record_view(record);
 
         if (!port_send_now(self, &packet)) {
             loop_timer_set(&self->retry, PORT_RETRY_US);

@@ -372,7 +372,7 @@ static bool injector_batch(Injector *self, uint64_t *room)
     InjectResult result;
     unsigned n = 0, done;
 
-    while (n<PACKET_BATCH_MAX && * room> 0 &&
+    while (*room > 0 && n < PACKET_BATCH_MAX &&
            (record = packet_queue_at(&self->queue, &cursor))) {
         Packet packet = packet_record_view(record);
 
@@ -386,15 +386,13 @@ static bool injector_batch(Injector *self, uint64_t *room)
     result = inject_packets(self->inject, packets, n, &done);
     injector_count(self);
     for (unsigned i = 0; i < done; i++) {
-        cursor = packet_queue_head(&self->queue);
         self->handlers->injected(self->opaque,
-                                 packet_queue_at(&self->queue, &cursor));
+                                 packet_queue_oldest(&self->queue));
         packet_queue_pop(&self->queue);
     }
     if (result == INJECT_OVERSIZE || result == INJECT_REFUSED) {
-        cursor = packet_queue_head(&self->queue);
-        self->handlers->refused(self->opaque,
-                                packet_queue_at(&self->queue, &cursor), result);
+        self->handlers->refused(self->opaque, packet_queue_oldest(&self->queue),
+                                result);
         packet_queue_pop(&self->queue);
         return true;
     }

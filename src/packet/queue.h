@@ -91,6 +91,14 @@ static inline PacketCursor packet_queue_head(const PacketQueue *queue)
     return queue->head;
 }
 
+/* The oldest record; NULL if the queue is empty. */
+static inline PacketRecord *packet_queue_oldest(const PacketQueue *queue)
+{
+    PacketCursor cursor = packet_queue_head(queue);
+
+    return packet_queue_at(queue, &cursor);
+}
+
 /* The record as a packet with ORIGIN_INJECTED; valid as long as the record. */
 Packet packet_record_view(const PacketRecord *record);
 

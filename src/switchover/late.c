@@ -15,13 +15,6 @@ struct Late {
     LoopTimer timer;    /* set while there are any */
 };
 
-static PacketRecord *late_oldest(const Late *self)
-{
-    PacketCursor cursor = packet_queue_head(&self->frames);
-
-    return packet_queue_at(&self->frames, &cursor);
-}
-
 /* Those that came at @end_us or before go on. */
 static void late_run(Late *self, int64_t end_us)
 {
@@ -29,7 +22,8 @@ static void late_run(Late *self, int64_t end_us)
     Packet packet;
 
     flood_look(self->flood);
-    while ((record = late_oldest(self)) && record->time_ns / 1000 <= end_us) {
+    while ((record = packet_queue_oldest(&self->frames)) &&
+           record->time_ns / 1000 <= end_us) {
         packet = packet_record_view(record);
         self->handlers->frame(self->opaque, &packet);
         packet_queue_pop(&self->frames);
@@ -58,7 +52,7 @@ static void late_append(Late *self, const Packet *packet)
 
 bool late_follow(Late *self, const Packet *packet)
 {
-    bool follows = self && late_oldest(self);
+    bool follows = self && packet_queue_oldest(&self->frames);
 
     if (follows) {
         late_append(self, packet);
@@ -78,7 +72,7 @@ bool late_take(Late *self, const Packet *packet)
 
 void late_flush(Late *self)
 {
-    if (self && late_oldest(self)) {
+    if (self && packet_queue_oldest(&self->frames)) {
         late_run(self, INT64_MAX);
     }
 }

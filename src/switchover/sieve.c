@@ -71,18 +71,12 @@ static bool is_to_group(const PacketRecord *record)
     return record->data[0] & 1;
 }
 
-static PacketRecord *sieve_oldest(const Sieve *self)
-{
-    PacketCursor cursor = packet_queue_head(&self->frames);
-
-    return packet_queue_at(&self->frames, &cursor);
-}
-
 void sieve_trim(Sieve *self)
 {
     PacketRecord *record;
 
-    while ((record = sieve_oldest(self)) && record->mark & SIEVE_DONE) {
+    while ((record = packet_queue_oldest(&self->frames)) &&
+           record->mark & SIEVE_DONE) {
         packet_queue_pop(&self->frames);
     }
 }
@@ -105,7 +99,7 @@ void sieve_add(Sieve *self, const Packet *packet, int64_t came_us)
     while (packet_queue_count(&self->frames) == DEDUP_MAX ||
            (packet_queue_count(&self->frames) > 0 &&
             packet_queue_size(&self->frames) + packet->len > self->limit)) {
-        sieve_drop(self, sieve_oldest(self));
+        sieve_drop(self, packet_queue_oldest(&self->frames));
         packet_queue_pop(&self->frames);
     }
     record = packet_queue_append(&self->frames, packet);
@@ -242,8 +236,8 @@ bool sieve_hear(Sieve *self, LinkDelivered *word)
 
 void sieve_clear(Sieve *self)
 {
-    while (sieve_oldest(self)) {
-        sieve_drop(self, sieve_oldest(self));
+    while (packet_queue_oldest(&self->frames)) {
+        sieve_drop(self, packet_queue_oldest(&self->frames));
         packet_queue_pop(&self->frames);
     }
 }
