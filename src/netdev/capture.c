@@ -12,27 +12,28 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-/* Frames a wakeup, or bytes, so that one busy interface does not starve the
- * rest, nor its own outdev: what is read waits until all of it is. */
+/* Limits of one wakeup, in frames and bytes, so that one busy interface starves
+ * neither the others nor its own outdev, which sends after the last frame. */
 #define WAKEUP_BUDGET 1024u
 #define WAKEUP_BYTES (2 * 1024 * 1024)
-/* All that a ring, or so, can hold. */
+/* Frames of capture_drain(): more than a ring holds. */
 #define DRAIN_BUDGET 65536u
 /*
- * Frames that come closer together than that, over so many of them, are a
- * flood: then the ring is looked at by a timer. A wakeup for each costs more
- * than the frame, here and where it is sent.
+ * A flood: FLOOD_FRAMES frames with a mean interval below FLOOD_INTERVAL_NS.
+ * Then the socket is polled every FLOOD_LOOK_US: a wakeup for each frame costs
+ * more than the frame, here and at the receiver.
  */
 #define FLOOD_INTERVAL_NS 6000
 #define FLOOD_FRAMES 64
 #define FLOOD_LOOK_US 250
-/* While frames are dropped in any case: so many each time, or of so many bytes
- * in all. */
+/* While frames would be dropped in any case (CaptureHandlers.drops): limits of
+ * one poll, and its interval. */
 #define DROPS_FRAMES 256
 #define DROPS_BYTES (128 * 1024)
 #define DROPS_LOOK_US 1000
-/* So many frames that come so close together are worth a ring; so few within
- * so long are not any more. */
+/* A ring is set up after BUSY_FRAMES frames with a mean interval below
+ * BUSY_INTERVAL_NS, and removed after RING_IDLE_US with less than
+ * RING_IDLE_FRAMES. */
 #define BUSY_FRAMES 512
 #define BUSY_INTERVAL_NS 20000
 #define RING_IDLE_FRAMES 1024
@@ -45,28 +46,28 @@ struct Capture {
     void *opaque;
     struct sock_fprog match; /* capture_set_match(), owned */
     int ifindex;
-    CaptureSocket socket;  /* that frames go to */
-    CaptureSocket before;  /* that they went to, while it may have some */
-    CaptureSwitch *change; /* of the one to the other, under way */
-    bool changeable;
-    bool settled;   /* @before gets no more */
-    LoopTimer idle; /* looks whether the ring is needed still */
+    CaptureSocket socket;  /* the present one */
+    CaptureSocket before;  /* the one before, until it is read empty */
+    CaptureSwitch *change; /* from one to the other, in progress; or NULL */
+    bool changeable;       /* the socket is in a fanout group */
+    bool settled;          /* @before gets no more frames */
+    LoopTimer idle;        /* RING_IDLE_US */
     LoopWatch watch, watch_before;
-    LoopTimer look;   /* runs while there is a flood, and nothing is watched */
-    uint64_t counted; /* frames */
-    uint64_t counted_idle;
-    uint64_t bytes;            /* of all frames */
-    int64_t flood_ns, busy_ns; /* time of a frame some before this one */
-    bool flooded;
-    bool busy;    /* enough for a ring */
-    bool sparing; /* need not read all that there is */
+    LoopTimer look;            /* FLOOD_LOOK_US; then nothing is watched */
+    uint64_t counted;          /* frames read */
+    uint64_t counted_idle;     /* the same, when @idle last fired */
+    uint64_t bytes;            /* of all frames read */
+    int64_t flood_ns, busy_ns; /* begin of the intervals that are measured */
+    bool flooded;              /* see FLOOD_INTERVAL_NS */
+    bool busy;                 /* see BUSY_INTERVAL_NS */
+    bool sparing;              /* during a wakeup: its limits apply */
     bool paused;
-    LoopTimer unpaused; /* looks for losses behind a pause */
-    bool detached;      /* by a handler, while frames are handed out */
-    bool draining;
+    LoopTimer unpaused; /* checks for losses after a pause */
+    bool detached;      /* by a handler, while @draining */
+    bool draining;      /* frames are being read */
     CaptureBuffer buffer;
     PacketBatch batch;
-    Direction direction; /* of the batch */
+    Direction direction; /* of @batch */
 };
 
 static void capture_look(void *opaque);
@@ -106,7 +107,7 @@ void capture_free(Capture *self)
     }
 }
 
-/* Puts the filter on @socket. */
+/* Attaches the filter to @socket. */
 static void capture_set_filter(Capture *self, const CaptureSocket *socket)
 {
     CaptureFilter filter;
@@ -116,7 +117,7 @@ static void capture_set_filter(Capture *self, const CaptureSocket *socket)
     }
     capture_filter_init(&filter, self->directions, self->queues, &self->match);
     if (!capture_filter_attach(&filter, socket->fd)) {
-        /* The kernel takes no such program: all come up to us. */
+        /* The kernel rejects the program: match in user space alone. */
         capture_filter_init(&filter, self->directions, self->queues, NULL);
         capture_filter_attach(&filter, socket->fd);
     }
@@ -164,7 +165,7 @@ void capture_detach(Capture *self)
     loop_watch_remove(&self->watch);
     loop_watch_remove(&self->watch_before);
     if (self->draining) {
-        self->detached = true; /* it is still being read */
+        self->detached = true; /* closed by capture_read() */
         return;
     }
     g_clear_pointer(&self->change, capture_switch_free);
@@ -174,8 +175,8 @@ void capture_detach(Capture *self)
     self->settled = self->flooded = self->busy = false;
 }
 
-/* Hands the batch out, then the room of the frames taken from @socket back,
- * but for that of the last @keep. */
+/* Passes the batch on, then releases the frames taken from @socket, except the
+ * last @keep. */
 static void capture_flush(Capture *self, CaptureSocket *socket, unsigned keep)
 {
     unsigned n = self->batch.n;
@@ -202,7 +203,7 @@ static void capture_report_lost(Capture *self, const CaptureSocket *socket)
     capture_tell_lost(self, socket->fd >= 0 ? capture_socket_lost(socket) : 0);
 }
 
-/* A frame is read: is there a flood, or much to do? */
+/* Updates what is known of the rate of frames. */
 static void capture_count(Capture *self, Packet *packet)
 {
     int64_t time_ns = packet->time_ns;
@@ -220,7 +221,9 @@ static void capture_count(Capture *self, Packet *packet)
     }
 }
 
-/* The frame that was taken behind the batch is none of it. */
+/* Passes the batch on without the frame taken last, which does not belong to
+ * it.
+ */
 static void capture_flush_before(Capture *self, CaptureSocket *socket,
                                  bool losing)
 {
@@ -306,14 +309,14 @@ void capture_drain(Capture *self)
     if (self->socket.fd >= 0 && !self->draining && !self->paused) {
         capture_read(self, DRAIN_BUDGET);
         if (self->handlers->lost) {
-            /* Losses with no frame behind them that would carry the sign. */
+            /* Losses behind which no frame has come that would tell of them. */
             capture_report_lost(self, &self->before);
             capture_report_lost(self, &self->socket);
         }
     }
 }
 
-/* Changing to a ring, and back */
+/* Switching to a ring and back */
 
 static void capture_switched(void *opaque, CaptureSocket to)
 {
@@ -365,7 +368,7 @@ static void capture_change(Capture *self, bool ring)
                                       &filter, &capture_switch_handlers, self);
 }
 
-/* Is the ring needed still? */
+/* The ring is removed if it is not needed any more. */
 static void capture_idle(void *opaque)
 {
     Capture *self = opaque;
@@ -378,7 +381,7 @@ static void capture_idle(void *opaque)
     self->counted_idle = self->counted;
 }
 
-/* Being woken */
+/* Wakeups */
 
 static void capture_watch_one(const Capture *self, LoopWatch *watch, bool later)
 {
@@ -387,7 +390,7 @@ static void capture_watch_one(const Capture *self, LoopWatch *watch, bool later)
     }
 }
 
-/* Watches for frames, or looks again in a while. */
+/* Watches for frames, or sets the timer for the next poll. */
 static void capture_watch(Capture *self, bool more)
 {
     bool drops = capture_drops(self);
@@ -400,7 +403,7 @@ static void capture_watch(Capture *self, bool more)
     }
 }
 
-/* What a wakeup does. */
+/* One wakeup or poll. */
 static void capture_turn(Capture *self)
 {
     uint64_t counted = self->counted;
@@ -411,11 +414,11 @@ static void capture_turn(Capture *self)
     self->sparing = false;
 
     if (capture_drops(self)) {
-        /* Now it is known why. */
+        /* Losses up to now have this cause. */
         capture_report_lost(self, &self->before);
         capture_report_lost(self, &self->socket);
     }
-    self->flooded &= self->counted != counted; /* else it is over */
+    self->flooded &= self->counted != counted;
     if (self->busy && self->socket.fd >= 0) {
         capture_change(self, true);
     }
@@ -446,7 +449,7 @@ static void capture_ready(void *opaque, uint32_t events)
     Capture *self = opaque;
 
     if (events & EPOLLERR) {
-        /* The interface went down or away: netlink tells what follows. */
+        /* The interface went down or was deleted: see tap.c. */
         capture_clear_error(self->socket.fd);
         capture_clear_error(self->before.fd);
     }
@@ -455,7 +458,7 @@ static void capture_ready(void *opaque, uint32_t events)
     }
 }
 
-/* There may have been no room, and no frame that says so. */
+/* Frames may have been lost, and none has come since that tells of it. */
 static void capture_unpaused(void *opaque)
 {
     capture_drain(opaque);

@@ -4,23 +4,26 @@
 #include "base/loop.h"
 #include "netdev/raise.h"
 
-/* So few are sent without counting the live frames first. */
+/* "Live" frames are those that the network itself delivers to the TAP. */
+
+/* So few frames are injected without a capture of the live ones. */
 #define SMALL_BURST 64
-/* How long it is good to know how much room there was: the live frames of that
- * time find some in their share, and ours take no more than there was. */
+/* How long a known room is valid: live frames of that time have their share of
+ * the queue, and we take no more than there was. */
 #define ROOM_US 1000
-/* When to ask an owner again that had no room. */
+/* Interval of InjectorHandlers.room() while there is none. */
 #define OWNER_RETRY_US 1000
-/* How long the live frames are counted on behind the last of a backlog. */
+/* How long live frames are captured after the last injection. */
 #define LIVE_LINGER_US 1000000
-/* A raised queue is put back when nothing came between two looks; one that was
- * taken over, where it is not known what it holds, after many of them. */
+/* The queue's length is restored when no frame came between two samples at this
+ * interval; after more samples if an earlier daemon has raised it, and its
+ * content is not known. */
 #define SILENCE_US 20000
-#define BUSY_US 200000 /* until the next try */
+#define BUSY_US 200000 /* until the next attempt */
 #define SILENT_LOOKS_ADOPTED 50
-/* Who ends meanwhile waits for so many of them. */
+/* Samples that injector_free() waits for at the most. */
 #define LAST_LOOKS 4
-/* Frames a round, so that a backlog does not starve the rest. */
+/* Frames per round, so that a backlog does not starve the rest. */
 #define ROUND_MAX 4096
 
 struct Injector {
@@ -28,24 +31,23 @@ struct Injector {
     const InjectorHandlers *handlers;
     void *opaque;
     Inject *inject;
-    Capture *live; /* counts what the network delivers, while we inject */
+    Capture *live; /* counts live frames while we inject; or NULL */
     PacketQueue queue;
     PacketBatch offered; /* since the last injector_run() */
-    uint64_t room;       /* known at @room_us, less what went in since */
+    uint64_t room;       /* at @room_us, less what was injected since */
     int64_t room_us;
-    bool passing; /* some of what was offered went in since the last tick */
-    bool open;
-    bool running; /* injector_run() is under way */
+    bool passing; /* offered frames were injected since the last tick */
+    bool open;    /* the gate */
+    bool running; /* injector_run() is in progress */
     Pace pace;
-    InjectCounts counts; /* of inject_counts(), known to the pace */
+    InjectCounts counts; /* the last inject_counts(), known to @pace */
     Raise raise;
     bool raise_wanted;
-    uint64_t raised_accepted; /* .counts.accepted when it was raised, or the
-                                 VMM that had the TAP open since has ended, and
-                                 what injector_put() has added */
-    uint32_t closed;          /* how often that has happened, see LinkState */
-    unsigned silent_looks;    /* in a row, for putting it back */
-    uint64_t entered;         /* .pace.meter's at the last of them */
+    uint64_t raised_accepted; /* counts.accepted when the queue was raised, or
+                                 last closed by a VMM, plus injector_put() */
+    uint32_t closed;          /* as in LinkState, at the last check */
+    unsigned silent_looks;    /* samples in a row without a frame */
+    uint64_t entered;         /* pace.meter.entered at the last of them */
     LoopTimer timer;
     TapListener listener;
 };
@@ -70,8 +72,7 @@ static const CaptureHandlers injector_live_handlers = {
     .lost = injector_live_lost,
 };
 
-/* Counts what the network delivers. If that can't be had, the kernel's word
- * (a full queue) has to do. */
+/* Captures live frames. If that fails, only a full queue (ENOBUFS) stops us. */
 static void injector_start_live(Injector *self)
 {
     if (!self->live) {
@@ -89,11 +90,11 @@ static void injector_stop_live(Injector *self)
     }
 }
 
-/* The raised queue */
+/* Raising the queue */
 
 static void injector_changed_queue(Injector *self, uint64_t lost)
 {
-    meter_reset(&self->pace.meter); /* what was lost is no queue's content */
+    meter_reset(&self->pace.meter); /* @lost frames were in no queue */
     self->room = 0;
     if (self->handlers->raised) {
         self->handlers->raised(self->opaque, lost);
@@ -126,8 +127,8 @@ void injector_lower(Injector *self)
     }
 }
 
-/* When a VMM ends, what its queue held is gone, and nothing counts it. Another
- * one may have the TAP open before we hear of that. */
+/* When a VMM exits, the content of its queue is gone without being counted.
+ * Another one may have opened the TAP before we are notified. */
 static void injector_check_reader(Injector *self)
 {
     LinkQueue queue;
@@ -141,8 +142,8 @@ static void injector_check_reader(Injector *self)
     }
 }
 
-/* Does the queue hold no more than its usual length has room for, and has
- * nothing come for a while? */
+/* Does the content of the queue fit its usual length, and has nothing come for
+ * a while? */
 static bool injector_is_silent(Injector *self)
 {
     LinkCounters counters;
@@ -152,7 +153,7 @@ static bool injector_is_silent(Injector *self)
     if (!tap_has_reader(self->tap) ||
         (!self->raise.adopted &&
          self->counts.accepted == self->raised_accepted && !self->open)) {
-        return true; /* it holds what it would hold anyway */
+        return true; /* nobody reads, and nothing of ours is in it */
     }
     if (!self->live || !tap_read_counters(self->tap, &counters)) {
         return false;
@@ -170,7 +171,7 @@ static bool injector_is_silent(Injector *self)
            (self->raise.adopted ? SILENT_LOOKS_ADOPTED : 1);
 }
 
-/* True if there is nothing to put back any more. */
+/* Tries to restore the queue's length; true if that is done. */
 static bool injector_put_back(Injector *self)
 {
     uint64_t lost;
@@ -185,7 +186,8 @@ static bool injector_put_back(Injector *self)
     return true;
 }
 
-/* The last chance to. */
+/* Likewise before the injector is freed; blocks for LAST_LOOKS samples at the
+ * most. */
 static void injector_put_back_now(Injector *self)
 {
     for (unsigned looks = 0; !injector_put_back(self); looks++) {
@@ -216,7 +218,7 @@ static void injector_tick(void *opaque)
     }
 }
 
-/* It was raised by another daemon. */
+/* An earlier daemon may have raised the queue. */
 static void injector_adopt_raise(Injector *self)
 {
     if (raise_is_up(&self->raise)) {
@@ -284,7 +286,7 @@ void injector_free(Injector *self)
     g_free(self);
 }
 
-/* Copies what was offered, from @i on, into the queue. */
+/* Copies offered frames, from number @i on, into the queue. */
 static void injector_keep(Injector *self, unsigned i)
 {
     unsigned n = self->offered.n;
@@ -311,9 +313,9 @@ PacketRecord *injector_offer(Injector *self, const Packet *packet)
     return injector_append(self, packet);
 }
 
-/* How many frames may go into the TAP now. A few are sent without a capture
- * of the live frames: then the TAP's content may be more than it seems, and
- * the kernel says so. */
+/* How many frames may go into the TAP now. A few are injected without a capture
+ * of live frames: then the queue may hold more than it seems, and the kernel
+ * refuses what does not fit. */
 static uint64_t injector_look(Injector *self)
 {
     uint64_t waiting = packet_queue_count(&self->queue) + self->offered.n;
@@ -332,7 +334,7 @@ static uint64_t injector_look(Injector *self)
     return pace_room(&self->pace, &counters, queue, waiting);
 }
 
-/* The same, for @need frames, from the last look while that tells. */
+/* The same, by the last sample while that is valid and has room for @need. */
 static uint64_t injector_room(Injector *self, uint64_t need)
 {
     int64_t now = g_get_monotonic_time();
@@ -347,7 +349,8 @@ static uint64_t injector_room(Injector *self, uint64_t need)
     return self->room;
 }
 
-/* Tells the pace, and the owner, what the TAP counts of our doing. */
+/* Passes on what the TAP has counted of our frames, to the pace and the owner.
+ */
 static void injector_count(Injector *self)
 {
     InjectCounts now = inject_counts(self->inject);
@@ -399,8 +402,8 @@ static bool injector_batch(Injector *self, uint64_t *room)
     return result == INJECT_OK;
 }
 
-/* Injects what was offered from where it is, and keeps what can't go in now;
- * what never will is refused out of the queue. */
+/* Injects offered frames without a copy, and queues those that can't go in now
+ * or are refused. */
 static void injector_pass(Injector *self)
 {
     const Packet *packets = self->offered.packets;

@@ -9,11 +9,11 @@ struct Arrivals {
     Late *late; /* with flood; or NULL */
     Had *had;   /* since arrivals_forget() */
     uint8_t *scratch;
-    /* Copies that came behind frames in the injector: the mark of a record
-     * there tells how many of them came right behind it. */
+    /* Duplicates that came behind frames in the injector; PacketRecord.mark
+     * there is how many of them came directly behind that frame. */
     uint64_t behind;
-    PacketRecord *newest; /* in the injector; NULL: it is not known */
-    bool offering;        /* some may yet have to wait: injector_offer() */
+    PacketRecord *newest; /* in the injector; NULL: not known */
+    bool offering;        /* injector_offer() was called, not yet _run() */
 };
 
 static const PacketQueue *arrivals_queue(const Arrivals *self)
@@ -27,7 +27,7 @@ static void arrivals_none_wait(Arrivals *self)
     self->newest = NULL;
 }
 
-/* A copy is left out, and so has its place. */
+/* Discards a duplicate; it is settled. */
 static void arrivals_leave_out(Arrivals *self, const Packet *packet)
 {
     counter_add(self->config.duplicate, 1, packet->len);

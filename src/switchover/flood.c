@@ -5,46 +5,48 @@
 #include "base/loop.h"
 #include "packet/segment.h"
 
-/* The counters are read so often, while frames find the queue full, until none
- * comes meanwhile. */
+/* How often the counters are read again at the most, while frames are dropped
+ * and others come during the reading. */
 #define READS_MAX 4
-/* A copy comes that soon behind the other one, if it does. */
+/* The most time between a frame over the link and its copy from the network. */
 #define COPY_US 10000
-/* So long after one more are expected. */
+/* How long after a copy of a unicast frame more are expected. */
 #define COPIES_US 1000000
-/* A frame was seen no longer ago than that when we come to it. */
+/* The most time between a frame's time stamp and its processing. */
 #define LAG_US 1000000
-/* So long after the network brought something, or the VM came to life, what
- * goes to a group may have a copy. */
+/* How long after the network has delivered a frame, or the VM has resumed,
+ * frames are compared at all. */
 #define BRINGS_US 10000000
 
 struct Flood {
     Tap *tap;
-    bool pieces;      /* super-frames come over the link as such */
+    bool pieces;      /* super-frames arrive over the link as segments */
     Capture *capture; /* NULL: off */
-    Dedup *seen;
-    Dedup *heard; /* unicast frames of the other end; left: with no copy here */
-    int64_t copies_us; /* when the last copy of a unicast frame was noticed */
-    bool floods; /* the last unicast frame of the other end that has no like had
-                    a copy here */
-    bool running;      /* the VM does */
+    Dedup *seen;      /* frames that the network has delivered here */
+    Dedup *heard;     /* unicast frames of the source (of the link, or delivered
+                         to its VM); those left have no copy in @seen */
+    int64_t copies_us; /* when the last copy of a unicast frame was found */
+    bool floods;       /* the last unique unicast frame of the source had one */
+    bool running;      /* the VM is */
     uint64_t swallows; /* flood_set_swallows() */
     uint8_t *scratch;
-    int64_t added_us; /* when we came to the frames that are being added */
-    int64_t came_us;  /* when the frame that is added, or was removed, came */
-    bool alone;       /* the frame of the last flood_has() has no like */
-    LinkCounters counters; /* at the last look, less what is ours */
-    uint64_t brought;      /* frames seen */
-    uint64_t fresh; /* frames seen since; they may yet be counted as dropped */
-    int64_t looked_us;  /* when that was */
-    int64_t brought_us; /* when the network last did, or the VM resumed */
-    LoopTimer looker;   /* set while there are any */
+    int64_t added_us; /* when the frames that are being added are processed */
+    int64_t came_us;  /* when the frame that is added or was removed came */
+    bool alone;       /* the frame of the last flood_has() is unique */
+    LinkCounters counters; /* at the last look, without our own frames */
+    uint64_t brought;      /* frames captured */
+    uint64_t fresh; /* frames captured since the last look, and not yet known to
+                       be accepted or dropped by the TAP */
+    int64_t looked_us; /* when that was */
+    int64_t
+        brought_us;   /* when the last frame was captured, or the VM resumed */
+    LoopTimer looker; /* set while there are fresh ones */
     TapListener listener;
-    FloodFunc *func; /* of the one who listens; or NULL */
+    FloodFunc *func; /* flood_listen(), or NULL */
     void *opaque;
 };
 
-/* Adds to @since what the TAP counted since it was read last. */
+/* Adds to @since what the TAP has counted since the last reading. */
 static void flood_read(Flood *self, LinkCounters *since)
 {
     LinkCounters before = self->counters, now;
@@ -56,7 +58,7 @@ static void flood_read(Flood *self, LinkCounters *since)
     }
 }
 
-/* What was counted so far has nothing to do with what comes. */
+/* Starts from the present counters. */
 static void flood_begin(Flood *self)
 {
     LinkCounters before = {0};
@@ -64,8 +66,8 @@ static void flood_begin(Flood *self)
     flood_read(self, &before);
 }
 
-/* What @packet is known by when it comes over the link, which may be several
- * frames then. */
+/* Called for each digest that @packet can have over the link: several if it is
+ * segmented there. @first: it is the first one. */
 typedef void FloodDigestFunc(Flood *flood, uint64_t digest, bool first);
 
 typedef struct FloodWalk {
@@ -93,14 +95,14 @@ static void flood_each_digest(Flood *self, const Packet *packet,
     }
 }
 
-/* Of unicast frames; the other end leaves it out. */
+/* The digest of a unicast frame in @heard: as sieve_digest() has it. */
 static uint64_t flood_heard_digest(uint64_t digest)
 {
     return digest & ~UINT64_C(1);
 }
 
-/* The network has delivered a frame of @digest. Was one that came over the link
- * a moment ago the other copy of it? */
+/* The network has delivered a frame of @digest. Notes if it is a copy of a
+ * unique frame that came over the link a moment ago. */
 static void flood_note_copy(Flood *self, uint64_t digest, int64_t now)
 {
     uint64_t heard = flood_heard_digest(digest);
@@ -130,9 +132,8 @@ static void flood_remove(Flood *self, uint64_t digest, bool first)
     self->came_us = first ? came_us : self->came_us;
 }
 
-/* When the kernel saw @packet, as g_get_monotonic_time(), which is @now_us;
- * @real_us is its own clock. What wakes us late, or a step of that clock, is to
- * change little in it. */
+/* The time stamp of @packet (CLOCK_REALTIME) on the monotonic clock; the two
+ * are now @real_us and @now_us. Bounded, as CLOCK_REALTIME may step. */
 static int64_t flood_came(const Packet *packet, int64_t now_us, int64_t real_us)
 {
     int64_t ago = real_us - packet->time_ns / 1000;
@@ -161,12 +162,12 @@ static void flood_packets(void *opaque, Direction direction,
     }
 }
 
-/* What is lost is not known: rather twice than never. */
+/* Frames lost by the capture are not known: rather a repeat than a loss. */
 static const CaptureHandlers flood_handlers = {
     .packets = flood_packets,
 };
 
-/* The VMM has taken @n frames, and the VM is not known to run. */
+/* The VMM has taken @n frames, while the VM is not known to run. */
 static void flood_swallowed(Flood *self, uint64_t n)
 {
     n = MIN(n, self->swallows);
@@ -176,8 +177,9 @@ static void flood_swallowed(Flood *self, uint64_t n)
     dedup_forget_oldest(self->seen, n);
 }
 
-/* @n frames found the queue full: the newest, or some of several queues' of all
- * that came since the last look. Then rather twice than never. */
+/* The TAP has dropped @n frames: the newest; or with several queues any of
+ * those since the last look, which then all count as dropped: rather a repeat
+ * than a loss. */
 static void flood_dropped(Flood *self, uint64_t n)
 {
     if (n > 0 && tap_is_multi_queue(self->tap)) {
@@ -186,7 +188,7 @@ static void flood_dropped(Flood *self, uint64_t n)
     dedup_forget_newest(self->seen, MIN(n, self->fresh));
 }
 
-/* What is counted as dropped is the newest of what was seen by then. */
+/* Drops that are counted are of the newest frames captured by then. */
 void flood_look(Flood *self)
 {
     LinkCounters since = {0};
@@ -312,14 +314,14 @@ void flood_set_swallows(Flood *self, uint64_t frames)
     }
 }
 
-/* May there be anything that a frame is to be compared with? */
+/* May there be copies of frames at all? */
 static bool flood_compares(const Flood *self)
 {
     return self && self->capture &&
            (!self->running || self->looked_us - self->brought_us < BRINGS_US);
 }
 
-/* A unicast frame is known now to have a copy here, or to have none. */
+/* A unicast frame of the source has a @copy here, or none. */
 static void flood_note_heard(Flood *self, uint64_t digest, bool copy)
 {
     digest = flood_heard_digest(digest);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The ledger: which frames found the queue full. */
+/* The ledger: which frames were dropped. */
 #include "switchover/ledger-internal.h"
 
 #include <string.h>
@@ -22,8 +22,8 @@ static void ledger_forget_marks(Ledger *ledger, unsigned n)
             ledger->n_marks * sizeof(ledger->marks[0]));
 }
 
-/* Old marks are forgotten; or, while a stop may go back far, two of them become
- * one. */
+/* Makes room for a mark: removes old ones, or, while a stop may go back far,
+ * merges pairs of them. */
 static void ledger_make_room(Ledger *ledger)
 {
     unsigned n = ledger->n_passed / 4;
@@ -45,8 +45,8 @@ static void ledger_make_room(Ledger *ledger)
             (ledger->n_marks - n) * sizeof(ledger->marks[0]));
 }
 
-/* Lets the last mark begin @n frames earlier: more of the frames that were
- * drained before they were counted. */
+/* Lets the last mark begin @n frames earlier, and merges it with those that it
+ * then overlaps. */
 static void ledger_stretch(Ledger *ledger, uint64_t n)
 {
     unsigned i = ledger->n_marks - 1;
@@ -62,18 +62,17 @@ static void ledger_stretch(Ledger *ledger, uint64_t n)
     }
 }
 
-/* The run of dropped frames of a mark that was made while the VM stood still
- * begins no later than with frame @number. The first samples of it may have
- * found frames that had not been counted. */
+/* The run of dropped frames of a mark with @stands begins at frame @number or
+ * before. (Its first samples may have seen drops before they were counted.) */
 static void mark_run_begins(LedgerMark *mark, uint64_t number)
 {
     mark->begin = MIN(mark->begin, number);
     mark->first = MIN(mark->first, mark->begin);
 }
 
-/* The VM stands still, and so it did at the last mark: true if that one simply
- * goes on. A VMM that has taken a late one has made room, and there may be a
- * second run. */
+/* If the VM has been stopped since the last mark, that is extended: true. False
+ * if a late frame was taken: that has made room, and there may be a second run.
+ */
 static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped)
 {
     LedgerMark *last = ledger_last_mark(ledger);
@@ -90,8 +89,8 @@ static bool ledger_extend_stopped(Ledger *ledger, uint64_t dropped)
     return true;
 }
 
-/* Some of @mark's frames had been drained before they were counted: those go
- * to the mark before it. */
+/* @mark has more drops than frames behind the last mark: some of its frames
+ * were captured before that, and counted since. Those go to the last mark. */
 static void ledger_take_late(Ledger *ledger, LedgerMark *mark)
 {
     LedgerMark *last = ledger_last_mark(ledger);
@@ -116,16 +115,16 @@ bool ledger_takes_late(Ledger *ledger, uint64_t tx)
     return late;
 }
 
-/* The VM has resumed, and at the last sample its VMM had taken too few to make
- * room. */
+/* The VM has resumed, and at the last sample its VMM had not yet taken enough
+ * frames to make room. */
 static bool ledger_begins_to_run(const Ledger *ledger)
 {
     return ledger->frozen && !ledger->stands &&
            ledger->tx_last - ledger->resume_tx < LEDGER_SLOTS_LATE_MAX;
 }
 
-/* @mark is to be another one; or true: it goes on with the run of drops of the
- * mark before it, and has become part of that. */
+/* If @mark continues the run of drops of the last mark, it is merged into that:
+ * true. Else sets its @was_full and @vague. */
 static bool ledger_extend_run(Ledger *ledger, LedgerMark *mark, bool took_late)
 {
     LedgerMark *last = ledger_last_mark(ledger);

@@ -2,9 +2,10 @@
 /* The ledger: from a stop until what it has lost is settled. */
 #include "switchover/ledger-internal.h"
 
-/* As many samples find a queue that a running guest empties at its least. */
+/* Samples in a row that have to find the same least content of the queue. */
 #define LEAST_SAMPLES_MIN 10
-/* What is shipped again when only the counters are known (1-4 measured). */
+/* Frames shipped again if the used index is not known; a VMM swallows 1 to 4
+ * (measured with QEMU). */
 #define OVERLAP_DEFAULT 8
 
 void ledger_begin_at(Ledger *ledger, uint64_t number)
@@ -82,7 +83,7 @@ uint64_t ledger_stop(Ledger *ledger, const LedgerSample *sample,
         *method = LEDGER_COUNTERS;
         back = overlap == UINT32_MAX ? OVERLAP_DEFAULT : overlap;
     }
-    /* A second stop tells nothing of what waited at the first. */
+    /* At a second stop it is not known what waited at the first. */
     ledger->queues_known = ledger->multi && !again;
     if (ledger->queues_known &&
         !ledger_queues_stop(ledger, sample, *method == LEDGER_COUNTERS,

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "switchover/ledger-internal.h"
 
-/* Samples of the used index that have to agree before it is trusted. */
+/* Samples of the offset that are needed before it is trusted. */
 #define USED_SAMPLES_MIN 3
 /*
- * The word of a stop may come late; samples taken meanwhile hold what was
- * swallowed already. So the window of samples spans some time; only when
- * nothing moves for longer than a word is ever late, one sample is enough.
+ * A stop may be reported late: samples taken before that include frames that it
+ * has swallowed. So the window of offsets spans some time (a sample every
+ * USED_PACE_US); if tx_packets has not changed for longer than a report is ever
+ * late (USED_QUIET_US), one sample is enough.
  */
 #define USED_PACE_US 20000
 #define USED_QUIET_US 100000
-/* What tells that the queue is empty: so many samples in a row that find it so,
- * over so long a time. */
+/* The queue counts as empty after so many samples in a row, over so much time.
+ */
 #define REST_SAMPLES_MIN 5
 #define REST_US 5000
-/* What a stop swallows is taken no longer than that before it. */
+/* Frames that a stop swallows are taken at most so long before it. */
 #define SWALLOWED_EARLY_US 20000
-/* A guest that empties its queue does so once in as many samples. */
+/* A least @content that so many samples have not found again is void. */
 #define LEAST_AGE_MAX 200
 
 void ledger_init(Ledger *ledger, uint64_t first, uint32_t capacity)
@@ -116,11 +117,9 @@ static void ledger_calibrate(Ledger *ledger, const LedgerSample *sample)
     }
 }
 
-/*
- * A queue that is empty in sample after sample, while none is dropped, is one
- * that the guest empties. One that is full from before we began to look can
- * seem empty too, but not without drops.
- */
+/* Sets @certain once the queue has been empty in a row of samples without
+ * drops. A queue that has been full since before the first sample seems empty,
+ * too, but not without drops. */
 static void ledger_note_rest(Ledger *ledger, int64_t time_us, uint64_t base,
                              bool dropped)
 {
@@ -145,8 +144,8 @@ uint64_t ledger_doubt(const Ledger *ledger)
                : ledger->capacity - ledger->content_most;
 }
 
-/* What two samples in a row found: one alone may lack frames that have left
- * already (METER_EXCESS_SAMPLES). A least that is not found again is none. */
+/* Updates @content_least, by the greater of two samples in a row: a single one
+ * may miss frames (METER_EXCESS_SAMPLES). */
 static void ledger_note_least(Ledger *ledger)
 {
     uint64_t content = MAX(ledger->content, ledger->content_before);
@@ -182,7 +181,8 @@ static void ledger_first_sample(Ledger *ledger, const LinkCounters *counters)
     ledger->rest_dropped = ledger->queues_settled = counters->tx_dropped;
 }
 
-/* @shift frames that we took for ours were others': takes them back. */
+/* @shift of the frames that the VMM has taken were in the queue before the
+ * first capture: goes back by as many. */
 static void ledger_take_back(Ledger *ledger, uint64_t shift)
 {
     ledger_locate(ledger, ledger->accepted - MIN(shift, ledger->accepted));
@@ -191,7 +191,7 @@ static void ledger_take_back(Ledger *ledger, uint64_t shift)
     }
 }
 
-/* Moves on to what the VMM has taken by now. */
+/* Advances @taken to what the VMM has taken by now. */
 static void ledger_advance(Ledger *ledger, const LedgerSample *sample)
 {
     uint64_t accepted = sample->counters.tx_packets + ledger->dropped_start -
@@ -200,13 +200,13 @@ static void ledger_advance(Ledger *ledger, const LedgerSample *sample)
     /* Not more than was seen to enter, see meter_sample(). */
     accepted = MIN(accepted, ledger->meter.entered + ledger->dropped_start -
                                  ledger->dropped_last);
-    /* Our own injections make it dip; what is taken stays taken. */
+    /* Our own injections may make it decrease. */
     if ((int64_t)(accepted - ledger->accepted) > 0) {
         ledger_locate(ledger, accepted);
     }
 }
 
-/* Sets what the guest has got for certain, if nothing is under way. */
+/* Updates @rest, if this is a sample at rest. */
 static void ledger_note_got(Ledger *ledger, const LedgerSample *sample)
 {
     if (ledger->content > 0 || !ledger->certain || ledger->stands ||

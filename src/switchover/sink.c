@@ -9,11 +9,12 @@
 #include "switchover/incoming.h"
 #include "switchover/witness.h"
 
-/* So long after the last frame from the link the network is looked at, once a
- * VM runs that somebody else runs. */
+/* How long after the last frame from the link @flood stays on, once the VM
+ * runs.
+ */
 #define FLOOD_LINGER_US 60000000
-/* So long the network is looked at before the TAP's queue is raised, and until
- * the next try. */
+/* How long the network is observed before the TAP's queue is raised, and
+ * between two attempts. */
 #define RAISE_LOOK_US 20000
 #define RAISE_RETRY_US 1000000
 
@@ -24,8 +25,9 @@ struct Sink {
     Injector *injector;
     Flood *flood; /* NULL: no dedup */
     Arrivals *arrivals;
-    uint64_t found; /* so many of the next frames lay in the source's TAP */
-    ShortfallFound all_found; /* what the source told of them */
+    uint64_t found; /* so many of the next frames the source has found in its
+                       TAP's queue */
+    ShortfallFound all_found; /* what it has reported of them */
     Shortfall shortfall;
     LoopTimer quiet; /* set while it may look and need not any more */
     Incoming *incoming;
@@ -34,11 +36,12 @@ struct Sink {
     Vm *vm;
     VmListener listener;
     bool on, when_stopped; /* sink_set_on() */
-    bool full;             /* the owner was told to wait */
-    bool stood;            /* the VM did, so that it may come to life here */
-    bool ran;              /* it did, here */
+    bool full;             /* sink_is_full() when it was last fed */
+    bool stood;            /* the VM was seen stopped, so it may resume here */
+    bool ran;              /* it has been running here */
     LoopTimer raiser;      /* set while the TAP's queue is to be raised */
-    uint64_t length_cost;  /* live frames lost when it was put back */
+    uint64_t length_cost;  /* frames of the network lost when the queue's length
+                              was restored, the VM running */
     Account account;
     SwitchoverRecord record;
 };
@@ -82,7 +85,7 @@ bool sink_is_full(const Sink *self)
     return packet_queue_size(sink_queue(self)) >= self->config.hold_size;
 }
 
-/* Looks at what the network delivers while that can matter. */
+/* Switches @flood on, and off FLOOD_LINGER_US later once the VM runs. */
 static void sink_watch_flood(Sink *self)
 {
     bool guest_runs = self->vm != vm_daemon() && self->vm->running;
@@ -96,7 +99,7 @@ static void sink_watch_flood(Sink *self)
     }
 }
 
-/* Has the VM yet to run here? */
+/* The VM has not run here yet, and is expected to. */
 static bool sink_awaits_vm(const Sink *self)
 {
     return self->vm->known && !self->vm->running && !self->ran &&
@@ -179,7 +182,7 @@ void sink_receive(Sink *self, const PacketBatch *batch)
     sink_watch_flood(self);
     for (unsigned i = 0; i < batch->n; i++) {
         if (self->vm->state == VM_STATE_GONE) {
-            /* What is still on its way to a VM that is no more. */
+            /* The VMM has exited. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
         } else if (arrivals_take(self->arrivals, &batch->packets[i],
                                  self->found > 0)) {
@@ -257,7 +260,7 @@ static void sink_raised(void *opaque, uint64_t lost)
     Sink *self = opaque;
 
     flood_ignore_dropped(self->flood, lost);
-    /* Else the guest runs at the source, and what is for it alone goes there.
+    /* Otherwise the VM runs at the source, and gets its unicast frames there.
      */
     self->length_cost += self->vm->running ? lost : 0;
 }
@@ -318,16 +321,16 @@ void sink_cancel(Sink *self)
 
 /* The TAP's queue */
 
-/* Is one on its way, so that frames may have to wait for it? */
+/* A migration may bring the VM, so that frames may have to wait for it. */
 static bool sink_expects_vm(const Sink *self)
 {
     return self->config.raise_queue && sink_awaits_vm(self) &&
            self->vm->migration != VM_MIGRATION_NONE;
 }
 
-/* The kernel drops what the network sends while it changes the queue. That does
- * no harm before the VM stops where it is, as long as it is nothing that is
- * meant for the VM alone. */
+/* While the length changes the kernel drops what the network sends into the
+ * TAP. That does no harm before the VM stops at the source, which gets these
+ * frames, too; except unicast frames that the network already sends here. */
 static void sink_raise(void *opaque)
 {
     Sink *self = opaque;
@@ -366,7 +369,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
             witness_resume(self->witness);
         } else {
             if (!self->stood) {
-                sink_forget_sources(self); /* the next one is waited for */
+                sink_forget_sources(self); /* they were for another VM */
             }
             arrivals_flush(self->arrivals);
             self->record.stop_us = time_us;
@@ -374,7 +377,7 @@ static void sink_vm_event(void *opaque, VmEvent event, int64_t time_us)
         sink_set_on(self, self->on, self->when_stopped);
         if (self->vm->running && self->stood &&
             self->record.phase == SWITCHOVER_IDLE) {
-            /* It came to life here, and nothing had to wait for it. */
+            /* It resumed here, and no frame had to wait for it. */
             sink_set_phase(self, SWITCHOVER_PASSING);
         }
         self->stood = !self->vm->running;
