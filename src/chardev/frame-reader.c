@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* Room for many frames a read; must hold the largest. */
+/* Room for many frames per read, and at least for the largest. */
 #define READ_BUFFER (256 * 1024)
 /* Reads a wakeup. */
 #define READS_MAX 8
@@ -18,16 +18,17 @@ struct FrameReader {
     const FrameReaderHandlers *handlers;
     void *opaque;
     Chardev *chardev;
-    bool shared; /* the chardev's frontend is somebody else */
+    bool shared; /* the frontend of the chardev is the owner */
     Framer framer;
     bool paused;
-    bool broken; /* the framing is lost until the next connection */
-    bool busy;   /* frames are being handed out */
-    /* The first length of a connection, and whether it is still to come. */
+    bool
+        broken; /* invalid framing: nothing more is read from this connection */
+    bool busy;  /* frames are being handed out */
+    /* The first length word of a connection, and whether it is expected. */
     uint8_t word[4];
     unsigned word_len;
     bool opening;
-    bool asked; /* in its middle, and were answered */
+    bool asked; /* within it: LINK_ASK was answered */
     LogLimit limit;
     PacketBatch batch;
 };
@@ -57,7 +58,7 @@ static void reader_break(FrameReader *self, FramerResult result,
     chardev_disconnect(self->chardev);
 }
 
-/* Hands out the frames that lie in the buffer, until it pauses us. */
+/* Passes on the frames in the buffer, until a handler pauses us. */
 static void reader_parse(FrameReader *self)
 {
     FramerResult result = FRAMER_FRAME;
@@ -86,8 +87,9 @@ static void reader_parse(FrameReader *self)
     }
 }
 
-/* Reads the first length of a connection. Its first byte alone is a question
- * (LINK_ASK): nobody else stops there. False: it is not complete. */
+/* Reads the first length word of a connection. If only its first byte is
+ * there, that is LINK_ASK: other senders do not pause there. False: it is
+ * incomplete. */
 static bool reader_open(FrameReader *self)
 {
     ssize_t n;
@@ -107,13 +109,13 @@ static bool reader_open(FrameReader *self)
     self->opening = false;
     self->framer.records = self->asked && framer_frame_len(self->word) == 4;
     if (self->framer.records) {
-        self->word_len = 0; /* it has accepted; that was no frame */
+        self->word_len = 0; /* an empty frame: the peer supports records */
     }
     chardev_want_read(self->chardev, !self->paused);
     return true;
 }
 
-/* The first length was a frame's: it goes the way of all others. */
+/* A frame's length word: parsed like all others. */
 static void reader_take_word(FrameReader *self)
 {
     size_t room;
@@ -136,7 +138,7 @@ void frame_reader_readable(FrameReader *self)
     }
     reader_take_word(self);
     self->busy = true;
-    /* A read that did not fill the room has left nothing. */
+    /* A short read: the socket is empty. */
     for (int i = 0;
          i < READS_MAX && n == (ssize_t)room && !self->paused && !self->broken;
          i++) {
@@ -166,8 +168,8 @@ void frame_reader_opened(FrameReader *self)
 
 void frame_reader_closed(FrameReader *self)
 {
-    /* The next peer begins with a frame of its own. What came whole while we
-     * were paused is still to be handed out. */
+    /* The next connection starts with a new frame. Complete frames that came
+     * while we were paused are still to be passed on. */
     framer_end_stream(&self->framer);
     self->opening = false;
     self->word_len = 0;
@@ -250,8 +252,8 @@ void frame_reader_free(FrameReader *self)
         if (self->chardev && !self->shared &&
             (self->framer.end > self->framer.start || self->word_len > 0 ||
              self->framer.records)) {
-            /* In the middle of a frame, or there are records: whoever uses the
-             * chardev next would take its bytes for frames. */
+            /* Within a frame, or with records on the connection: the next
+             * frontend would misread the bytes that follow. */
             chardev_disconnect(self->chardev);
         }
         if (!self->shared) {
@@ -270,7 +272,7 @@ void frame_reader_pause(FrameReader *self, bool paused)
     self->paused = paused;
     chardev_want_read(self->chardev, !paused || self->opening);
     if (!paused && !self->busy) {
-        /* What was read before the pause comes first. */
+        /* Frames read before the pause are passed on first. */
         self->busy = true;
         reader_parse(self);
         self->busy = false;

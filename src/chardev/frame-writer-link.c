@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The writer: what is said besides frames, and which of them go out again. */
+/* The writer: records, and frames that are sent again. */
 #include "chardev/frame-writer-internal.h"
 #include "wire/link-record.h"
 
@@ -37,7 +37,7 @@ bool frame_writer_ask(FrameWriter *self)
     if (!chardev_is_duplex(self->chardev)) {
         return false;
     }
-    /* If that fails the connection is over, and closed() on its way. */
+    /* If that fails, the connection is lost, and closed() will be called. */
     self->asked = chardev_writev(self->chardev, &iov, 1) == 1;
     return true;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The writer: what goes out, in which form. */
+/* The writer: sending. */
 #include "chardev/frame-writer-internal.h"
 #include "packet/segment.h"
 #include "packet/vnet.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* One turn, so that a fast peer does not starve the rest of the loop. */
+/* Bytes per call, so that a fast peer does not starve the rest of the loop. */
 #define TURN_BYTES (4 * 1024 * 1024)
 
 size_t frame_writer_prefix(const FrameWriter *self)
@@ -31,8 +31,9 @@ struct iovec frame_writer_put_prefix(const FrameWriter *self,
     return (struct iovec){wire, packet->len + prefix};
 }
 
-/* Nobody takes more than PACKET_MAX_LEN, with the virtio-net header: QEMU's
- * redirector reads no more after such a frame, ours ends the connection. */
+/* No receiver takes more than PACKET_MAX_LEN including the virtio-net
+ * header: QEMU's redirector stops reading after such a frame, ours ends the
+ * connection. */
 static bool writer_fits(const FrameWriter *self, uint32_t len)
 {
     return len <= PACKET_MAX_LEN - self->config.vnet_len;
@@ -85,7 +86,7 @@ static bool writer_record_is_ready(const FrameWriter *self,
     return record->parts < PARTS_SKIP && frame_writer_is_ready(self, &packet);
 }
 
-/* Gathers a run of records that go out as they are, from the cursor on. */
+/* Collects a run of records that need no segmentation, from the cursor on. */
 static int writer_gather(FrameWriter *self, struct iovec *iov)
 {
     PacketCursor cursor = self->next;
@@ -104,7 +105,7 @@ static int writer_gather(FrameWriter *self, struct iovec *iov)
     return n;
 }
 
-/* Passes the records whose bytes @sent covers. */
+/* Advances the cursor over the records that @sent bytes complete. */
 static void writer_account(FrameWriter *self, const struct iovec *iov, int n,
                            size_t sent)
 {
@@ -122,7 +123,7 @@ static void writer_account(FrameWriter *self, const struct iovec *iov, int n,
     self->partial = sent;
 }
 
-/* Sends one run; returns bytes, or what chardev_writev() failed with. */
+/* Sends one run; returns bytes, or the error of chardev_writev(). */
 static ssize_t writer_send_run(FrameWriter *self)
 {
     struct iovec iov[RUN_FRAMES];
@@ -148,7 +149,7 @@ static ssize_t writer_send_run(FrameWriter *self)
     return sent;
 }
 
-/* Steps over what can't be sent; true if there is something to send. */
+/* Skips what can't be sent; true if there is something to send. */
 static bool writer_prepare(FrameWriter *self)
 {
     PacketRecord *record;
@@ -156,8 +157,9 @@ static bool writer_prepare(FrameWriter *self)
     while (self->shipping &&
            (record = packet_queue_at(&self->queue, &self->next))) {
         if (record->parts >= PARTS_SKIP) {
-            frame_writer_step(self,
-                              record); /* never, or it was passed before */
+            frame_writer_step(
+                self,
+                record); /* marked by frame_writer_skip(), or passed before */
         } else if (record->len == 0) {
             frame_writer_pass(self, FRAME_MISSING);
         } else if (self->spilling || writer_record_is_ready(self, record) ||
@@ -171,8 +173,7 @@ static bool writer_prepare(FrameWriter *self)
     return false;
 }
 
-/* Sends what is left of a frame that has left the queue; true if that is all
- * out. */
+/* Sends @rest; true if it is empty then. */
 static bool writer_send_rest(FrameWriter *self)
 {
     struct iovec iov = {self->rest->data, self->rest->len};
@@ -188,8 +189,8 @@ static bool writer_send_rest(FrameWriter *self)
     return self->rest->len == 0;
 }
 
-/* Sends the frames of the batch from where they are and keeps the rest; true
- * if that is nothing. */
+/* Sends the frames of the batch without a copy, and queues the rest; true if
+ * there is none. */
 static bool writer_send_lent(FrameWriter *self)
 {
     struct iovec iov[RUN_FRAMES];
@@ -224,7 +225,7 @@ void frame_writer_send(FrameWriter *self)
 
     if (!connected || self->running) {
         frame_writer_keep_run(self, 0);
-        return; /* no peer, or a handler came back to us */
+        return; /* no peer, or called from a handler */
     }
     self->running = true;
     more = !writer_send_lent(self) || !writer_send_rest(self);
@@ -232,7 +233,7 @@ void frame_writer_send(FrameWriter *self)
            turn < TURN_BYTES && writer_send_rest(self)) {
         sent = writer_send_run(self);
         if (sent <= 0) {
-            break; /* EAGAIN: later; else closed() is on its way */
+            break; /* EAGAIN: later; else closed() will be called */
         }
         turn += (size_t)sent;
         more = false;
@@ -246,7 +247,7 @@ void frame_writer_send(FrameWriter *self)
 void frame_writer_run(FrameWriter *self)
 {
     if (frame_writer_connected(self) && self->chardev->want_write) {
-        frame_writer_keep_run(self, 0); /* it is known to take nothing now */
+        frame_writer_keep_run(self, 0); /* it is waited for */
     } else {
         frame_writer_send(self);
     }

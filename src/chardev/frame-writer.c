@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* How many whole frames there are in the first @len bytes of the spill. */
+/* How many complete frames are in the first @len bytes of the spill. */
 static unsigned writer_spill_frames(const FrameWriter *self, size_t len)
 {
     size_t at = 0;
@@ -40,7 +40,7 @@ void frame_writer_keep_run(FrameWriter *self, unsigned i)
 
 void frame_writer_opened(FrameWriter *self)
 {
-    self->partial = 0; /* the new peer gets whole frames */
+    self->partial = 0; /* a new connection starts with a whole frame */
     if (self->chardev && self->handlers->opened) {
         self->handlers->opened(self->opaque);
     }
@@ -77,7 +77,7 @@ static void writer_readable(void *opaque)
     uint8_t bytes[4096];
     ssize_t n;
 
-    /* Else nothing is expected; reading finds out that a peer left. */
+    /* Otherwise nothing is expected; a read notices that the peer has left. */
     while ((n = chardev_read(self->chardev, bytes, sizeof(bytes))) > 0) {
         if (self->handlers->said) {
             self->handlers->said(self->opaque, bytes, (size_t)n);
@@ -150,8 +150,8 @@ void frame_writer_free(FrameWriter *self)
     if (self->chardev && !self->shared &&
         (self->partial > 0 || self->rest->len > 0 || self->asked ||
          self->told)) {
-        /* The peer waits for the rest of a frame, or for us: whoever uses the
-         * chardev next is to begin with a frame of its own. */
+        /* Within a frame, or after LINK_ASK: the next frontend has to start
+         * with a new connection. */
         chardev_disconnect(self->chardev);
     }
     if (!self->shared) {
@@ -187,7 +187,7 @@ Counter frame_writer_waiting(const FrameWriter *self)
     };
 }
 
-/* Bytes of what waits, its records included. */
+/* Bytes that wait, including the overhead of records. */
 static uint64_t writer_size(const FrameWriter *self)
 {
     Counter waiting = frame_writer_waiting(self);
@@ -200,7 +200,7 @@ bool frame_writer_is_full(const FrameWriter *self)
     return writer_size(self) >= self->config.limit;
 }
 
-/* Enough for who waited for it to go on for a while. */
+/* Is there enough room to call room()? */
 static bool writer_has_room(const FrameWriter *self)
 {
     uint64_t limit = self->config.limit;
@@ -208,7 +208,7 @@ static bool writer_has_room(const FrameWriter *self)
     return writer_size(self) < limit - MIN(limit / 4, ROOM_BYTES);
 }
 
-/* How many frames on the wire the record at the cursor is. */
+/* How many frames on the wire the record at the cursor becomes. */
 static unsigned writer_parts_under_way(const FrameWriter *self)
 {
     return self->spilling ? MIN(self->spilled, PARTS_SKIP - 1) : 1;
@@ -251,7 +251,7 @@ void frame_writer_pass(FrameWriter *self, FrameFate fate)
     }
 }
 
-/* Gives up the record at the cursor. */
+/* Drops the record at the cursor. */
 static void writer_drop(FrameWriter *self)
 {
     PacketRecord *record = packet_queue_at(&self->queue, &self->next);
@@ -289,7 +289,7 @@ void frame_writer_detach(FrameWriter *self)
     frame_writer_pass(self, FRAME_SENT);
 }
 
-/* May the packet stay where it is until frame_writer_run()? */
+/* Can the packet be sent without a copy, by frame_writer_run()? */
 static bool writer_may_lend(const FrameWriter *self, const Packet *packet)
 {
     return self->handlers->passed && frame_writer_connected(self) &&

@@ -23,10 +23,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Out of descriptors or memory: the next try to accept. */
+/* Next attempt to accept, when out of descriptors or memory. */
 #define SOCKET_ACCEPT_RETRY_US 500000
-/* A server's next peer waits for that, when the path to the last one broke
- * without a word. */
+/* Timeout of a silent peer, for which a server's next peer has to wait
+ * (Chardev.renewable). */
 #define SOCKET_PATIENCE_S 5
 
 static void socket_listen_on(ChardevSocket *self);
@@ -35,7 +35,7 @@ static void socket_update(Chardev *chardev);
 static void socket_greeting_failed(void *opaque, Transport *transport,
                                    const char *why);
 
-/* @transport, taken over, is a connection to the peer. */
+/* @transport, now owned, is the connection to the peer. */
 static void socket_start(void *opaque, Transport *transport)
 {
     ChardevSocket *self = opaque;
@@ -50,7 +50,7 @@ static void socket_start(void *opaque, Transport *transport)
     chardev_set_connected(&self->chardev, true);
 }
 
-/* Whom a client wants the server to be. */
+/* The name that a TLS server has to have; NULL: we are the server. */
 static const char *socket_hostname(const ChardevSocket *self)
 {
     const char *host = self->address.host;
@@ -61,7 +61,7 @@ static const char *socket_hostname(const ChardevSocket *self)
     return host && *host ? host : "localhost";
 }
 
-/* @fd is a connection: what it needs before it is one to the peer. */
+/* @fd is connected: starts its handshake. */
 static void socket_greet(ChardevSocket *self, int fd)
 {
     g_autoptr(GError) error = NULL;
@@ -118,12 +118,10 @@ static void socket_disconnect(Chardev *chardev)
     socket_stop((ChardevSocket *)chardev);
 }
 
-/*
- * The peer has closed its end (EPOLLRDHUP: at least its sending half), and
- * the frontend is not reading. What is still unread has to reach it first:
- * then only what can still happen is watched, until the frontend wants to
- * read, which brings the matter here or to the end by way of a read.
- */
+/* The peer has closed its end (EPOLLRDHUP: at least its sending half), and the
+ * frontend is not reading. Bytes still unread have to reach the frontend first:
+ * until it wants to read, only events that can still happen are watched; then a
+ * read returns the end of the stream, or this is called again. */
 static void socket_peer_ended(ChardevSocket *self, uint32_t events)
 {
     const Chardev *chardev = &self->chardev;
@@ -133,7 +131,7 @@ static void socket_peer_ended(ChardevSocket *self, uint32_t events)
     bool unread =
         transport_pending(self->transport) ||
         recv(self->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-    /* One that has sent all it had may still wait for our answers. */
+    /* A peer that has sent everything may still wait for replies. */
     bool writing = chardev->want_write || transport_owes(self->transport);
     bool answering = writing && !broken;
 
@@ -204,7 +202,7 @@ static void socket_set_patience(ChardevSocket *self)
     }
 }
 
-/* Watches for what is wanted; what is there already gets a turn. */
+/* Watches for what the frontend wants; schedules a read of buffered bytes. */
 static void socket_update(Chardev *chardev)
 {
     ChardevSocket *self = (ChardevSocket *)chardev;
@@ -235,7 +233,7 @@ static ssize_t socket_read(Chardev *chardev, void *buffer, size_t size)
     ssize_t n = transport_read(self->transport, buffer, size);
 
     if (n == 0 || (n < 0 && n != -EAGAIN)) {
-        self->eof = true; /* told from the loop, not from within a call */
+        self->eof = true; /* reported from the loop, not from within a call */
         socket_update(chardev);
     } else if (transport_pending(self->transport) ||
                transport_owes(self->transport)) {
@@ -257,8 +255,8 @@ static ssize_t socket_writev(Chardev *chardev, const struct iovec *iov, int n)
     return written;
 }
 
-/* Says @message unless it was the last to be said: an outage is one line,
- * however often the connection is tried. */
+/* Logs @message unless it was the last one logged: one line per outage, however
+ * often the connection is tried. */
 static void socket_report(ChardevSocket *self, const char *message)
 {
     self->failed = true;
@@ -272,7 +270,7 @@ static void socket_report(ChardevSocket *self, const char *message)
     }
 }
 
-/* Who wanted to be the peer is not. */
+/* The handshake of a connection has failed. */
 static void socket_greeting_failed(void *opaque, Transport *transport,
                                    const char *why)
 {
@@ -339,7 +337,7 @@ static void socket_accept_event(void *opaque, uint32_t events)
     int fd;
 
     if (self->transport) {
-        socket_stop(self); /* the next one is here: see "renewable" */
+        socket_stop(self); /* the next peer is here: see Chardev.renewable */
         return;
     }
     fd = address_accept(self->listen_fd);
@@ -373,7 +371,7 @@ static void socket_again(void *opaque)
     }
 }
 
-/* A signal ends the wait, so that the daemon can be ended. */
+/* Blocks for the first peer. A signal ends the wait. */
 static bool socket_wait(ChardevSocket *self, GError **errp)
 {
     g_autofree char *name = chardev_filename(&self->chardev);
@@ -496,7 +494,8 @@ static char *socket_filename(const Chardev *chardev)
     g_autofree char *peer_name = NULL;
 
     if (!chardev->connected) {
-        /* A server says where it really listens: port 0 means any. */
+        /* The address that a server listens on, with the port that 0 stands
+         * for. */
         local_name = self->listen_fd >= 0 &&
                              address_of_socket(self->listen_fd, false, &local)
                          ? address_to_string(&local)

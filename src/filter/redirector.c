@@ -21,7 +21,7 @@
 
 #include <string.h>
 
-/* Does the VM's state let it ship and inject? */
+/* Does the state of the VM allow it to ship and inject? */
 static bool redirector_may_run(const Redirector *self)
 {
     const Vm *vm = self->filter.netdev->vm;
@@ -47,7 +47,7 @@ static Verdict redirector_ship(Redirector *self, const Packet *packet)
 
     if (verdict == VERDICT_DROP_CAUSE(DROP_QUEUE_FULL) &&
         self->policy == FULL_BLOCK && self->capture) {
-        /* The ring waits from here on; this frame is still taken. */
+        /* Frames wait in the kernel from here on; this one is still taken. */
         capture_pause(self->capture, true);
         frame_writer_append_always(self->out.writer, packet);
         return VERDICT_CONSUMED;
@@ -84,7 +84,7 @@ static bool redirector_observes(const Filter *filter)
 
 /* in_netdev with capture=all */
 
-/* Ships a captured frame. True if it is to go on down the chain instead. */
+/* Ships a captured frame. True if it goes into the chain instead. */
 static bool redirector_take(Redirector *self, Direction direction,
                             const Packet *packet)
 {
@@ -121,8 +121,8 @@ static void redirector_captured(void *opaque, Direction direction,
             Packet *packet = &onward.packets[onward.n++];
 
             *packet = batch->packets[i];
-            /* On its own netdev the kernel delivers it; on another one this
-             * is where it comes from. */
+            /* On its own netdev the kernel delivers it; in the chain of another
+             * one it is new. */
             if (tap_netdev(self->in_tap) != self->filter.netdev) {
                 packet->origin = ORIGIN_INJECTED;
             }
@@ -174,7 +174,7 @@ static void redirector_received(void *opaque, const PacketBatch *batch)
         }
         return;
     }
-    /* As in QEMU: a filter of both directions injects in both. */
+    /* As in QEMU: with queue=all it is injected in both directions. */
     if (self->filter.queue != FILTER_QUEUE_RX) {
         chain_resume(&self->filter, DIRECTION_TX, batch);
     }
@@ -246,7 +246,8 @@ static void redirector_vm_event(void *opaque, VmEvent event, int64_t time_us)
 
 /* Set-up */
 
-/* The tap that property @name calls @id. Another one than our own is held. */
+/* The tap @id, named by property @name. Counted as in use if it is not our own
+ * netdev. */
 static Tap *redirector_find_tap(Redirector *self, const char *name,
                                 const char *id, GError **errp)
 {
@@ -383,7 +384,7 @@ static bool redirector_open(Redirector *self, GError **errp)
     return true;
 }
 
-/* What the guest got is told by counting every frame. */
+/* The ledger has to count every frame. */
 static bool redirector_can_match(const Filter *filter, GError **errp)
 {
     return ((const Redirector *)filter)->capture_mode != CAPTURE_UNDELIVERED ||
@@ -466,7 +467,7 @@ static void redirector_stats(Filter *filter, json_t *counters)
     account_add_stats(&account, counters);
 }
 
-/* An endpoint that took part in a switchover has something to tell. */
+/* NULL unless it took part in a switchover. */
 static json_t *redirector_switchover(Filter *filter)
 {
     Redirector *self = (Redirector *)filter;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source: where every frame is. */
+/* The source: accounting for each frame. */
 #include "switchover/source-internal.h"
 
-/* Where accounting goes on. What was trimmed meanwhile is past it. */
+/* Moves the cursor behind records that were trimmed. */
 static PacketCursor *source_accounted(Source *self)
 {
     if (self->accounted.number < source_queue(self)->head.number) {
@@ -33,17 +33,17 @@ void source_uncount_given(Source *self, PacketRecord *record)
     }
 }
 
-/* One frame that the ledger has passed while the VM runs. */
+/* Accounts for a frame that the VMM has taken, while the VM runs. */
 static void source_account_record(Source *self, PacketRecord *record)
 {
     if (record->mark & (RECORD_RETURNED | RECORD_SWALLOWED | RECORD_COUNTED)) {
-        return; /* accounted when it is injected */
+        return; /* accounted for when it is injected */
     }
     source_count_given(self, record);
 }
 
-/* Moves the frames dropped by the full TAP over from delivered. Which they
- * were is known to within a sample; how many is exact. */
+/* Moves frames dropped by the full TAP from delivered to dropped. Their number
+ * is exact; which frames they were is known to within a sample. */
 static void source_account_dropped(Source *self, uint64_t packets,
                                    uint64_t bytes_per_packet)
 {
@@ -54,7 +54,7 @@ static void source_account_dropped(Source *self, uint64_t packets,
     counter_add(&self->account.dropped[DROP_TAP_FULL], n, bytes);
 }
 
-/* Brings the counters up to what the ledger knows. */
+/* Updates the counters from the ledger. */
 void source_advance(Source *self)
 {
     uint64_t packets = 0, bytes = 0, dropped;
@@ -66,7 +66,7 @@ void source_advance(Source *self)
         source_account_record(self, record);
         packets++;
         bytes += record->len;
-        /* To the ledger these are dropped; here they were given back. */
+        /* The ledger counts these as dropped, but they were given back. */
         self->returned += (record->mark & RECORD_RETURNED) != 0;
         packet_cursor_advance(&self->accounted);
     }
@@ -84,8 +84,8 @@ void source_trim(Source *self)
                                         ledger_history(&self->ledger)));
 }
 
-/* What is still pending when nobody looks any more, the guest will take, but
- * for what is known to have found the queue full. */
+/* Frames still pending when the capture ends count as delivered, except those
+ * known to be dropped. */
 void source_forget(Source *self)
 {
     uint64_t dropped = ledger_dropped(&self->ledger) - self->folded;
@@ -116,8 +116,8 @@ static uint64_t source_dropped_bytes(const Source *self, uint64_t packets,
     return MAX(MIN(share, bytes), bytes - MIN(bytes, delivered));
 }
 
-/* Takes back the accounting of frames that the guest did not get after all,
- * from @number on. */
+/* Undoes the accounting of frames from @number on: the guest did not receive
+ * them after all. */
 void source_unaccount(Source *self, uint64_t number)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self)), from;
@@ -138,7 +138,8 @@ void source_unaccount(Source *self, uint64_t number)
         }
         packet_cursor_advance(&cursor);
     }
-    /* What the ledger no longer counts as dropped was not delivered either. */
+    /* Frames that the ledger no longer counts as dropped were not delivered
+     * either. */
     unfolded = MIN(self->folded - self->ledger.dropped_before, packets);
     dropped_bytes = source_dropped_bytes(self, unfolded, bytes);
     counter_sub(&self->account.dropped[DROP_TAP_FULL], unfolded, dropped_bytes);
@@ -163,7 +164,7 @@ void source_serials(const Source *self, uint64_t *serials)
     }
 }
 
-/* Does the guest lack @record, a frame of its queue that is the next? */
+/* Does the guest lack @record, the next one of its queue? Advances @serials. */
 static bool source_lacks(const Source *self, const PacketRecord *record,
                          uint64_t *serials)
 {
@@ -208,7 +209,7 @@ uint64_t source_begin(Source *self, int64_t end_us)
     return first;
 }
 
-/* Adds the records from @cursor on that carry none of @marks. */
+/* Counts the records from @cursor on that have none of @marks. */
 static void source_sum(const PacketQueue *queue, PacketCursor cursor,
                        uint32_t marks, Counter *sum)
 {
@@ -222,7 +223,7 @@ static void source_sum(const PacketQueue *queue, PacketCursor cursor,
     }
 }
 
-/* Some of what is pending is known to have found the queue full. */
+/* Some of the pending frames are known to be dropped. */
 static void source_show_dropped(const Source *self, Account *account)
 {
     uint64_t n = ledger_dropped(&self->ledger) - self->ledger.dropped_before;

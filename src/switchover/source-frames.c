@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source: frames in from the capture, and out to the peer. */
+/* The source: frames from the capture, and to the destination. */
 #include "base/log.h"
 #include "switchover/source-internal.h"
 
-/* A gap longer than that is not numbered frame by frame. */
+/* A longer gap is not numbered frame by frame. */
 #define GAP_MAX 65536
 
 /* Captured frames */
 
-/* A frame of queue @queue gets a number, and no bytes. */
+/* Appends a record without bytes for a frame of queue @queue. */
 static PacketRecord *source_append_missing(Source *self, unsigned queue)
 {
     PacketRecord *record = frame_writer_append_missing(self->writer);
@@ -17,7 +17,7 @@ static PacketRecord *source_append_missing(Source *self, unsigned queue)
     return record;
 }
 
-/* No room for @packet while shipping. Its number it has in any case. */
+/* No room for @packet while shipping. It gets a record in any case. */
 static void source_append_full(Source *self, const Packet *packet)
 {
     if (self->config.on_full == FULL_BLOCK) {
@@ -29,8 +29,9 @@ static void source_append_full(Source *self, const Packet *packet)
     counter_add(&self->account.dropped[DROP_QUEUE_FULL], 1, packet->len);
 }
 
-/* Frames that were shipped, and are kept in case the VM resumes here or the
- * peer has to get them again, may take as much memory as those that wait. */
+/* Frames that were shipped and are kept (the VM may resume here, or the
+ * destination may need them again) may take as much memory as those that
+ * wait. */
 static void source_limit_memory(Source *self)
 {
     const PacketQueue *queue = source_queue(self);
@@ -65,8 +66,8 @@ static void source_ship(Source *self)
     source_release(self);
 }
 
-/* While the VM runs: history. A guest that takes nothing for long makes it
- * grow; then frames get a number and no bytes. */
+/* While the VM runs: history. If it grows to send-queue-size, as the guest
+ * takes nothing, further frames get a record without bytes. */
 static void source_remember(Source *self, const Packet *packet)
 {
     if (packet_queue_size(source_queue(self)) < self->config.send_queue_size) {
@@ -110,7 +111,7 @@ static void source_captured(void *opaque, Direction direction,
         source_rearm(self);
     }
     if (self->catching_up) {
-        /* The sooner, the better it is known which of them were dropped. */
+        /* Early samples tell more exactly which frames were dropped. */
         loop_timer_set(&self->sampler, 1);
     }
 }
@@ -152,11 +153,11 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
     switch (fate) {
     case FRAME_SENT:
         if (given) {
-            /* It was on its way when the VM resumed here. */
+            /* It was being sent when the VM resumed here. */
             source_uncount_given(self, record);
         }
         if (!(record->mark & RECORD_SHIPPED)) {
-            /* Else it was, at an earlier stop, and counts once. */
+            /* Else it was counted at an earlier stop. */
             counter_add(&self->account.outdev, 1, record->len);
         }
         source_count_placed(self);

@@ -8,12 +8,13 @@
 
 #include <string.h>
 
-/* How long an answer is waited for: of a peer that has never given one, when
- * frames may have been lost, and of one that has. */
+/* How long to wait for an answer to LINK_ASK: from a peer that has never
+ * answered, when frames may have been lost, and from one that has answered
+ * before. */
 #define ANSWER_FIRST_US 500000
 #define ANSWER_AGAIN_US 250000
 #define ANSWER_KNOWN_US 10000000
-/* What may be under way to a peer that tells nothing: kept so long. */
+/* How many of the last bytes are kept for a peer without acknowledgements. */
 #define UNDER_WAY_MAX (16 * 1024 * 1024)
 
 const char *const link_mode_words[] = {
@@ -26,16 +27,16 @@ const char *const link_mode_words[] = {
 struct SourceLink {
     const char *name;
     LinkMode mode;
-    bool vnet; /* offloaded frames go out as they are */
+    bool vnet; /* the link carries virtio-net headers */
     FrameWriter *writer;
     SourceLinkWord *word;
     void *opaque; /* of it */
     LinkSender sender;
     LinkInput input;
     LoopTimer timer; /* set while asking */
-    bool insists;    /* asks on each connection, whatever the mode */
-    bool warned;     /* of a peer that does not acknowledge */
-    /* Sources that were here before us, by the peer's word, and what was lost
+    bool insists;    /* LINK_ASK on each connection, whatever the mode */
+    bool warned;     /* that the peer does not acknowledge */
+    /* As the peer reports: sources that vanished before us, and frames lost
      * with them. */
     unsigned vanished;
     bool missing_known;
@@ -196,7 +197,7 @@ void source_link_insist(SourceLink *self)
     self->insists = self->mode == LINK_MODE_AUTO;
     if (self->insists && self->sender.phase == LINK_PLAIN &&
         frame_writer_sent(self->writer) == self->sender.origin) {
-        source_link_opened(self); /* nothing has gone out on it yet */
+        source_link_opened(self); /* nothing was sent on it yet */
     }
 }
 
@@ -219,7 +220,7 @@ static void source_link_follow(SourceLink *self)
 static void source_link_hear_missing(SourceLink *self, uint64_t missing)
 {
     if (self->missing_known && self->missing == missing) {
-        return; /* it is said again on each connection */
+        return; /* it is sent again on each connection */
     }
     self->missing_known = true;
     self->missing = missing;
@@ -282,7 +283,7 @@ void source_link_say(SourceLink *self, SourceLinkWord *word)
     }
 }
 
-/* Is the oldest record needed no more? */
+/* Is the oldest record no longer needed? */
 static bool source_link_is_past(const SourceLink *self,
                                 const PacketRecord *oldest)
 {

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source: the VM resumed here, so it gets back what it would miss. */
+/* The source: the VM has resumed here, and is given the frames that it
+ * lacks. */
 #include "base/log.h"
 #include "switchover/source-internal.h"
 
 #include <string.h>
 
-/* Samples after a resume until what was swallowed counts as lost. */
+/* Samples after a resume until swallowed frames count as lost. */
 #define SETTLE_SAMPLES 30
-/* More of them, if the queue has not been seen empty since we began. */
+/* Additional ones while the queue has never been seen empty. */
 #define DOUBT_SAMPLES 200
 
-/* So long after a resume a VMM may begin to take frames. */
+/* The most time from a resume until the VMM takes frames. */
 #define RESUME_MARGIN_US 2000
 
-/* After that, a guest that never empties its queue is waited for no longer. */
+/* After this time a guest that never empties its queue is not waited for. */
 #define RETURN_MAX_US 2000000
 
 static bool source_is_overdue(const Source *self)
@@ -21,8 +22,8 @@ static bool source_is_overdue(const Source *self)
     return g_get_monotonic_time() - self->return_us > RETURN_MAX_US;
 }
 
-/* A copy in the injector names its original, in the room of the wire header
- * that it does not need. Originals stay while frames are given back. */
+/* A copy in the injector has a pointer to its original in the headroom, which
+ * it does not need. Originals are not trimmed while frames are given back. */
 static void copy_set_original(PacketRecord *copy, PacketRecord *original)
 {
     G_STATIC_ASSERT(sizeof(original) <= sizeof(copy->headroom));
@@ -37,8 +38,9 @@ static PacketRecord *copy_get_original(const PacketRecord *copy)
     return original;
 }
 
-/* Do the books wait for @copy? Else its original was shipped, or it counts as
- * delivered already, and is given back for fear that it was not. */
+/* Is @copy still to be accounted for? Not if its original was shipped, or
+ * counts as delivered already, and is given back only because it may not have
+ * been. */
 static bool copy_is_pending(const PacketRecord *copy)
 {
     return !(copy_get_original(copy)->mark & (RECORD_SHIPPED | RECORD_GIVEN));
@@ -50,7 +52,8 @@ static void source_injected(void *opaque, const PacketRecord *record)
 
     source_count_given(self, copy_get_original(record));
     for (unsigned i = 0; i < self->n_captures; i++) {
-        /* Of several queues it is in one, and never comes in the others. */
+        /* With several queues it is only in one of these, and never comes in
+         * the others. */
         used_frames_captured(&self->used[i], record->len);
     }
 }
@@ -65,7 +68,7 @@ static void source_refused(void *opaque, const PacketRecord *record,
     }
 }
 
-/* Our own samples tell what the queue holds. */
+/* By the samples of the ledger. */
 static uint64_t source_injector_room(void *opaque)
 {
     Source *self = opaque;
@@ -73,7 +76,7 @@ static uint64_t source_injector_room(void *opaque)
 
     source_take_sample(self);
     if (source_is_overdue(self)) {
-        /* Such a guest turns frames away anyhow. */
+        /* Frames of such a guest are dropped anyhow. */
         return queue.length - MIN(self->ledger.content, queue.length);
     }
     return pace_share(self->ledger.content, queue,
@@ -95,8 +98,8 @@ static const InjectorHandlers source_injector_handlers = {
     .counted = source_injector_counted,
 };
 
-/* Of several queues more is known than @wanted tells, unless the stop was heard
- * of when the VM ran again. */
+/* Is @record to be given back? @wanted, but with several queues the ledger
+ * knows more, unless the stop was reported after the resume. */
 static bool source_wants(const Source *self, const PacketRecord *record,
                          uint64_t serial, uint64_t number,
                          bool (*wanted)(const Ledger *, uint64_t), int mark)
@@ -109,7 +112,7 @@ static bool source_wants(const Source *self, const PacketRecord *record,
     if (record->mark & RECORD_HAD) {
         return false;
     }
-    /* What was given back as dropped is not lost besides. */
+    /* A frame that was given back as dropped is not also lost. */
     return mark == RECORD_RETURNED
                ? ledger_queue_dropped(ledger, record->queue, serial, number)
                : !(record->mark & RECORD_RETURNED) &&
@@ -117,10 +120,10 @@ static bool source_wants(const Source *self, const PacketRecord *record,
                                        self->lost);
 }
 
-/* Hands the frames [first, end) that @wanted picks to the injector, each once:
- * one that may have found the queue full can be among those that may have been
- * swallowed. A VM that has left and comes back got elsewhere what was shipped.
- */
+/* Passes those of the frames [first, end) that @wanted selects to the injector,
+ * each only once: one that may have been dropped may also be one that may have
+ * been swallowed. Not those that were shipped to a destination where the VM has
+ * run. */
 static void source_return(Source *self, uint64_t first, uint64_t end,
                           bool (*wanted)(const Ledger *, uint64_t), int mark)
 {
@@ -158,7 +161,7 @@ uint64_t source_first_since(const Source *self, int64_t time_us)
     uint64_t number = cursor.number;
     const PacketRecord *record;
 
-    /* Those of several queues are not quite in the order of time. */
+    /* With several queues the order is not quite that of time. */
     while ((record = packet_queue_at(source_queue(self), &cursor))) {
         number += record->time_ns / 1000 < time_us;
         packet_cursor_advance(&cursor);
@@ -166,8 +169,8 @@ uint64_t source_first_since(const Source *self, int64_t time_us)
     return number;
 }
 
-/* The VM ran again before we heard that it had stopped: what its guest had got
- * by then tells nothing of the stop. */
+/* The VM had resumed before its stop was reported: what the guest has received
+ * since does not tell what it lacked at the stop. */
 static void source_go_back(Source *self)
 {
     int64_t ago = g_get_real_time() - self->stop_us;
@@ -228,7 +231,7 @@ void source_resume(Source *self, int64_t time_us)
     }
     self->catching_up = true;
     self->settling = SETTLE_SAMPLES + DOUBT_SAMPLES;
-    /* The VMM may have taken another frame after the word of the stop. */
+    /* The VMM may have taken another frame after it reported the stop. */
     if (!ledger_swallowed(&self->ledger, &self->sample, &self->settle_least)) {
         self->settle_least = ledger_lost_most(&self->ledger);
     }
@@ -236,10 +239,10 @@ void source_resume(Source *self, int64_t time_us)
     source_schedule(self);
 }
 
-/* The queue that the stop has filled still turns frames away for a moment
- * after the resume: these are given back, too. A frame that came while the last
- * sample was taken only this one may have counted; and the injector takes some
- * more, of which the next one tells. */
+/* After the resume the queue that was filled during the stop still drops frames
+ * for a moment: these are given back, too. A frame that came while one sample
+ * was taken may be counted as dropped only by the next; and the injector takes
+ * samples as well. So each round covers the frames of the last two. */
 static void source_catch_up(Source *self)
 {
     uint64_t end = source_queue(self)->next;
@@ -276,8 +279,8 @@ void source_carry_lost(Source *self)
     }
     ledger_lost(&self->ledger, n, &first, &end);
     if (self->unheard) {
-        /* What was taken since tells little of what was taken then, and
-         * nothing of where in the queue that was. */
+        /* What was taken since then tells neither how many were taken at the
+         * stop, nor where they were in the queue. */
         first = self->stop_number;
         end = self->unheard_end;
     } else {
@@ -312,10 +315,11 @@ void source_settle_destroyed(Source *self)
     }
 }
 
-/* The oldest frames that the guest did not get at the stop, the stop has
- * destroyed (vhost, the queue was full), and those behind them the VMM had
- * swallowed: it delivers them after the resume (QEMU's own queue), or never
- * (vhost). The queue and the used index tell. */
+/* Of the frames that the guest had not received at the stop, the stop has
+ * destroyed the oldest (vhost, the queue was full); those behind them the VMM
+ * had swallowed, and delivers them after the resume (QEMU's own queue) or never
+ * (vhost). The content of the queue and the used index tell how many. True if
+ * that is settled. */
 static bool source_settle_lost(Source *self)
 {
     uint32_t swallowed, destroyed;
@@ -329,7 +333,7 @@ static bool source_settle_lost(Source *self)
         ledger_swallowed(&self->ledger, &self->sample, &swallowed)) {
         self->settle_least = MIN(self->settle_least, swallowed);
     } else if (!ledger_is_exact(&self->ledger)) {
-        /* Too much came at once to be counted. */
+        /* Frames came too fast for the used ring to be read. */
         self->settle_least =
             MIN(self->settle_least, ledger_lost_most(&self->ledger));
     }
@@ -368,7 +372,7 @@ void source_settle(Source *self)
          packet_queue_count(injector_queue(self->injector)) == 0)) {
         ledger_forget_passed(&self->ledger);
         if (self->returned > self->ledger.dropped_before - self->folded) {
-            /* Given back for fear that they were dropped. */
+            /* Frames that were not dropped after all were given back. */
             self->folded = self->ledger.dropped_before;
             self->returned = 0;
         }
@@ -409,7 +413,8 @@ void source_abandon_return(Source *self)
         }
         packet_cursor_advance(&cursor);
     }
-    /* What had been moved from delivered to dropped is shipped now, too. */
+    /* Frames moved from delivered to dropped since the stop are shipped now,
+     * too. */
     counter_add(&self->account.delivered, tap_full, 0);
     counter_sub(&self->account.dropped[DROP_TAP_FULL], tap_full, 0);
     self->catching_up = false;

@@ -4,18 +4,19 @@
 #include "base/log.h"
 #include "switchover/source-internal.h"
 
-/* Entries of a used ring that are read at once: of QEMU's 256 some may be being
- * written anew. */
+/* Entries of a used ring read at a time: of QEMU's 256, some may just be
+ * overwritten. */
 #define USED_AT_ONCE 64
-/* A sample is read so often until no frame comes meanwhile. */
+/* How often a sample is read again, at the most, because frames came
+ * meanwhile. */
 #define READS_MAX 4
-/* The slowest pace of samples while frames stay pending. */
+/* The longest interval of samples while frames are pending. */
 #define SAMPLE_MAX_US 20000
-/* A stop that makes room in a full queue does it so long before or after the
- * VMM's clock says that it stopped. */
+/* A stop makes room in a full queue at most so long before or after the time
+ * that the VMM reports. */
 #define STOP_MARGIN_US 1000
-/* So long what came since we look is kept for a VM of which nothing is known
- * yet, and no more than may wait for a peer. */
+/* How long all frames are kept while the run state of the VM is not known; up
+ * to send-queue-size. */
 #define BLIND_US 5000000
 
 void source_phase(Source *self, SwitchoverPhase phase)
@@ -32,16 +33,16 @@ void source_schedule(Source *self)
 
 /* Samples */
 
-/* @n entries of a used ring are to be read @time_us after the last ones: how
- * soon are there as many as are well before they are overwritten? */
+/* @n entries of a used ring were written in @time_us: the time until
+ * USED_AT_ONCE more are, which have to be read before they are overwritten. */
 static uint64_t source_pace(unsigned n, int64_t time_us)
 {
     return CLAMP((uint64_t)time_us * USED_AT_ONCE / MAX(n, 1),
                  SOURCE_SAMPLE_LEAST_US, SOURCE_SAMPLE_US);
 }
 
-/* Frames that the guest got in queue @i, its used index being @used, @time_us
- * after the last sample. */
+/* How many frames the guest has received in queue @i by its used index @used,
+ * @time_us after the last sample. */
 static uint16_t source_used_frames(Source *self, unsigned i, uint16_t used,
                                    int64_t time_us)
 {
@@ -63,7 +64,8 @@ static uint16_t source_used_frames(Source *self, unsigned i, uint16_t used,
     return used_frames_count(frames);
 }
 
-/* Makes frames of the used indices, @time_us after the last sample. */
+/* Converts the used indices of the sample into frames; it was taken @time_us
+ * after the last one. */
 static void source_count_used(Source *self, int64_t time_us)
 {
     LedgerSample *sample = &self->sample;
@@ -98,8 +100,8 @@ void source_drain(Source *self)
     }
 }
 
-/* Reads the counters and the used indices, and takes in what was captured by
- * then; false if there are none. */
+/* Reads the used indices and the counters, and processes all frames captured by
+ * then; false if there are no counters. */
 static bool source_read(Source *self)
 {
     LedgerSample *sample = &self->sample;
@@ -145,7 +147,7 @@ bool source_take_sample(Source *self)
 
 static void source_disarm_if_idle(Source *self);
 
-/* May the VM have stood still since we look? */
+/* May the VM have been stopped ever since we began? */
 static bool source_is_blind(const Source *self)
 {
     return g_get_monotonic_time() < self->blind_until_us &&
@@ -243,7 +245,8 @@ static void source_arm(Source *self)
     if (self->n_captures == 0) {
         return;
     }
-    source_begin_delivered(self); /* to make the capture took some time */
+    source_begin_delivered(
+        self); /* again: opening the captures took some time */
     self->blind_until_us =
         vm_may_stand(self->vm) ? g_get_monotonic_time() + BLIND_US : 0;
     source_take_sample(self);
@@ -256,7 +259,7 @@ static void source_arm(Source *self)
     }
 }
 
-/* Captures no more. What is to be shipped already, still is. */
+/* Stops capturing; frames that are to be shipped still are. */
 static void source_disarm(Source *self)
 {
     if (self->n_captures == 0) {
@@ -295,7 +298,8 @@ static void source_disarm_if_idle(Source *self)
 
 /* Stopped: shipping */
 
-/* True if it is given what is shipped again, and how much. */
+/* Sets *@overlap by the property overlap; true if that is to be used in any
+ * case. */
 static bool source_overlap(const Source *self, uint32_t *overlap)
 {
     *overlap = self->config.overlap != PROP_AUTO ? self->config.overlap
@@ -304,8 +308,8 @@ static bool source_overlap(const Source *self, uint32_t *overlap)
     return *overlap != UINT32_MAX;
 }
 
-/* It has stopped just now, for all that is known: returns the first frame that
- * the guest did not get. @again: it had resumed a moment ago. */
+/* The VM has just stopped: returns the first frame that the guest did not
+ * receive. @again: in SWITCHOVER_RETURNING, a moment after a resume. */
 static uint64_t source_find_first(Source *self, int64_t time_us, bool again,
                                   LedgerMethod *method)
 {
@@ -329,16 +333,16 @@ static uint64_t source_find_first(Source *self, int64_t time_us, bool again,
         number = source_queue(self)->head.number;
         ledger_begin_at(&self->ledger, number);
     } else {
-        source_advance(self); /* what it now knows to have found no room */
+        source_advance(self); /* counts drops that it knows now */
         if (self->ledger.queues_known) {
             number = source_begin(self, time_us + STOP_MARGIN_US);
         }
     }
-    /* What an earlier stop shipped, and was given back since, is settled. */
+    /* Frames of an earlier stop, which were given back since, are settled. */
     return MAX(number, again ? 0 : self->end_number);
 }
 
-/* What the peer is told of the stop, and the frames from @number on. */
+/* Sends the records about the stop, and starts shipping at frame @number. */
 static void source_ship(Source *self, uint64_t number)
 {
     self->keep = self->vm->migration != VM_MIGRATION_COMPLETED;
@@ -362,13 +366,13 @@ static void source_stop(Source *self, int64_t time_us)
 
     source_arm(self);
     if (self->n_captures == 0 || known) {
-        return; /* another VMM waits for a VM that has not run here since */
+        return; /* the VM has not run here since the last stop */
     }
     if (self->injector) {
         injector_set_gate(self->injector, false);
     }
     if (source_take_in(self, &number)) {
-        self->stop_heard_us = 0; /* whenever it resumes, that is known */
+        self->stop_heard_us = 0; /* no resume was reported late */
         source_advance(self);
     } else {
         number = source_find_first(self, time_us, again, &method);
@@ -443,7 +447,7 @@ static void source_tap_changed(void *opaque, bool renewed)
     Source *self = opaque;
 
     if (renewed && self->n_captures > 0) {
-        /* Another interface: what the old one held is gone with it. */
+        /* It is another interface; the content of the old one is gone. */
         meter_reset(&self->ledger.meter);
         source_rearm(self);
     }
@@ -497,7 +501,7 @@ Source *source_new(const SourceConfig *config, GError **errp)
     vm_listen(self->vm, &self->vm_listener);
     self->tap_listener = (TapListener){source_tap_changed, self};
     tap_listen(config->tap, &self->tap_listener);
-    /* Its turn comes when what the VM did is dealt with. */
+    /* Samples run after the VM's event was processed. */
     self->keeper = keeper_new(config->name, config->tap, config->keep_tap_ms);
     return self;
 }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define HALF (TIMELINE_STEPS / 2)
-/* What happened before the stop takes so many steps at most. */
+/* Steps before the stop, at the most. */
 #define BEFORE (TIMELINE_STEPS / 4)
 
 static const char *const series_names[] = {
@@ -60,7 +60,7 @@ static void timeline_fold(Timeline *self)
     self->step_us *= 2;
 }
 
-/* The step that @time_us lies in, or -1: before the beginning or too late. */
+/* The step of @time_us; -1: before the first, or too late. */
 static int64_t timeline_step(Timeline *self, int64_t time_us)
 {
     int64_t span;
@@ -122,7 +122,7 @@ void timeline_level(Timeline *self, int64_t time_us, uint32_t n)
     }
 }
 
-/* How many steps there are up to the last in which something happened. */
+/* The number of steps up to the last in which something happened. */
 static unsigned timeline_length(const Timeline *self, unsigned series)
 {
     unsigned n = TIMELINE_STEPS;

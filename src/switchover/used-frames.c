@@ -3,7 +3,7 @@
 
 #include <glib.h>
 
-/* A capture may hand a frame out some microseconds late (meter.h). */
+/* A capture may be some microseconds late (meter.h). */
 #define UNKNOWN_SAMPLES_MAX 3
 
 void used_frames_clear(UsedFrames *self)
@@ -37,20 +37,20 @@ uint16_t used_frames_wanted(const UsedFrames *self, uint16_t used)
     return self->first < self->next ? (uint16_t)(used - self->index) : 0;
 }
 
-/* It is not full, so a frame ends in it. */
+/* Not full: a frame ends in it. */
 static bool is_last(const UsedFrames *self, uint32_t length)
 {
     return length <= self->header + USED_FRAMES_ONE_BUFFER;
 }
 
-/* Is so short a buffer a frame of its own? */
+/* Can a buffer with so many bytes be a frame of its own? */
 static bool is_small(const UsedFrames *self, uint32_t length)
 {
     return length >= self->header && is_last(self, length);
 }
 
-/* Larger frame @serial, if it begins with the first of the @n buffers: how many
- * of them does it take? 0: it does not begin there. */
+/* If large frame @serial begins with the first of the @n buffers: how many of
+ * them it takes. 0: it does not. */
 static unsigned large_buffers(const UsedFrames *self, uint64_t serial,
                               const uint32_t *lengths, unsigned n)
 {
@@ -72,14 +72,12 @@ static unsigned large_buffers(const UsedFrames *self, uint64_t serial,
     return 0;
 }
 
-/*
- * A larger frame begins with the first of the @n buffers: how many of them does
- * it take? It is *@serial, the oldest that is on its way; or that one, and some
- * behind it, were overtaken, or the guest never gets them: they found the queue
- * full, or the VMM filtered them out. Then it is the one that takes the most: a
- * shorter one ends only by chance where one of its buffers does. 0: it is none
- * of ours.
- */
+/* A large frame begins with the first of the @n buffers: returns how many of
+ * them it takes. It is frame *@serial, the oldest expected; or that one, and
+ * some behind it, were overtaken, or never reach the guest (dropped by the
+ * queue, or filtered out by the VMM). Then it is the one that takes the most
+ * buffers: a shorter one matches only by chance. 0: it is not one of the frames
+ * captured. */
 static unsigned find_large(const UsedFrames *self, const uint32_t *lengths,
                            unsigned n, uint64_t *serial)
 {
@@ -118,7 +116,7 @@ static unsigned take_large(UsedFrames *self, const uint32_t *lengths,
     return buffers;
 }
 
-/* Those that never come are looked for no longer. */
+/* Stops looking for frames that never come. */
 static void forget_overtaken(UsedFrames *self)
 {
     uint16_t behind = (uint16_t)(used_frames_count(self) - self->overtaken_at);

@@ -3,10 +3,10 @@
 
 #include "base/loop.h"
 
-/* So long it looks on when nothing is held any more. */
+/* How long it goes on observing when nothing is held any more. */
 #define LINGER_US 1000000
-/* A network that has learned where the VM is sends it something in that time,
- * if there is anything to lose. */
+/* A network that has learned where the VM is sends it a frame within this time,
+ * if there is any traffic that could be lost. */
 #define UNICAST_US 100000
 
 struct Witness {
@@ -16,11 +16,12 @@ struct Witness {
     Flood *flood;     /* or NULL */
     Capture *capture; /* without it */
     bool looking;
-    int64_t unicast_us; /* when it saw some while the VM stood (monotonic) */
+    int64_t unicast_us; /* when a unicast frame came for the stopped VM
+                           (monotonic) */
     LoopTimer timer;
-    bool measuring;       /* since the VM runs, until it stops to look */
-    uint64_t drops_start; /* the TAP's, and ours, at the resume */
-    uint64_t refused;
+    bool measuring;       /* from the resume until it stops observing */
+    uint64_t drops_start; /* tx_dropped at the resume */
+    uint64_t refused;     /* injected frames dropped since */
 };
 
 static void witness_see(void *opaque, const PacketBatch *batch)
@@ -46,7 +47,7 @@ static void witness_packets(void *opaque, Direction direction,
     witness_see(opaque, batch);
 }
 
-/* What it missed is not in the picture; the ledger does without it. */
+/* Losses are not recorded; the ledger does not depend on this. */
 static const CaptureHandlers witness_handlers = {
     .packets = witness_packets,
 };
@@ -114,7 +115,7 @@ void witness_update(Witness *self)
     const Vm *vm = tap_netdev(self->tap)->vm;
     SwitchoverPhase phase = self->record->phase;
 
-    /* Ready before the first frame comes: to open it takes some time. */
+    /* Started before the first frame: opening a capture takes some time. */
     if (phase == SWITCHOVER_IDLE && vm->known && !vm->running) {
         phase = SWITCHOVER_HOLDING;
     }
