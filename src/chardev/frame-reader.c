@@ -240,8 +240,8 @@ FrameReader *frame_reader_new(const char *chardev, bool vnet,
         return NULL;
     }
     if (self->chardev->connected) {
-        frame_reader_opened(
-            self); /* it was before there was a chardev to ask */
+        /* Again, as opened() could not yet use self->chardev. */
+        frame_reader_opened(self);
     }
     return self;
 }

@@ -157,9 +157,8 @@ static bool writer_prepare(FrameWriter *self)
     while (self->shipping &&
            (record = packet_queue_at(&self->queue, &self->next))) {
         if (record->parts >= PARTS_SKIP) {
-            frame_writer_step(
-                self,
-                record); /* marked by frame_writer_skip(), or passed before */
+            /* Marked by frame_writer_skip(), or passed before. */
+            frame_writer_step(self, record);
         } else if (record->len == 0) {
             frame_writer_pass(self, FRAME_MISSING);
         } else if (self->spilling || writer_record_is_ready(self, record) ||

@@ -53,17 +53,22 @@ json_t *report_counters(json_t *side)
     return json_object_get(json_object_get(side, "stats"), "counters");
 }
 
-json_t *report_counter(json_t *side, const char *name)
+json_t *report_find_counter(json_t *stats, const char *name)
 {
     json_t *entry;
     size_t i;
 
-    json_array_foreach (report_counters(side), i, entry) {
+    json_array_foreach (json_object_get(stats, "counters"), i, entry) {
         if (strcmp(report_string(entry, "name"), name) == 0) {
             return entry;
         }
     }
     return NULL;
+}
+
+json_t *report_counter(json_t *side, const char *name)
+{
+    return report_find_counter(json_object_get(side, "stats"), name);
 }
 
 json_int_t report_packets(json_t *side, const char *counter)

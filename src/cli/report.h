@@ -51,6 +51,9 @@ json_int_t report_number(json_t *value);
 json_int_t report_integer(json_t *object, const char *key);
 const char *report_string(json_t *object, const char *key);
 
+/* The counter called @name in an entry of query-netfilter-stats, or NULL;
+ * borrowed. */
+json_t *report_find_counter(json_t *stats, const char *name);
 /* The counters of a side, a list, and the one called @name, or NULL; borrowed.
  */
 json_t *report_counters(json_t *side);

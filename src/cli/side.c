@@ -85,17 +85,8 @@ static json_t *side_ask_stats(Side *self, GError **errp)
 
 static int64_t side_counter(json_t *stats, const char *name)
 {
-    json_t *counters = json_object_get(json_array_get(stats, 0), "counters");
-    json_t *counter;
-    size_t i;
-
-    json_array_foreach (counters, i, counter) {
-        if (g_strcmp0(json_string_value(json_object_get(counter, "name")),
-                      name) == 0) {
-            return json_integer_value(json_object_get(counter, "packets"));
-        }
-    }
-    return 0;
+    return report_integer(report_find_counter(json_array_get(stats, 0), name),
+                          "packets");
 }
 
 static bool side_ask_connected(Side *self, bool *connected, GError **errp)
@@ -197,7 +188,7 @@ static bool side_poll(Side *self, GError **errp)
     }
     side_set_connected(state, connected);
     side_set_counters(self->class, state, stats);
-    side_conclude(state, !strcmp(self->class->name, "source"));
+    side_conclude(state, self->class->is_source);
     return side_ask_link(self, errp);
 }
 
@@ -209,7 +200,7 @@ static void side_take_event(Side *self, json_t *event)
 
     if (!g_strcmp0(name, "SWITCHOVER") && phase) {
         g_strlcpy(self->state.phase, phase, sizeof(self->state.phase));
-        side_conclude(&self->state, !strcmp(self->class->name, "source"));
+        side_conclude(&self->state, self->class->is_source);
     }
 }
 
@@ -218,7 +209,7 @@ static void side_take_event(Side *self, json_t *event)
 static void side_show(Side *self)
 {
     const SideState *state = &self->state;
-    bool source = !strcmp(self->class->name, "source");
+    bool source = self->class->is_source;
     g_autofree char *figures =
         g_strdup_printf("%" G_GINT64_FORMAT " %s, %" G_GINT64_FORMAT
                         " %s, %" G_GINT64_FORMAT " %s",

@@ -48,6 +48,7 @@ typedef struct Side Side;
 
 typedef struct SideClass {
     const char *name;
+    bool is_source; /* else the destination */
     const char *summary;
     const char *address_option, *address_help, *address_form;
     bool any_host;     /* HOST may be left out */

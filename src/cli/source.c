@@ -97,6 +97,7 @@ static const char *source_doing(const SideState *state)
 
 static const SideClass source_class = {
     .name = "source",
+    .is_source = true,
     .summary = "Run it beside the VM that is to move, before it migrates: it "
                "ships the frames\nthat the VM does not get any more to "
                "'tapferry destination' on the other host.",

@@ -20,9 +20,11 @@
 typedef struct Injector Injector;
 
 typedef struct InjectorHandlers {
-    /* @record went into the interface; it is popped after the call. */
+    /* @record went into the interface; it is popped after the call. NULL: not
+     * wanted. */
     void (*injected)(void *opaque, const PacketRecord *record);
-    /* These went in without being queued, see injector_offer(). */
+    /* These went in without being queued, see injector_offer(). NULL: not
+     * wanted. */
     void (*passed)(void *opaque, const Packet *packets, unsigned n);
     /* @record was refused for good, and is dropped after the call. */
     void (*refused)(void *opaque, const PacketRecord *record, InjectResult why);

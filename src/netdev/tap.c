@@ -238,14 +238,6 @@ static void tap_set_observed(Netdev *netdev, bool observed,
     }
 }
 
-static void tap_chain_injected(void *opaque, const PacketRecord *record)
-{
-}
-
-static void tap_chain_passed(void *opaque, const Packet *packets, unsigned n)
-{
-}
-
 static void tap_chain_refused(void *opaque, const PacketRecord *record,
                               InjectResult why)
 {
@@ -255,8 +247,6 @@ static void tap_chain_refused(void *opaque, const PacketRecord *record,
 }
 
 static const InjectorHandlers tap_injector_handlers = {
-    .injected = tap_chain_injected,
-    .passed = tap_chain_passed,
     .refused = tap_chain_refused,
 };
 

@@ -245,8 +245,8 @@ static void source_arm(Source *self)
     if (self->n_captures == 0) {
         return;
     }
-    source_begin_delivered(
-        self); /* again: opening the captures took some time */
+    /* Again, as opening the captures has taken some time. */
+    source_begin_delivered(self);
     self->blind_until_us =
         vm_may_stand(self->vm) ? g_get_monotonic_time() + BLIND_US : 0;
     source_take_sample(self);
