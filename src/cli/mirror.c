@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tapferry mirror --tap IF (--to HOST:PORT | --write FILE) [--bpf EXPR] */
+#include "cli/member.h"
 #include "cli/progress.h"
 #include "cli/side.h"
 #include "cli/signals.h"
@@ -54,11 +55,6 @@ static bool mirror_add_args(const Mirror *self, GPtrArray *args, GError **errp)
     return true;
 }
 
-static json_int_t mirror_get(json_t *entry, const char *key)
-{
-    return json_integer_value(json_object_get(entry, key));
-}
-
 static bool mirror_poll(Mirror *self, Client *client, GError **errp)
 {
     json_auto_t *stats =
@@ -67,14 +63,14 @@ static bool mirror_poll(Mirror *self, Client *client, GError **errp)
     json_t *counter;
     size_t i;
 
-    self->seen =
-        mirror_get(entry, "packets-tx") + mirror_get(entry, "packets-rx");
+    self->seen = member_integer(entry, "packets-tx") +
+                 member_integer(entry, "packets-rx");
     self->dropped = 0;
     json_array_foreach (json_object_get(entry, "counters"), i, counter) {
         const char *name = json_string_value(json_object_get(counter, "name"));
 
         if (name && g_str_has_prefix(name, "dropped-")) {
-            self->dropped += mirror_get(counter, "packets");
+            self->dropped += member_integer(counter, "packets");
         }
     }
     self->sent = self->seen - self->dropped;

@@ -7,6 +7,7 @@
  */
 #include "cli/report.h"
 
+#include "cli/member.h"
 #include "cli/words.h"
 
 #include <math.h>
@@ -252,7 +253,7 @@ static json_t *draw_side_phases(const Scale *scale, json_t *side, double y)
 
         if (end > scale->begin && begin < scale->end) {
             json_array_append_new(
-                bars, draw_phase(scale, report_string(phase, "phase"), begin,
+                bars, draw_phase(scale, member_string(phase, "phase"), begin,
                                  end, y));
         }
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "cli/report.h"
 
+#include "cli/member.h"
+
 #include <string.h>
 
 /* Two columns, of which the second is as wide as it likes. */
@@ -11,8 +13,8 @@ static void text_rows(GString *out, json_t *rows, const char *name,
     size_t i;
 
     json_array_foreach (rows, i, row) {
-        g_string_append_printf(out, "  %-38s %s\n", report_string(row, name),
-                               report_string(row, value));
+        g_string_append_printf(out, "  %-38s %s\n", member_string(row, name),
+                               member_string(row, value));
     }
 }
 
@@ -28,9 +30,9 @@ static void text_ledger(GString *out, json_t *rows)
 
     json_array_foreach (rows, i, row) {
         g_string_append_printf(
-            out, "  %-12s %12s  %12s  %s\n", report_string(row, "name"),
-            report_string(row, "packets"), report_string(row, "bytes"),
-            report_string(row, "meaning"));
+            out, "  %-12s %12s  %12s  %s\n", member_string(row, "name"),
+            member_string(row, "packets"), member_string(row, "bytes"),
+            member_string(row, "meaning"));
     }
 }
 
@@ -41,20 +43,20 @@ static void text_drops(GString *out, json_t *rows)
     size_t i;
 
     json_array_foreach (rows, i, row) {
-        if (strcmp(report_string(row, "class"), "bad") == 0) {
+        if (strcmp(member_string(row, "class"), "bad") == 0) {
             g_string_append_printf(out, "  %-12s %12s  %12s  lost: %s\n",
-                                   "dropped", report_string(row, "packets"), "",
-                                   report_string(row, "cause"));
+                                   "dropped", member_string(row, "packets"), "",
+                                   member_string(row, "cause"));
         }
     }
 }
 
 static void text_side(GString *out, json_t *side)
 {
-    text_heading(out, report_string(side, "title"));
+    text_heading(out, member_string(side, "title"));
     text_ledger(out, json_object_get(side, "ledger"));
     text_drops(out, json_object_get(side, "drops"));
-    g_string_append_printf(out, "  %s.\n", report_string(side, "sum"));
+    g_string_append_printf(out, "  %s.\n", member_string(side, "sum"));
     text_rows(out, json_object_get(side, "times"), "name", "value");
 }
 
@@ -66,7 +68,7 @@ char *report_to_text(json_t *report)
     json_t *side;
     size_t i;
 
-    g_string_append_printf(out, "%s.\n", report_string(view, "verdict"));
+    g_string_append_printf(out, "%s.\n", member_string(view, "verdict"));
     if (json_array_size(json_object_get(view, "facts")) > 0) {
         g_string_append_c(out, '\n');
     }

@@ -11,6 +11,7 @@
  */
 #include "cli/report.h"
 
+#include "cli/member.h"
 #include "cli/words.h"
 
 #include <string.h>
@@ -47,7 +48,7 @@ static void add_held(json_t *rows, json_t *side)
 static void add_method(json_t *rows, json_t *source)
 {
     const char *method =
-        report_string(json_object_get(source, "switchover"), "method");
+        member_string(json_object_get(source, "switchover"), "method");
 
     if (!strcmp(method, "used-index")) {
         add_row(rows, "What the VM got was told",
@@ -123,7 +124,7 @@ static json_t *view_gaps(json_t *report)
     size_t i;
 
     json_array_foreach (json_object_get(report, "gaps"), i, gap) {
-        const char *name = report_string(gap, "kind");
+        const char *name = member_string(gap, "kind");
         g_autofree char *length = words_duration(report_integer(gap, "gap-us"));
         g_autofree char *when = words_clock(report_integer(gap, "end-us"));
 
@@ -196,7 +197,7 @@ static json_t *view_drops(json_t *side)
     size_t i;
 
     json_array_foreach (report_counters(side), i, entry) {
-        const char *name = report_string(entry, "name");
+        const char *name = member_string(entry, "name");
         json_int_t n = report_integer(entry, "packets");
 
         if (g_str_has_prefix(name, "dropped-")) {
@@ -276,10 +277,10 @@ static json_t *view_waits(json_t *side)
 
 static json_t *view_side(json_t *side)
 {
-    bool source = !strcmp(report_string(side, "side"), "source");
+    bool source = !strcmp(member_string(side, "side"), "source");
     g_autofree char *title =
         g_strdup_printf("%s (%s)", source ? "The old host" : "The new host",
-                        report_string(side, "host"));
+                        member_string(side, "host"));
     json_int_t came, accounted;
     g_autofree char *came_words = NULL;
     g_autofree char *sum = NULL;
@@ -309,10 +310,10 @@ json_t *report_view(json_t *report)
     json_t *verdict = json_object_get(report, "verdict");
     json_t *sides = json_array();
     json_t *picture = report_picture(report);
-    g_autofree char *text = g_strdup(report_string(verdict, "text"));
+    g_autofree char *text = g_strdup(member_string(verdict, "text"));
     g_autofree char *made = words_date(report_integer(report, "made-us"));
     g_autofree char *about = g_strdup_printf(
-        "tapferry %s, %s", report_string(report, "version"), made);
+        "tapferry %s, %s", member_string(report, "version"), made);
     json_t *side, *view;
     size_t i;
 

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "cli/client.h"
+#include "cli/member.h"
 #include "cli/words.h"
 
 #include <stdlib.h>
@@ -41,13 +42,6 @@ json_int_t report_integer(json_t *object, const char *key)
     return report_number(json_object_get(object, key));
 }
 
-const char *report_string(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
 json_t *report_counters(json_t *side)
 {
     return json_object_get(json_object_get(side, "stats"), "counters");
@@ -59,7 +53,7 @@ json_t *report_find_counter(json_t *stats, const char *name)
     size_t i;
 
     json_array_foreach (json_object_get(stats, "counters"), i, entry) {
-        if (strcmp(report_string(entry, "name"), name) == 0) {
+        if (strcmp(member_string(entry, "name"), name) == 0) {
             return entry;
         }
     }
@@ -113,12 +107,12 @@ json_int_t report_link(json_t *side, const char *key)
 static bool side_ended(json_t *side, Outcome outcome)
 {
     return side &&
-           !strcmp(report_string(side, "outcome"), outcome_names[outcome]);
+           !strcmp(member_string(side, "outcome"), outcome_names[outcome]);
 }
 
 static bool side_is_source(json_t *side)
 {
-    return !strcmp(report_string(side, "side"), "source");
+    return !strcmp(member_string(side, "side"), "source");
 }
 
 /* The verdict */
@@ -137,7 +131,7 @@ void report_balance(json_t *side, json_int_t *came, json_int_t *accounted)
     *came = report_packets(side, source ? "in_netdev" : "indev");
     *accounted = 0;
     json_array_foreach (report_counters(side), i, entry) {
-        const char *name = report_string(entry, "name");
+        const char *name = member_string(entry, "name");
 
         if (g_str_has_prefix(name, "dropped-") ||
             g_strv_contains(source ? source_fates : destination_fates, name)) {
@@ -181,16 +175,16 @@ static void add_losses(json_t *problems, json_t *side)
                     "the %s's ledger does not balance: %" JSON_INTEGER_FORMAT
                     " frames came in, %" JSON_INTEGER_FORMAT
                     " are accounted for",
-                    report_string(side, "side"), came, accounted);
+                    member_string(side, "side"), came, accounted);
     }
     json_array_foreach (counters, i, entry) {
         json_int_t n = report_integer(entry, "packets");
-        const char *name = report_string(entry, "name");
+        const char *name = member_string(entry, "name");
         g_autofree char *words = frames_were(n);
 
         if (n > 0 && g_str_has_prefix(name, "dropped-")) {
             add_problem(problems, "%s lost at the %s (%s)", words,
-                        report_string(side, "side"), name);
+                        member_string(side, "side"), name);
         }
     }
 }
@@ -243,10 +237,10 @@ static void add_left_over(json_t *problems, json_t *side)
 
     if (side_ended(side, OUTCOME_INTERRUPTED)) {
         add_problem(problems, "interrupted: %s left at the %s",
-                    n ? words : "nothing was", report_string(side, "side"));
+                    n ? words : "nothing was", member_string(side, "side"));
     } else if (side_ended(side, OUTCOME_UNFINISHED)) {
         add_problem(problems, "%s left at the %s: %s", words,
-                    report_string(side, "side"),
+                    member_string(side, "side"),
                     source ? "the destination did not take them"
                            : "the VM did not take them");
     }
@@ -263,12 +257,12 @@ static void add_side_problems(json_t *problems, json_t *side)
         add_problem(problems,
                     "%s lost at the %s (its TAP was full: the VM was slower "
                     "than the network)",
-                    words, report_string(side, "side"));
+                    words, member_string(side, "side"));
     }
     if (cost > 0) {
         add_problem(problems,
                     "%s lost at the %s (when txqueuelen was put back)",
-                    cost_words, report_string(side, "side"));
+                    cost_words, member_string(side, "side"));
     }
     add_losses(problems, side);
     add_left_over(problems, side);
@@ -397,7 +391,7 @@ static json_t *find_flow(json_t *side, const char *kind)
     size_t i;
 
     json_array_foreach (flows, i, flow) {
-        if (!strcmp(report_string(flow, "kind"), kind)) {
+        if (!strcmp(member_string(flow, "kind"), kind)) {
             return flow;
         }
     }
@@ -461,7 +455,7 @@ bool report_verdict(json_t *report, GError **errp)
 
     if (!json_is_true(json_object_get(verdict, "ok"))) {
         g_set_error(errp, CLIENT_ERROR, CLIENT_FAILED, "%s",
-                    report_string(verdict, "text"));
+                    member_string(verdict, "text"));
         return false;
     }
     return true;

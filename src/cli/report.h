@@ -45,11 +45,10 @@ json_t *report_new(json_t *sides);
 /* Is all well? Else an error that says what is not. */
 bool report_verdict(json_t *report, GError **errp);
 
-/* Numbers and words of a document that may come from elsewhere: what can't be
- * is 0, or "". */
+/* Numbers of a document that may come from elsewhere: from 0 to 2^52, so that
+ * sums do not overflow. */
 json_int_t report_number(json_t *value);
 json_int_t report_integer(json_t *object, const char *key);
-const char *report_string(json_t *object, const char *key);
 
 /* The counter called @name in an entry of query-netfilter-stats, or NULL;
  * borrowed. */

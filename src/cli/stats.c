@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/client.h"
+#include "cli/member.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,18 +16,6 @@ typedef void StatsPrint(json_t *stats);
 typedef void StatsCounter(json_t *entry, const char *name, json_int_t packets,
                           json_int_t bytes, void *opaque);
 
-static const char *stats_string(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
-static json_int_t stats_integer(json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 /* Calls @func for tx, rx and then the filter's own counters. */
 static void stats_foreach(json_t *stats, StatsCounter *func, void *opaque)
 {
@@ -34,14 +23,14 @@ static void stats_foreach(json_t *stats, StatsCounter *func, void *opaque)
     size_t i, j;
 
     json_array_foreach (stats, i, entry) {
-        func(entry, "tx", stats_integer(entry, "packets-tx"),
-             stats_integer(entry, "bytes-tx"), opaque);
-        func(entry, "rx", stats_integer(entry, "packets-rx"),
-             stats_integer(entry, "bytes-rx"), opaque);
+        func(entry, "tx", member_integer(entry, "packets-tx"),
+             member_integer(entry, "bytes-tx"), opaque);
+        func(entry, "rx", member_integer(entry, "packets-rx"),
+             member_integer(entry, "bytes-rx"), opaque);
         json_array_foreach (json_object_get(entry, "counters"), j, counter) {
-            func(entry, stats_string(counter, "name"),
-                 stats_integer(counter, "packets"),
-                 stats_integer(counter, "bytes"), opaque);
+            func(entry, member_string(counter, "name"),
+                 member_integer(counter, "packets"),
+                 member_integer(counter, "bytes"), opaque);
         }
     }
 }
@@ -55,9 +44,9 @@ static void stats_table_row(json_t *entry, const char *name, json_int_t packets,
     *last = entry;
     printf("%-12s %-10s %-18s %-22s %14" JSON_INTEGER_FORMAT
            " %18" JSON_INTEGER_FORMAT "\n",
-           first ? stats_string(entry, "name") : "",
-           first ? stats_string(entry, "netdev") : "",
-           first ? stats_string(entry, "type") : "", name, packets, bytes);
+           first ? member_string(entry, "name") : "",
+           first ? member_string(entry, "netdev") : "",
+           first ? member_string(entry, "type") : "", name, packets, bytes);
 }
 
 static void stats_print_table(json_t *stats)
@@ -80,7 +69,7 @@ static void stats_print_json(json_t *stats)
 static void stats_kv_row(json_t *entry, const char *name, json_int_t packets,
                          json_int_t bytes, void *opaque)
 {
-    const char *filter = stats_string(entry, "name");
+    const char *filter = member_string(entry, "name");
 
     printf("%s.%s.packets=%" JSON_INTEGER_FORMAT "\n", filter, name, packets);
     printf("%s.%s.bytes=%" JSON_INTEGER_FORMAT "\n", filter, name, bytes);
@@ -92,10 +81,10 @@ static void stats_print_kv(json_t *stats)
     size_t i;
 
     json_array_foreach (stats, i, entry) {
-        const char *name = stats_string(entry, "name");
+        const char *name = member_string(entry, "name");
 
-        printf("%s.netdev=%s\n", name, stats_string(entry, "netdev"));
-        printf("%s.type=%s\n", name, stats_string(entry, "type"));
+        printf("%s.netdev=%s\n", name, member_string(entry, "netdev"));
+        printf("%s.type=%s\n", name, member_string(entry, "type"));
     }
     stats_foreach(stats, stats_kv_row, NULL);
 }
@@ -123,9 +112,9 @@ static void stats_prometheus_row(json_t *entry, const char *name,
     if (stats_is_gauge(name) == metric->gauge) {
         printf("%s{filter=\"%s\",netdev=\"%s\",type=\"%s\",counter=\"%s\"} "
                "%" JSON_INTEGER_FORMAT "\n",
-               metric->name, stats_string(entry, "name"),
-               stats_string(entry, "netdev"), stats_string(entry, "type"), name,
-               metric->bytes ? bytes : packets);
+               metric->name, member_string(entry, "name"),
+               member_string(entry, "netdev"), member_string(entry, "type"),
+               name, metric->bytes ? bytes : packets);
     }
 }
 

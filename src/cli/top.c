@@ -2,6 +2,7 @@
 /* tapferry top: what every filter counts, live. */
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/member.h"
 #include "cli/signals.h"
 #include "cli/words.h"
 
@@ -33,18 +34,6 @@ typedef struct Top {
 typedef struct TopCount {
     json_int_t packets, bytes;
 } TopCount;
-
-static const char *top_string(json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-
-    return text ? text : "";
-}
-
-static json_int_t top_integer(json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
 
 /* A line, if there is room; @attribute: an ANSI one, or "". */
 static void top_line(Top *self, const char *attribute, const char *format, ...)
@@ -100,20 +89,20 @@ static void top_counter(Top *self, const char *filter, const char *name,
 
 static void top_filter(Top *self, json_t *entry)
 {
-    const char *name = top_string(entry, "name");
+    const char *name = member_string(entry, "name");
     json_t *counter;
     size_t i;
 
-    top_line(self, "\033[1m", "%s: %s on %s", name, top_string(entry, "type"),
-             top_string(entry, "netdev"));
-    top_counter(self, name, "tx", top_integer(entry, "packets-tx"),
-                top_integer(entry, "bytes-tx"));
-    top_counter(self, name, "rx", top_integer(entry, "packets-rx"),
-                top_integer(entry, "bytes-rx"));
+    top_line(self, "\033[1m", "%s: %s on %s", name,
+             member_string(entry, "type"), member_string(entry, "netdev"));
+    top_counter(self, name, "tx", member_integer(entry, "packets-tx"),
+                member_integer(entry, "bytes-tx"));
+    top_counter(self, name, "rx", member_integer(entry, "packets-rx"),
+                member_integer(entry, "bytes-rx"));
     json_array_foreach (json_object_get(entry, "counters"), i, counter) {
-        top_counter(self, name, top_string(counter, "name"),
-                    top_integer(counter, "packets"),
-                    top_integer(counter, "bytes"));
+        top_counter(self, name, member_string(counter, "name"),
+                    member_integer(counter, "packets"),
+                    member_integer(counter, "bytes"));
     }
     top_line(self, "", "%s", "");
 }
@@ -124,15 +113,16 @@ static void top_switchovers(Top *self, json_t *switchovers)
     size_t i;
 
     json_array_foreach (switchovers, i, entry) {
-        g_autofree char *stop = words_clock(top_integer(entry, "stop-us"));
-        g_autofree char *resume = words_clock(top_integer(entry, "resume-us"));
+        g_autofree char *stop = words_clock(member_integer(entry, "stop-us"));
+        g_autofree char *resume =
+            words_clock(member_integer(entry, "resume-us"));
         g_autofree char *hold =
-            words_duration(top_integer(entry, "longest-hold-us"));
+            words_duration(member_integer(entry, "longest-hold-us"));
 
         top_line(self, "\033[36m",
                  "%s: %s, %s; stop %s, resume %s; longest hold %s",
-                 top_string(entry, "name"), top_string(entry, "side"),
-                 top_string(entry, "phase"), stop, resume, hold);
+                 member_string(entry, "name"), member_string(entry, "side"),
+                 member_string(entry, "phase"), stop, resume, hold);
     }
     if (json_array_size(switchovers) > 0) {
         top_line(self, "", "%s", "");
