@@ -152,7 +152,7 @@ void source_end_delivered(Source *self);
 void source_note_delivered(Source *self, const PacketBatch *batch);
 /* The VM stopped: removes the frames that it did not receive. */
 void source_settle_delivered(Source *self);
-/* SourceLinkWord: all records about the stop. */
+/* SourceLinkRecords: all records about the stop. */
 void source_say_stop(void *opaque, GByteArray *records);
 
 /* source-place.c */
@@ -161,7 +161,7 @@ void source_say_stop(void *opaque, GByteArray *records);
 void source_set_place(Source *self, uint64_t number);
 /* The frame at the writer's cursor was shipped. */
 void source_count_placed(Source *self);
-/* SourceLinkWord: LINK_PLACE. */
+/* SourceLinkRecords: LINK_PLACE. */
 void source_say_place(void *opaque, GByteArray *records);
 /* The next frame is about to be sent as @n segments: sends LINK_PLACE again,
  * with that number. */

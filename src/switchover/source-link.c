@@ -29,7 +29,7 @@ struct SourceLink {
     LinkMode mode;
     bool vnet; /* the link carries virtio-net headers */
     FrameWriter *writer;
-    SourceLinkWord *word;
+    SourceLinkRecords *append;
     void *opaque; /* of it */
     LinkSender sender;
     LinkInput input;
@@ -143,7 +143,7 @@ static void source_link_answered(SourceLink *self, const LinkRecord *state)
         n += link_record_put(bytes + n, &cancelled);
     }
     g_byte_array_append(out, bytes, (guint)n);
-    self->word(self->opaque, out);
+    self->append(self->opaque, out);
     frame_writer_tell(self->writer, out->data, out->len);
     frame_writer_hold(self->writer, false);
 }
@@ -273,12 +273,12 @@ void source_link_cancel(SourceLink *self)
     link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
 }
 
-void source_link_say(SourceLink *self, SourceLinkWord *word)
+void source_link_say(SourceLink *self, SourceLinkRecords *append)
 {
     g_autoptr(GByteArray) out = g_byte_array_new();
 
     if (self->sender.phase == LINK_ACKED) {
-        word(self->opaque, out);
+        append(self->opaque, out);
         frame_writer_tell(self->writer, out->data, out->len);
     }
 }
@@ -329,7 +329,7 @@ json_t *source_link_to_json(const SourceLink *self)
 }
 
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer, SourceLinkWord *word,
+                            FrameWriter *writer, SourceLinkRecords *append,
                             void *opaque)
 {
     SourceLink *self = g_new0(SourceLink, 1);
@@ -338,7 +338,7 @@ SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
     self->mode = mode;
     self->vnet = vnet;
     self->writer = writer;
-    self->word = word;
+    self->append = append;
     self->opaque = opaque;
     self->timer = LOOP_TIMER_INIT;
     loop_timer_open(&self->timer, source_link_unanswered, self);

@@ -23,14 +23,14 @@ extern const char *const link_mode_words[];
 typedef struct SourceLink SourceLink;
 
 /* Appends records (wire/link-record.h) to @records. */
-typedef void SourceLinkWord(void *opaque, GByteArray *records);
+typedef void SourceLinkRecords(void *opaque, GByteArray *records);
 
 /* @writer is borrowed, and may have a peer already. @name: for the log;
  * borrowed.
- * @vnet: with virtio-net headers on the wire. @word is called, and its records
- * are sent, at the begin of each acknowledged connection. */
+ * @vnet: with virtio-net headers on the wire. @append is called, and its
+ * records are sent, at the begin of each acknowledged connection. */
 SourceLink *source_link_new(const char *name, LinkMode mode, bool vnet,
-                            FrameWriter *writer, SourceLinkWord *word,
+                            FrameWriter *writer, SourceLinkRecords *append,
                             void *opaque);
 /* Harmless with NULL. */
 void source_link_free(SourceLink *link);
@@ -49,8 +49,8 @@ bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
  */
 void source_link_cancel(SourceLink *link);
 
-/* Sends the records that @word appends, if the connection is acknowledged. */
-void source_link_say(SourceLink *link, SourceLinkWord *word);
+/* Sends the records that @append appends, if the connection is acknowledged. */
+void source_link_say(SourceLink *link, SourceLinkRecords *append);
 
 /* The source is about to be freed; its writer still exists: sends LINK_END. */
 void source_link_end(SourceLink *link);
