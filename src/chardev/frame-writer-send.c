@@ -67,11 +67,10 @@ static bool writer_fill_spill(FrameWriter *self, const PacketRecord *record)
     self->spilled =
         packet_segment(&packet, self->scratch, writer_spill_segment, self);
     self->spilling = self->spilled > 0;
-    if (self->spilled > 1 && self->skip == 0 && record->parts == 0 &&
-        self->handlers->cuts) {
-        self->handlers->cuts(self->opaque, record, self->spilled);
-    }
     self->skip = self->skip < self->spilled ? self->skip : 0;
+    if (self->spilled - self->skip > 1 && self->handlers->cuts) {
+        self->handlers->cuts(self->opaque, self->spilled - self->skip);
+    }
     for (; self->skip > 0; self->skip--) {
         self->partial += framer_frame_len(self->spill->data + self->partial);
     }

@@ -50,9 +50,10 @@ typedef struct FrameWriterHandlers {
     /* Frames of a batch were FRAME_SENT without becoming records. NULL: each
      * frame becomes one. */
     void (*passed)(void *opaque, Counter frames);
-    /* @record is about to be sent as @n segments (> 1) for the first time;
-     * records that the handler sends go in front of them. NULL: not wanted. */
-    void (*cuts)(void *opaque, const PacketRecord *record, unsigned n);
+    /* The next @n frames on the wire (> 1) are segments of one record, those
+     * that the peer has not got; records that the handler sends go in front of
+     * them. NULL: not wanted. */
+    void (*cuts)(void *opaque, unsigned n);
     /* There is room again after FRAME_APPEND_FULL: a quarter of the limit, or
      * 1 MiB. NULL: not wanted. */
     void (*room)(void *opaque);

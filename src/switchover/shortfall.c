@@ -25,11 +25,16 @@ void shortfall_begin(Shortfall *self, const ShortfallPlace *place,
     self->came = came;
 }
 
+void shortfall_pieces(Shortfall *self, uint64_t n)
+{
+    self->pieces = n;
+    self->from.cut |= !self->follows;
+}
+
 void shortfall_follow(Shortfall *self)
 {
     self->follows = true;
-    self->from.pieces = 0;
-    self->before = self->came;
+    self->pieces = 0; /* the one that was under way is not complete */
 }
 
 /* How many frames has the stop destroyed? False: that is not known. */
@@ -52,14 +57,13 @@ bool shortfall_found(Shortfall *self, const ShortfallFound *found)
     /* A TAP of that name that was made anew counts from 0. */
     bool known = shortfall_destroyed(self, found, &destroyed) && self->known &&
                  end >= self->from.place;
-    uint64_t came = self->came - MIN(found->cut, self->came - self->before);
 
     if (!self->follows) {
         return false; /* it was told before */
     }
     if (known) {
         end += destroyed - self->from.place;
-        self->missing += end - MIN(came, end);
+        self->missing += end - MIN(self->came, end);
         self->told = true;
     }
     self->follows = false;

@@ -22,12 +22,11 @@
 
 /* What a source tells of the first frame that it ships. */
 typedef struct ShortfallPlace {
-    uint64_t place;  /* of it */
-    uint64_t taken;  /* tx_packets when the VMM took it, or was to take it next
-                      */
-    bool full;       /* the queue was: some from it on may be destroyed */
-    bool cut;        /* the link has cut some up that came since */
-    uint64_t pieces; /* so many of the frames to come are one */
+    uint64_t place; /* of it */
+    uint64_t taken; /* tx_packets when the VMM took it, or was to take it next
+                     */
+    bool full;      /* the queue was: some from it on may be destroyed */
+    bool cut;       /* the link has cut some up that came since */
 } ShortfallPlace;
 
 /* What a source tells that has found frames in its TAP's queue. */
@@ -39,8 +38,6 @@ typedef struct ShortfallFound {
                        place on, in front of the first of them */
     uint64_t again; /* by so many the TAP's count grew when they were taken out
                        and put back */
-    uint64_t cut;   /* so many more came than were found, where a link without
-                       virtio-net headers has cut super-frames up */
 } ShortfallFound;
 
 typedef struct Shortfall {
@@ -50,21 +47,24 @@ typedef struct Shortfall {
     /* All frames before it came, or count as missing. */
     ShortfallPlace from;
     uint64_t came;   /* frames from there on, each once */
-    uint64_t before; /* ... when another source went on */
+    uint64_t pieces; /* so many of those to come are one */
     uint64_t missing;
 } Shortfall;
 
 /* Another VM is waited for, or what came is void. What is missing stays. */
 void shortfall_clear(Shortfall *self);
 
-/* A frame, or a piece of one, came that had not come before. */
-static inline void shortfall_came(Shortfall *self)
+/* The next @n frames of the link are one of the source's. */
+void shortfall_pieces(Shortfall *self, uint64_t n);
+
+/* A frame came over the link; @new: neither it nor its like had come before. */
+static inline void shortfall_came(Shortfall *self, bool new)
 {
-    if (self->from.pieces > 1) {
-        self->from.pieces--;
+    if (self->pieces > 1) {
+        self->pieces--;
     } else {
-        self->from.pieces = 0;
-        self->came++;
+        self->pieces = 0;
+        self->came += new;
     }
 }
 

@@ -231,20 +231,18 @@ static void sink_link_record(void *opaque, const uint8_t *body, size_t len)
     } else if (record.type == LINK_FOUND) {
         sink_found(self->config.sink,
                    record.next - MIN(self->receiver.next, record.next),
-                   &(ShortfallFound){
-                       .place = record.place,
-                       .taken = record.taken,
-                       .again = record.again,
-                       .cut = record.next - MIN(record.count, record.next),
-                   });
+                   &(ShortfallFound){.place = record.place,
+                                     .taken = record.taken,
+                                     .again = record.again});
     } else if (record.type == LINK_PLACE) {
         sink_place(self->config.sink,
                    &(ShortfallPlace){.place = record.place,
                                      .taken = record.taken,
                                      .full = record.flags & LINK_PLACE_FULL,
-                                     .cut = record.flags & LINK_PLACE_CUT,
-                                     .pieces = record.pieces},
-                   record.count + self->receiver.next - record.next);
+                                     .cut = record.flags & LINK_PLACE_CUT},
+                   record.count);
+    } else if (record.type == LINK_PIECES) {
+        sink_pieces(self->config.sink, record.count);
     } else if (record.type == LINK_END) {
         link_receiver_settle(&self->receiver);
         link_memory_end(self->memory);

@@ -146,6 +146,11 @@ void sink_follow(Sink *self)
     self->found = 0;
 }
 
+void sink_pieces(Sink *self, uint64_t n)
+{
+    shortfall_pieces(&self->shortfall, n);
+}
+
 static void sink_found_all(Sink *self)
 {
     self->all_found.aligned =
@@ -184,9 +189,11 @@ void sink_receive(Sink *self, const PacketBatch *batch)
         if (self->vm->state == VM_STATE_GONE) {
             /* The VMM has exited. */
             counter_add(&self->account.discarded, 1, batch->packets[i].len);
-        } else if (arrivals_take(self->arrivals, &batch->packets[i],
-                                 self->found > 0)) {
-            shortfall_came(&self->shortfall);
+        } else {
+            bool new = arrivals_take(self->arrivals, &batch->packets[i],
+                                     self->found > 0);
+
+            shortfall_came(&self->shortfall, new);
         }
         if (self->found > 0 && --self->found == 0) {
             sink_found_all(self);

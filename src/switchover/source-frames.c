@@ -191,10 +191,9 @@ static void source_done(void *opaque, PacketRecord *record, FrameFate fate)
     }
 }
 
-static void source_cuts(void *opaque, const PacketRecord *record, unsigned n)
+static void source_cuts(void *opaque, unsigned n)
 {
-    (void)record;
-    source_place_cut(opaque, n);
+    source_say_cut(opaque, n);
 }
 
 static void source_room(void *opaque)

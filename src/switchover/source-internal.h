@@ -49,9 +49,9 @@ typedef struct SourcePlace {
     bool known;
     uint64_t number; /* of its record */
     LedgerPlace at;
-    uint64_t next;          /* its number on the wire */
-    uint64_t shipped, sent; /* since then: records, and frames on the wire */
-    unsigned pieces;        /* on the wire, of the next record */
+    uint64_t next;    /* its number on the wire */
+    uint64_t shipped; /* records since then */
+    unsigned pieces;  /* segments of the next record, for LINK_PIECES */
 } SourcePlace;
 
 struct Source {
@@ -163,9 +163,8 @@ void source_set_place(Source *self, uint64_t number);
 void source_count_placed(Source *self);
 /* SourceLinkRecords: LINK_PLACE. */
 void source_say_place(void *opaque, GByteArray *records);
-/* The next frame is about to be sent as @n segments: sends LINK_PLACE again,
- * with that number. */
-void source_place_cut(Source *self, unsigned n);
+/* Sends LINK_PIECES: the next @n frames are segments of one. */
+void source_say_cut(Source *self, unsigned n);
 
 /* source-account.c */
 /* Updates the counters from the ledger. */

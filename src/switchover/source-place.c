@@ -19,12 +19,24 @@ void source_set_place(Source *self, uint64_t number)
 
 void source_count_placed(Source *self)
 {
-    PacketCursor cursor = frame_writer_next(self->writer);
-
-    if (cursor.number >= self->place.number) {
+    if (frame_writer_next(self->writer).number >= self->place.number) {
         self->place.shipped++;
-        self->place.sent = frame_writer_sent(self->writer) - self->place.next;
     }
+}
+
+/* How many of these go out once more, since the connection broke. */
+static uint64_t source_placed_again(const Source *self)
+{
+    PacketCursor cursor = frame_writer_next(self->writer);
+    const PacketRecord *record;
+    uint64_t n = 0;
+
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        n += cursor.number >= self->place.number &&
+             frame_writer_parts(record) > 0;
+        packet_cursor_advance(&cursor);
+    }
+    return MIN(n, self->place.shipped);
 }
 
 static void source_append_record(GByteArray *records, const LinkRecord *record)
@@ -34,30 +46,13 @@ static void source_append_record(GByteArray *records, const LinkRecord *record)
     g_byte_array_append(records, bytes, (guint)link_record_put(bytes, record));
 }
 
-/* The next frame on the wire is one of @pieces. */
-static void source_append_place(const Source *self, GByteArray *records,
-                                unsigned pieces)
-{
-    const SourcePlace *place = &self->place;
-    bool cut = pieces > 1 || place->sent != place->shipped;
-
-    source_append_record(records,
-                         &(LinkRecord){
-                             .type = LINK_PLACE,
-                             .next = place->next + place->sent,
-                             .place = place->at.place,
-                             .count = place->shipped,
-                             .taken = place->at.taken,
-                             .flags = (place->at.full ? LINK_PLACE_FULL : 0) |
-                                      (cut ? LINK_PLACE_CUT : 0),
-                             .pieces = pieces,
-                         });
-}
-
 void source_say_place(void *opaque, GByteArray *records)
 {
     Source *self = opaque;
-    SourcePlace *place = &self->place;
+    const SourcePlace *place = &self->place;
+    uint64_t shipped = place->shipped - source_placed_again(self);
+    bool cut =
+        shipped > 0 && frame_writer_sent(self->writer) != place->next + shipped;
 
     if (self->found.known) {
         /* Another daemon may have shipped these before. */
@@ -65,27 +60,34 @@ void source_say_place(void *opaque, GByteArray *records)
                              &(LinkRecord){.type = LINK_FOUND,
                                            .next = self->found.parts,
                                            .place = place->at.place,
-                                           .count = self->found.count,
                                            .again = self->found.again,
                                            .taken = self->found.taken});
     }
-    if (place->known && (!self->found.known || place->shipped > 0)) {
-        source_append_place(self, records, 1);
+    if (place->known && (!self->found.known || shipped > 0)) {
+        source_append_record(
+            records, &(LinkRecord){
+                         .type = LINK_PLACE,
+                         .place = place->at.place,
+                         .count = shipped,
+                         .taken = place->at.taken,
+                         .flags = (place->at.full ? LINK_PLACE_FULL : 0) |
+                                  (cut ? LINK_PLACE_CUT : 0),
+                     });
     }
 }
 
-static void source_say_pieces(void *opaque, GByteArray *records)
+static void source_append_cut(void *opaque, GByteArray *records)
 {
-    Source *self = opaque;
+    const Source *self = opaque;
 
-    source_append_place(self, records, self->place.pieces);
+    source_append_record(records, &(LinkRecord){.type = LINK_PIECES,
+                                                .count = self->place.pieces});
 }
 
-void source_place_cut(Source *self, unsigned n)
+void source_say_cut(Source *self, unsigned n)
 {
-    if (self->place.known &&
-        frame_writer_next(self->writer).number >= self->place.number) {
+    if (self->place.known) {
         self->place.pieces = n;
-        source_link_say(self->link, source_say_pieces);
+        source_link_say(self->link, source_append_cut);
     }
 }

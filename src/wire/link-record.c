@@ -16,11 +16,10 @@ static const size_t link_fields[][FIELDS_MAX + 1] = {
     [LINK_SESSION] = {FIELD(session), FIELD(next), FIELD(lost)},
     [LINK_ACK] = {FIELD(next), FIELD(settled)},
     [LINK_CANCELLED] = {0},
-    [LINK_FOUND] = {FIELD(next), FIELD(place), FIELD(count), FIELD(again),
-                    FIELD(taken)},
-    [LINK_PLACE] = {FIELD(next), FIELD(place), FIELD(count), FIELD(taken),
-                    FIELD(flags), FIELD(pieces)},
+    [LINK_FOUND] = {FIELD(next), FIELD(place), FIELD(again), FIELD(taken)},
+    [LINK_PLACE] = {FIELD(place), FIELD(count), FIELD(taken), FIELD(flags)},
     [LINK_MISSING] = {FIELD(lost)},
+    [LINK_PIECES] = {FIELD(count)},
 };
 
 static const size_t *link_fields_of(unsigned type)

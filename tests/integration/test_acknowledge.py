@@ -589,7 +589,7 @@ def test_missing_is_said_again(site: Site) -> None:
     peer = site.peer("wire")
     ask(peer)
     peer.send_bytes(session(77, 0) +
-                    struct.pack(">IB6Q", 0x80000031, PLACE, 0, 100, 0, 0, 0, 1) +
+                    struct.pack(">IB4Q", 0x80000021, PLACE, 100, 0, 0, 0) +
                     encode(numbered_range(0, 5)))
     end.daemon.wait_counters(held=5)
     peer.close()
@@ -599,7 +599,7 @@ def test_missing_is_said_again(site: Site) -> None:
     # It has found two, one of which came before; behind them are three that
     # nobody has.
     peer.send_bytes(session(78, 0) +
-                    struct.pack(">IB5Q", 0x80000029, FOUND, 2, 109, 2, 0, 0) +
+                    struct.pack(">IB4Q", 0x80000021, FOUND, 2, 109, 0, 0) +
                     encode(numbered_range(4, 6)))
     assert heard(peer, (MISSING,)) == (MISSING, 3)
     peer.close()

@@ -35,7 +35,7 @@ static void test_format(void)
 
 static void test_all_types(void)
 {
-    for (int type = LINK_STATE; type <= LINK_MISSING; type++) {
+    for (int type = LINK_STATE; type <= LINK_PIECES; type++) {
         LinkRecord record = {.type = (LinkType)type,
                              .epoch = 1,
                              .session = UINT64_MAX,
