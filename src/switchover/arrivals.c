@@ -48,6 +48,11 @@ void arrivals_forget(Arrivals *self)
     had_clear(self->had);
 }
 
+void arrivals_end_queue(Arrivals *self, uint64_t n)
+{
+    had_end_queue(self->had, n);
+}
+
 void arrivals_place(Arrivals *self, uint64_t came)
 {
     had_place(self->had, came);

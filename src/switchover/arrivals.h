@@ -33,7 +33,8 @@ void arrivals_follow(Arrivals *arrivals);
 /* Forgets what sources have shipped: it is void, or was for another VM. */
 void arrivals_forget(Arrivals *arrivals);
 
-/* See had_place() and had_in_front(). */
+/* See had_end_queue(), had_place() and had_in_front(). */
+void arrivals_end_queue(Arrivals *arrivals, uint64_t n);
 void arrivals_place(Arrivals *arrivals, uint64_t came);
 bool arrivals_in_front(const Arrivals *arrivals, uint64_t *n);
 

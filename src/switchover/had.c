@@ -6,9 +6,12 @@
 #include <glib.h>
 
 struct Had {
-    GArray *digests;       /* uint64_t, oldest first */
-    unsigned others;       /* of these came from other sources */
-    unsigned matched;      /* of these are older than what is to be taken */
+    GArray *digests;  /* uint64_t, oldest first */
+    unsigned others;  /* of these came from other sources */
+    unsigned matched; /* of these are older than what is to be taken */
+    uint64_t found;   /* frames that were to be taken */
+    uint64_t ends[HAD_QUEUES_MAX]; /* so many of those end a queue's */
+    unsigned n_ends;
     uint64_t row[HAD_ROW]; /* the first that were to be taken, */
     unsigned n_row;        /* and how many these are */
     unsigned place;        /* of had_place() */
@@ -53,13 +56,35 @@ void had_note(Had *self, uint64_t digest)
 void had_follow(Had *self)
 {
     self->others = self->digests->len;
-    self->matched = self->n_row = 0;
+    self->matched = self->n_row = self->n_ends = 0;
+    self->found = 0;
+}
+
+static bool had_ends_queue(const Had *self, uint64_t found)
+{
+    for (unsigned i = 0; i < self->n_ends; i++) {
+        if (self->ends[i] == found) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void had_end_queue(Had *self, uint64_t n)
+{
+    if (self->n_ends < HAD_QUEUES_MAX &&
+        !had_ends_queue(self, self->found + n)) {
+        self->ends[self->n_ends++] = self->found + n;
+    }
 }
 
 bool had_take(Had *self, uint64_t digest)
 {
     if (self->n_row < HAD_ROW) {
         self->row[self->n_row++] = digest;
+    }
+    if (had_ends_queue(self, self->found++)) {
+        self->matched = 0;
     }
     for (unsigned i = self->matched; i < self->others; i++) {
         if (g_array_index(self->digests, uint64_t, i) == digest) {

@@ -20,6 +20,7 @@
 #define HAD_MAX 32768
 /* So many frames in a row tell had_in_front() where they are. */
 #define HAD_ROW 4
+#define HAD_QUEUES_MAX 8
 
 typedef struct Had Had;
 
@@ -42,6 +43,11 @@ void had_follow(Had *had);
 /* The new source has found a frame of this digest. True if an earlier one has
  * shipped it, behind the last frame for which this was true. */
 bool had_take(Had *had, uint64_t digest);
+
+/* After the next @n frames that it has found follow those of another queue of
+ * its TAP, in an order of their own. May be told again; more than
+ * HAD_QUEUES_MAX are ignored. */
+void had_end_queue(Had *had, uint64_t n);
 
 /* The last @came frames that came begin with the one that had_in_front() counts
  * from. What is told first is so until had_clear(). */

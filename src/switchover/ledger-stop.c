@@ -164,9 +164,9 @@ bool ledger_place(const Ledger *ledger, uint64_t number, LedgerPlace *place)
         .taken = ledger->accepted + ledger->meter.base - ledger->dropped_start,
         .full = ledger->stop_full,
     };
-    return ledger->certain && !ledger->multi &&
-           (!ledger->stop_full ||
-            (number == ledger->taken && ledger_head_is_certain(ledger)));
+    return ledger->certain &&
+           (!ledger->stop_full || (!ledger->multi && number == ledger->taken &&
+                                   ledger_head_is_certain(ledger)));
 }
 
 uint32_t ledger_lost_most(const Ledger *ledger)

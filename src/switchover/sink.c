@@ -162,9 +162,10 @@ static void sink_found_all(Sink *self)
 
 void sink_found(Sink *self, uint64_t n, const ShortfallFound *found)
 {
-    self->found = n;
+    arrivals_end_queue(self->arrivals, n);
+    self->found = MAX(self->found, n);
     self->all_found = *found;
-    if (n == 0) {
+    if (self->found == 0) {
         sink_found_all(self);
     }
 }

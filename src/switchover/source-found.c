@@ -24,20 +24,42 @@
 typedef struct TakeIn {
     Source *source;
     Drain *drain;
-    PacketQueue drained; /* in this round */
-    uint64_t took;       /* of the queue's oldest, by the VMM, in this round */
-    LedgerFound found;   /* what is known so far; its counters are those of when
-                            all was drained */
-    bool runs;           /* the VM does, for all that is known */
-    int64_t end_us;      /* of the rounds */
+    unsigned n_queues;
+    PacketQueue drained[LEDGER_QUEUES_MAX]; /* of each, in this round */
+    uint64_t took;     /* of the queues' oldest, by the VMM, in this round */
+    LedgerFound found; /* what is known so far; its counters are those of when
+                          all was drained */
+    bool runs;         /* the VM does, for all that is known */
+    int64_t end_us;    /* of the rounds */
 } TakeIn;
 
 static void take_in_frame(void *opaque, const Packet *packet)
 {
     TakeIn *self = opaque;
 
-    /* Its queue is a number of the drain's own, and it came before we began. */
-    packet_queue_append(&self->drained, packet)->queue = 0;
+    /* That is a number of the drain's own: which of the TAP's queues it is, is
+     * not known. */
+    packet_queue_append(&self->drained[packet->queue], packet)->queue = 0;
+}
+
+static uint64_t take_in_count_drained(const TakeIn *self)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        n += packet_queue_count(&self->drained[i]);
+    }
+    return n;
+}
+
+static uint64_t take_in_memory(const TakeIn *self)
+{
+    uint64_t bytes = packet_queue_size(source_queue(self->source));
+
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        bytes += packet_queue_size(&self->drained[i]);
+    }
+    return bytes;
 }
 
 /* True: for a moment the queue was, and all that had come was captured. */
@@ -47,11 +69,11 @@ static bool take_in_until_empty(TakeIn *self)
     uint64_t drained, seen;
 
     for (unsigned looks = 0; looks < LOOKS_MAX; looks++) {
-        drained = self->drained.next;
+        drained = take_in_count_drained(self);
         seen = captured->next;
         drain_run(self->drain);
         source_drain(self->source);
-        if (self->drained.next == drained && captured->next == seen) {
+        if (take_in_count_drained(self) == drained && captured->next == seen) {
             return true;
         }
     }
@@ -65,46 +87,76 @@ static bool take_in_drain(TakeIn *self)
     LinkCounters *counters = &self->found.counters;
     uint64_t before = counters->tx_packets, left, n;
 
-    packet_queue_clear(&self->drained);
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        packet_queue_clear(&self->drained[i]);
+    }
     if (!take_in_until_empty(self) ||
         !tap_read_counters(self->source->config.tap, counters)) {
         return false;
     }
     left = counters->tx_packets - before;
-    n = packet_queue_count(&self->drained);
+    n = take_in_count_drained(self);
     self->took = left - MIN(left, n);
     return true;
 }
 
-/* Puts the frames of @queue back, from @number on, until one finds no room;
- * returns how many did. */
-static uint64_t take_in_put_back(TakeIn *self, const PacketQueue *queue,
-                                 uint64_t number)
+/* Up to PACKET_BATCH_MAX frames of @queue from @cursor on. */
+static unsigned take_in_batch(const PacketQueue *queue, PacketCursor cursor,
+                              Packet *packets)
 {
-    PacketCursor from = packet_queue_head(queue), cursor;
-    Packet packets[PACKET_BATCH_MAX];
     PacketRecord *record;
+    unsigned n = 0;
+
+    while (n < PACKET_BATCH_MAX && (record = packet_queue_at(queue, &cursor))) {
+        packets[n] = packet_record_view(record);
+        packets[n++].headroom = 0; /* it has the link's header */
+        packet_cursor_advance(&cursor);
+    }
+    return n;
+}
+
+/* Puts the frames of @queue back, from @number on, until one finds no room; of
+ * several queues another one may have some. Returns how many did; *@full is the
+ * number of the first that did not. */
+static uint64_t take_in_put_back(TakeIn *self, const PacketQueue *queue,
+                                 uint64_t number, uint64_t *full)
+{
+    PacketCursor from = packet_queue_head(queue);
+    Packet packets[PACKET_BATCH_MAX];
+    uint64_t put = 0;
     unsigned n, done;
 
     while (from.number < number && packet_queue_at(queue, &from)) {
         packet_cursor_advance(&from);
     }
-    number = from.number;
-    do {
-        cursor = from;
-        for (n = 0;
-             n < PACKET_BATCH_MAX && (record = packet_queue_at(queue, &cursor));
-             n++) {
-            packets[n] = packet_record_view(record);
-            packets[n].headroom = 0; /* it has the link's header */
-            packet_cursor_advance(&cursor);
-        }
-        done = n > 0 ? injector_put(self->source->injector, packets, n) : 0;
-        for (n = 0; n < done; n++) {
+    *full = UINT64_MAX;
+    while ((n = take_in_batch(queue, from, packets)) > 0) {
+        done = injector_put(self->source->injector, packets, n);
+        put += done;
+        for (unsigned i = 0; i < done; i++) {
             packet_cursor_advance(&from);
         }
-    } while (done > 0);
-    return from.number - number;
+        if (done < n) {
+            *full = MIN(*full, from.number);
+            if (self->n_queues == 1) {
+                break;
+            }
+            packet_cursor_advance(&from);
+        }
+    }
+    *full = MIN(*full, from.number);
+    return put;
+}
+
+/* Puts back what was drained, as it was; returns how many found room. */
+static uint64_t take_in_undo(TakeIn *self)
+{
+    uint64_t put = 0, full;
+
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        put += take_in_put_back(self, &self->drained[i], 0, &full);
+    }
+    return put;
 }
 
 /* The records of @queue, in order. */
@@ -129,31 +181,46 @@ static bool is_same(const PacketRecord *captured, const PacketRecord *drained)
             memcmp(captured->data, drained->data, drained->len) == 0);
 }
 
-/* How many of those that were drained have been captured as well? They are the
- * last of them, in the same order; what was captured and is not there found the
- * queue full. */
-static uint64_t take_in_count_captured(const TakeIn *self)
+/* How many frames that were drained from queue @i have been captured as well,
+ * @most at the most? They are the last of them, in the same order; what was
+ * captured and is not there found the queue full, or is in another one. */
+static uint64_t take_in_count_captured(const TakeIn *self, unsigned i,
+                                       const GPtrArray *captured, uint64_t most)
 {
-    const Source *source = self->source;
-    g_autoptr(GPtrArray) drained = take_in_list(&self->drained);
-    g_autoptr(GPtrArray) captured = take_in_list(source_queue(source));
-    uint64_t dropped =
-        self->found.counters.tx_dropped - source->began.tx_dropped;
-    uint64_t most = captured->len - MIN(dropped, captured->len), n = 0;
-    guint i = captured->len;
+    g_autoptr(GPtrArray) drained = take_in_list(&self->drained[i]);
+    guint k = captured->len;
+    uint64_t n = 0;
 
     while (n < MIN(most, drained->len)) {
         const PacketRecord *last = drained->pdata[drained->len - 1 - n];
 
-        while (i > 0 && !is_same(captured->pdata[i - 1], last)) {
-            i--;
+        while (k > 0 && !is_same(captured->pdata[k - 1], last)) {
+            k--;
         }
-        if (i-- == 0) {
+        if (k-- == 0) {
             break;
         }
         n++;
     }
     return n;
+}
+
+/* Sets how many of each queue's frames have not been captured; returns how many
+ * these are. */
+static uint64_t take_in_count_found(const TakeIn *self, uint64_t *found)
+{
+    g_autoptr(GPtrArray) captured = take_in_list(source_queue(self->source));
+    uint64_t dropped =
+        self->found.counters.tx_dropped - self->source->began.tx_dropped;
+    uint64_t most = captured->len - MIN(dropped, captured->len), n, sum = 0;
+
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        n = take_in_count_captured(self, i, captured, most);
+        most -= n;
+        found[i] = packet_queue_count(&self->drained[i]) - n;
+        sum += found[i];
+    }
+    return sum;
 }
 
 /* What the link makes of a found frame. */
@@ -175,28 +242,36 @@ static void take_in_count_wire(Source *self, const Packet *packet)
     packet_segment(packet, scratch, take_in_piece, &self->found.parts);
 }
 
-/* The first @n of those that were drained, as if they had been captured when we
- * began. */
-static void take_in_append_found(TakeIn *self, uint64_t n)
+/* Of several queues it is in one, and never comes in the others. */
+static void take_in_expect(Source *self, uint32_t len)
 {
-    Source *source = self->source;
-    PacketCursor cursor = packet_queue_head(&self->drained);
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        used_frames_captured(&self->used[i], len);
+    }
+}
+
+/* The first @n of those that were drained from @queue, as if they had been
+ * captured when we began. */
+static void take_in_append_found(Source *self, const PacketQueue *queue,
+                                 uint64_t n)
+{
+    PacketCursor cursor = packet_queue_head(queue);
     PacketRecord *record;
 
-    for (; n > 0 && (record = packet_queue_at(&self->drained, &cursor)); n--) {
+    for (; n > 0 && (record = packet_queue_at(queue, &cursor)); n--) {
         Packet packet = packet_record_view(record);
 
-        packet.time_ns = source->began_us * 1000;
-        frame_writer_append_always(source->writer, &packet);
-        counter_add(&source->account.in_netdev, 1, packet.len);
-        used_frames_captured(&source->used[0], packet.len);
-        take_in_count_wire(source, &packet);
+        packet.time_ns = self->began_us * 1000;
+        frame_writer_append_always(self->writer, &packet);
+        counter_add(&self->account.in_netdev, 1, packet.len);
+        take_in_expect(self, packet.len);
+        take_in_count_wire(self, &packet);
         packet_cursor_advance(&cursor);
     }
 }
 
-/* What was captured before number @end, once more: returns how many. */
-static uint64_t take_in_append_captured(Source *self, uint64_t end)
+/* What was captured before number @end, once more. */
+static void take_in_append_captured(Source *self, uint64_t end)
 {
     const PacketQueue *queue = source_queue(self);
     PacketCursor cursor = packet_queue_head(queue);
@@ -209,62 +284,69 @@ static uint64_t take_in_append_captured(Source *self, uint64_t end)
         packet = packet_record_view(record);
         if (record->len > 0) {
             copy = frame_writer_append_always(self->writer, &packet);
-            used_frames_captured(&self->used[0], record->len);
+            used_frames_captured(&self->used[record->queue], record->len);
         } else {
             copy = frame_writer_append_missing(self->writer);
-            used_frames_missed(&self->used[0]);
+            used_frames_missed(&self->used[record->queue]);
         }
+        copy->queue = record->queue;
         copy->mark = record->mark;
         copy->time_ns = record->time_ns;
         copy->queued_us = record->queued_us;
+        ledger_captured(&self->ledger, copy->queue, 1);
     }
-    return end - queue->head.number;
 }
 
 /* What is remembered begins anew: with the first @found of those that were
- * drained, and behind them all that was captured. */
-static void take_in_rebuild(TakeIn *self, uint64_t found)
+ * drained from each queue, and behind them all that was captured. */
+static void take_in_rebuild(TakeIn *self, const uint64_t *found)
 {
     Source *source = self->source;
     const PacketQueue *queue = source_queue(source);
-    uint64_t first = queue->next, captured;
+    uint64_t first = queue->next;
 
     ledger_begin_at(&source->ledger, queue->head.number);
     source_unaccount(source, queue->head.number);
     source_reset_ledger(source);
-    used_frames_clear(&source->used[0]);
+    for (unsigned i = 0; i < source->n_captures; i++) {
+        used_frames_clear(&source->used[i]);
+    }
     source->n_used = 0;
-    take_in_append_found(self, found);
-    captured = take_in_append_captured(source, first);
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        take_in_append_found(source, &self->drained[i], found[i]);
+        source->found.ends[i] = source->found.parts;
+    }
+    ledger_captured(&source->ledger, 0, queue->next - first);
+    take_in_append_captured(source, first);
     frame_writer_trim(source->writer, first);
     source->accounted = packet_queue_head(queue);
-    ledger_captured(&source->ledger, 0, found + captured);
 }
 
 /* The VMM has taken @n more. If these are many its VM runs, and has got them.
  */
 static void take_in_taken(TakeIn *self, uint64_t n)
 {
-    self->runs |= n > TAKEN_MAX;
+    self->runs |= n > (uint64_t)TAKEN_MAX * self->n_queues;
     self->found.taken += n;
     self->found.swallowed = self->runs ? 0 : self->found.taken;
     self->found.idle = self->runs || (self->found.idle && n == 0);
 }
 
 /* Puts back what is remembered and the VMM has not taken; or what was drained,
- * as it was, if it has taken some more meanwhile: of what others came between
- * it is not known which. */
+ * as it was, if it has taken some more meanwhile, of what others came between
+ * or of one of several queues: it is not known which. */
 static void take_in_put(TakeIn *self)
 {
     const PacketQueue *queue = source_queue(self->source);
     LedgerFound *found = &self->found;
 
     found->full = queue->head.number + found->taken;
-    if (self->took > 0 || self->runs) {
-        found->content = take_in_put_back(self, &self->drained, 0);
+    if (self->took > 0 || self->runs ||
+        (self->n_queues > 1 && found->taken > 0)) {
+        found->content = take_in_undo(self);
     } else {
-        found->content = take_in_put_back(self, queue, found->full);
-        found->full += found->content;
+        found->content =
+            take_in_put_back(self, queue, found->full, &found->full);
     }
 }
 
@@ -312,54 +394,52 @@ static void take_in_settle(TakeIn *self)
     take_in_count(self, refused, between);
 }
 
-/* What was drained is all that the queue held, and @captured of it were
- * captured as well. Is it known how many frames the VMM has taken in front of
- * those? If it has taken many it runs, or did so since we began. Sets what it
- * can. */
-static bool take_in_is_known(TakeIn *self, uint64_t captured, uint64_t *found)
+/* What was drained is all that the queues held, and @found of it have not been
+ * captured. Is it known how many frames the VMM has taken in front of those? If
+ * it has taken many it runs, or did so since we began. Sets what it can. */
+static bool take_in_is_known(TakeIn *self, uint64_t found)
 {
     const Source *source = self->source;
-    uint64_t n = packet_queue_count(&self->drained);
+    uint64_t n = take_in_count_drained(self);
     uint64_t left = self->found.counters.tx_packets - source->began.tx_packets;
-    uint64_t lacks = packet_queue_count(source_queue(source)) - captured;
+    uint64_t captured = packet_queue_count(source_queue(source));
+    uint64_t lacks = captured - MIN(n - found, captured);
+    uint64_t most = (uint64_t)TAKEN_MAX * self->n_queues;
 
-    *found = n - captured;
     left -= MIN(n, left);
-    self->found.idle = *found > 0 && left == 0;
+    self->found.idle = found > 0 && left == 0;
     self->found.taken = self->found.swallowed =
-        *found > 0 ? 0 : MIN(left, lacks);
-    return self->took <= TAKEN_MAX && (*found > 0 || left <= TAKEN_MAX) &&
-           packet_queue_size(&self->drained) +
-                   packet_queue_size(source_queue(source)) <
-               source->config.send_queue_size;
+        found > 0 ? 0 : MIN(left, lacks);
+    return self->took <= most && (found > 0 || left <= most) &&
+           take_in_memory(self) < source->config.send_queue_size;
 }
 
 static bool take_in_run(TakeIn *self, uint64_t *number)
 {
     Source *source = self->source;
+    uint64_t found[LEDGER_QUEUES_MAX] = {0}, sum, taken;
     InjectCounts counts;
-    uint64_t found, taken;
 
     if (!tap_read_counters(source->config.tap, &self->found.counters) ||
         !take_in_drain(self) ||
-        !take_in_is_known(self, take_in_count_captured(self), &found)) {
-        take_in_put_back(self, &self->drained, 0);
+        !take_in_is_known(self, sum = take_in_count_found(self, found))) {
+        take_in_undo(self);
         return false;
     }
-    taken =
-        self->found.counters.tx_packets - packet_queue_count(&self->drained);
+    taken = self->found.counters.tx_packets - take_in_count_drained(self);
     take_in_rebuild(self, found);
     take_in_settle(self);
     counts = injector_counts(source->injector);
     source->found.known = true;
-    source->found.count = found;
+    source->found.count = sum;
+    source->found.n_ends = self->n_queues;
     source->found.taken = taken;
     source->found.again = counts.accepted + counts.refused;
     *number = ledger_found(&source->ledger, &self->found);
     log_info("switchover",
              "%s: takes in %" G_GUINT64_FORMAT
              " frames that lay in the queue of %s when it began",
-             source->config.name, found, tap_ifname(source->config.tap));
+             source->config.name, sum, tap_ifname(source->config.tap));
     return true;
 }
 
@@ -374,12 +454,29 @@ static bool take_in_open(TakeIn *self, GError **errp)
 {
     Source *source = self->source;
 
-    if (source->ledger.multi) {
-        return tf_error_set(errp, "it has several queues");
-    }
     self->drain = drain_new(source->config.tap, vm_pid(source->vm),
                             take_in_frame, self, errp);
-    return self->drain;
+    if (!self->drain) {
+        return false;
+    }
+    self->n_queues = drain_queues(self->drain);
+    if (self->n_queues > LEDGER_QUEUES_MAX) {
+        drain_free(self->drain);
+        return tf_error_set(errp, "it has more than %d queues",
+                            LEDGER_QUEUES_MAX);
+    }
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        packet_queue_init(&self->drained[i]);
+    }
+    return true;
+}
+
+static void take_in_close(TakeIn *self)
+{
+    for (unsigned i = 0; i < self->n_queues; i++) {
+        packet_queue_free(&self->drained[i]);
+    }
+    drain_free(self->drain);
 }
 
 bool source_take_in(Source *self, uint64_t *number)
@@ -394,10 +491,8 @@ bool source_take_in(Source *self, uint64_t *number)
     }
     self->ran = true;
     if (take_in_open(&take, &error)) {
-        packet_queue_init(&take.drained);
         known = take_in_run(&take, number);
-        packet_queue_free(&take.drained);
-        drain_free(take.drain);
+        take_in_close(&take);
     } else {
         log_warning("switchover",
                     "%s: what lay in the queue of %s when it began is lost if "

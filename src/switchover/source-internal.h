@@ -39,6 +39,9 @@ typedef struct SourceFound {
     bool known;
     uint64_t count; /* records, the first of the queue */
     uint64_t parts; /* frames on the wire that they become */
+    /* How many of these there are up to the last one of each queue. */
+    uint64_t ends[LEDGER_QUEUES_MAX];
+    unsigned n_ends;
     uint64_t again; /* growth of the TAP's counters by putting them back */
     uint64_t taken; /* tx_packets when the first was the next to be taken */
 } SourceFound;

@@ -5,6 +5,21 @@
 #include "switchover/source-internal.h"
 #include "wire/link-record.h"
 
+/* How many frames from @number on are not shipped, since the guest had received
+ * them at the stop: those of other queues. */
+static uint64_t source_count_had(const Source *self, uint64_t number)
+{
+    PacketCursor cursor = packet_queue_head(source_queue(self));
+    const PacketRecord *record;
+    uint64_t n = 0;
+
+    while ((record = packet_queue_at(source_queue(self), &cursor))) {
+        n += cursor.number >= number && record->mark & RECORD_HAD;
+        packet_cursor_advance(&cursor);
+    }
+    return n;
+}
+
 void source_set_place(Source *self, uint64_t number)
 {
     SourcePlace *place = &self->place;
@@ -15,6 +30,7 @@ void source_set_place(Source *self, uint64_t number)
                 (self->found.known ? self->found.parts : 0),
     };
     place->known = ledger_place(&self->ledger, number, &place->at);
+    place->at.place += source_count_had(self, number);
 }
 
 void source_count_placed(Source *self)
@@ -54,11 +70,12 @@ void source_say_place(void *opaque, GByteArray *records)
     bool cut =
         shipped > 0 && frame_writer_sent(self->writer) != place->next + shipped;
 
-    if (self->found.known) {
-        /* Another daemon may have shipped these before. */
+    /* Another daemon may have shipped these before. Those of the last queue are
+     * the last ones. */
+    for (unsigned i = self->found.known ? self->found.n_ends : 0; i-- > 0;) {
         source_append_record(records,
                              &(LinkRecord){.type = LINK_FOUND,
-                                           .next = self->found.parts,
+                                           .next = self->found.ends[i],
                                            .place = place->at.place,
                                            .again = self->found.again,
                                            .taken = self->found.taken});

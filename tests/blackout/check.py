@@ -31,7 +31,7 @@ SLOW = {"slow", "slow-stop", "busy-arm"}
 # What a daemon of the source that is killed takes along is not in the TAP's
 # queue, or that can't be drained, or the VM takes it, and nobody knows then
 # what it lacks.
-NOT_FOUND = {"overflow", "full-stop", "multi-queue", "exit-early", *ABORTED}
+NOT_FOUND = {"overflow", "full-stop", "exit-early", *ABORTED}
 
 
 @dataclasses.dataclass
@@ -116,6 +116,7 @@ class _Book:
     def __init__(self, stage: Stage, verdict: Verdict) -> None:
         self._frames = stage.frames
         self._queues = stage.scenario.queues
+        self._unseen = {"busy-arm", "kill-source"} <= stage.scenario.faults
         self._verdict = verdict
         self.sent = log_records(stage.network.log)
         self._expected: Dict[Key, Deque[int]] = \
@@ -181,12 +182,18 @@ class _Book:
             behind_its_own = number < last and (
                 way == SOURCE or way == DESTINATION and
                 not self._came_anew(last) and not self._comes_late(number))
-            if at_destination and one_queue and (
+            if at_destination and one_queue and not self._found(number) and (
                     behind_its_own or way == SOURCE and number < live and
                     self.sent[live][0] > self._until_ns):
                 self.wrong.append(f"{self.name(number)} after "
                                   f"{self.name(max(last, live))}")
         self._last[flow, way, at_destination] = max(last, number)
+
+    def _found(self, number: int) -> bool:
+        """May it have come before the first daemon of the source was armed,
+        so that only the next one, which found it in a queue, has shipped
+        it?"""
+        return self._unseen and self.sent[number][0] <= self._verdict.stop_ns
 
     def _came_anew(self, number: int) -> bool:
         """Has the network brought this frame just when another daemon of the

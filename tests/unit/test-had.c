@@ -98,6 +98,27 @@ static void test_limit(void)
     had_free(had);
 }
 
+/* Of several queues each is in order; those that have ended begin with older
+ * frames again. It is told again in the middle. */
+static void test_queues(void)
+{
+    Had *had = had_new();
+    g_autofree char *first = NULL, *rest = NULL;
+
+    note(had, "1a2b3c4d");
+    had_follow(had);
+    had_end_queue(had, 5);
+    had_end_queue(had, 4);
+    had_end_queue(had, 0);
+    first = take(had, "23");
+    g_assert_cmpstr(first, ==, "23");
+    had_end_queue(had, 3);
+    had_end_queue(had, 2);
+    rest = take(had, "45abcde1");
+    g_assert_cmpstr(rest, ==, "4abcd");
+    had_free(had);
+}
+
 /* @came had come when the place of the first of the last @from was told, then
  * @more did, and another source has found @found: how many came in front of
  * that from there on? -1: that is not known. */
@@ -146,6 +167,7 @@ int main(int argc, char **argv)
     g_test_add_func("/had/identical", test_identical);
     g_test_add_func("/had/own", test_own);
     g_test_add_func("/had/limit", test_limit);
+    g_test_add_func("/had/queues", test_queues);
     g_test_add_func("/had/in-front", test_in_front);
     return g_test_run();
 }
