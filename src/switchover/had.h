@@ -18,7 +18,7 @@
 
 /* More than a TAP's queue holds, in most cases. */
 #define HAD_MAX 32768
-/* So many frames in a row tell had_in_front() where they are. */
+/* How many frames in a row had_in_front() compares. */
 #define HAD_ROW 4
 #define HAD_QUEUES_MAX 8
 
@@ -44,18 +44,18 @@ void had_follow(Had *had);
  * shipped it, behind the last frame for which this was true. */
 bool had_take(Had *had, uint64_t digest);
 
-/* After the next @n frames that it has found follow those of another queue of
- * its TAP, in an order of their own. May be told again; more than
- * HAD_QUEUES_MAX are ignored. */
+/* The next @n frames that the source has found are the rest of one queue of its
+ * TAP; those of another queue follow, in an order of their own. May be called
+ * again; queues beyond HAD_QUEUES_MAX are ignored. */
 void had_end_queue(Had *had, uint64_t n);
 
-/* The last @came frames that came begin with the one that had_in_front() counts
- * from. What is told first is so until had_clear(). */
+/* had_in_front() counts from the first of the last @came frames on. Only the
+ * first call since had_clear() counts. */
 void had_place(Had *had, uint64_t came);
 
-/* How many frames came from that one on in front of the first that the present
- * source has found? False: that is not known, since the first HAD_ROW that it
- * found have not come in a row, or not just once. */
+/* Sets *@n to how many frames came from there on before the first one that the
+ * present source has found. False: not known, as the first HAD_ROW frames that
+ * it found were not received in a row, or more than once. */
 bool had_in_front(const Had *had, uint64_t *n);
 
 #endif

@@ -72,7 +72,7 @@ void sink_follow(Sink *sink);
 void sink_found(Sink *sink, uint64_t n, const ShortfallFound *found);
 /* See shortfall_begin(). */
 void sink_place(Sink *sink, const ShortfallPlace *place, uint64_t came);
-/* The next @n frames are one. */
+/* The next @n frames of the link are segments of one. */
 void sink_pieces(Sink *sink, uint64_t n);
 const Shortfall *sink_shortfall(const Sink *sink);
 

@@ -166,7 +166,8 @@ void source_set_place(Source *self, uint64_t number);
 void source_count_placed(Source *self);
 /* SourceLinkRecords: LINK_PLACE. */
 void source_say_place(void *opaque, GByteArray *records);
-/* Sends LINK_PIECES: the next @n frames are segments of one. */
+/* The next @n frames on the wire are segments of one: sends LINK_PIECES, if the
+ * place is known. */
 void source_say_cut(Source *self, unsigned n);
 
 /* source-account.c */
