@@ -19,8 +19,8 @@
 #define ADDRESS_BACKLOG 16
 #define ADDRESS_PORT_MAX 65535
 
-/* A peer that vanished without a word is noticed after a minute (a server's
- * next peer waits for that); the system's own setting says two hours. */
+/* A silent peer times out after a minute (a server's next peer has to wait for
+ * that); the kernel's default is two hours. */
 #define ADDRESS_KEEPALIVE_IDLE_S 30
 #define ADDRESS_KEEPALIVE_INTERVAL_S 10
 #define ADDRESS_KEEPALIVE_PROBES 3
@@ -88,19 +88,17 @@ bool address_fill_unix(const Address *address, struct sockaddr_un *un,
                             address->path);
     }
     memcpy(un->sun_path + skip, address->path, n);
-    /* An abstract name is as long as the length says, unlike a path, which
-     * ends at its NUL (unix(7)). */
+    /* The length of an abstract name is that of the address; a path ends at its
+     * NUL (unix(7)). */
     if (address->abstract && !address->padded) {
         *len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
     }
     return true;
 }
 
-/*
- * Removes a socket file that no socket stands behind any more. A datagram
- * socket's connect(2) tells so without disturbing a stream server that lives:
- * that one is EPROTOTYPE, the stale file ECONNREFUSED.
- */
+/* Removes a socket file whose socket is closed. connect(2) of a datagram socket
+ * tells, without disturbing a living stream server: that is EPROTOTYPE, a stale
+ * file ECONNREFUSED. */
 void address_remove_stale(const struct sockaddr_un *un, socklen_t len)
 {
     struct stat status;
@@ -120,7 +118,7 @@ void address_remove_stale(const struct sockaddr_un *un, socklen_t len)
     close(fd);
 }
 
-/* Names and port of @address; NULL and an error. */
+/* Resolves @address; NULL and an error if that fails. */
 static AddressInfo *address_resolve(const Address *address, int flags,
                                     GError **errp)
 {
@@ -132,7 +130,7 @@ static AddressInfo *address_resolve(const Address *address, int flags,
     g_autofree char *name = address_name(address);
     int rc;
 
-    /* getaddrinfo() takes the low 16 bits of any number. */
+    /* getaddrinfo() silently uses the low 16 bits of any number. */
     if (address->port &&
         g_ascii_strtoull(address->port, NULL, 10) > ADDRESS_PORT_MAX) {
         tf_error_set(errp, "port '%s' is above %d", address->port,
@@ -166,7 +164,7 @@ void address_set_patience(int fd, unsigned seconds)
     address_set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, (int)seconds * 1000);
 }
 
-/* Harmless on sockets that are not TCP. */
+/* No effect on sockets that are not TCP. */
 static void address_tune(int fd)
 {
     address_set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -180,11 +178,9 @@ static void address_set_nonblocking(int fd)
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 }
 
-/*
- * Takes over the inherited descriptor of @address. What was inherited is not
- * close-on-exec; a descriptor that is, is one of our own, and two owners of
- * one descriptor would close each other's.
- */
+/* Takes ownership of the inherited descriptor of @address. Inherited
+ * descriptors are not close-on-exec: one that is, is already in use here, and
+ * would be closed by both owners. */
 static int address_take_fd(const Address *address, GError **errp)
 {
     int fd = address->fd;
@@ -229,8 +225,8 @@ static int address_listen_fd(const Address *address, GError **errp)
     return fd;
 }
 
-/* A socket that listens at @name, or -errno. @v6only: an IPv6 address that
- * stands for any does not stand for those of IPv4. */
+/* A socket that listens at @name, or -errno. @v6only: the IPv6 wildcard does
+ * not include IPv4. */
 static int address_bind(const struct sockaddr *name, socklen_t len, bool v6only)
 {
     int fd =
@@ -316,7 +312,7 @@ void address_listen_close(const Address *address, int fd)
     socklen_t len;
 
     close(fd);
-    /* Now the file is stale, unless somebody has put his own there. */
+    /* The file is stale now, unless another process has created its own. */
     if (address->type == ADDRESS_UNIX && !address->abstract &&
         address_fill_unix(address, &un, &len, NULL)) {
         address_remove_stale(&un, len);

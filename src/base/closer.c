@@ -15,7 +15,8 @@ static pthread_cond_t closer_idle = PTHREAD_COND_INITIALIZER;
 static GArray *closer_fds; /* int, still to be closed; NULL: none */
 static unsigned closer_threads;
 
-/* The next to be closed, or -1: then the thread counts no more. */
+/* The next descriptor to be closed; -1: none, and the thread is no longer
+ * counted. */
 static int closer_take(void)
 {
     int fd = -1;
@@ -44,7 +45,7 @@ static void *closer_run(void *opaque)
     return NULL;
 }
 
-/* Starts a thread, in which no signal is handled. */
+/* Starts a thread with all signals blocked. */
 static bool closer_start(void)
 {
     pthread_attr_t attr;
@@ -77,7 +78,7 @@ void closer_close(int fd)
     }
     pthread_mutex_unlock(&closer_mutex);
     if (fd >= 0) {
-        close(fd); /* there is nobody to do it for us */
+        close(fd); /* no thread can be started: closes it here */
     }
 }
 

@@ -158,7 +158,8 @@ bool datagram_take_fd(int fd, GError **errp)
     int flags = fcntl(fd, F_GETFD);
 
     if (flags & FD_CLOEXEC) {
-        /* What was inherited is not; this one is ours already. */
+        /* Inherited descriptors are not close-on-exec: this one is in use
+         * here. */
         return tf_error_set(errp, "File descriptor '%d' is in use", fd);
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * The main thread's loops. The control loop's descriptors are one of the main
- * loop's, which the thread waits for.
- */
+/* The main thread's loops. The thread waits for the main loop, in which the
+ * control loop's epoll set is one descriptor. */
 #include "base/loop-internal.h"
 #include "base/loop-thread.h"
 
@@ -32,7 +30,7 @@ static void main_begin(void)
         return;
     }
     begun = true;
-    /* Else what waits for 100 us waits for 150; threads inherit it. */
+    /* Without it a wait of 100 us takes 150; threads inherit it. */
     prctl(PR_SET_TIMERSLACK, 1);
     main_init(&control);
     main_init(&packets);
@@ -59,7 +57,7 @@ static void control_yield(Loop *loop)
     loop_threads_yield();
 }
 
-/* The only place where the control plane takes hold of the threads. */
+/* The only place where the control plane takes the threads' loops. */
 static void control_visit(void)
 {
     control_is_ready = false;

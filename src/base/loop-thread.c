@@ -37,7 +37,7 @@ static void thread_release(Loop *loop)
     pthread_mutex_unlock(&loop->mutex);
 }
 
-/* For the holder: does somebody wait for it? */
+/* For the holder: does another thread wait for it? */
 static bool thread_is_wanted(const Loop *loop)
 {
     return __atomic_load_n(&loop->tickets, __ATOMIC_RELAXED) !=
@@ -60,7 +60,7 @@ static void thread_woken(void *opaque, uint32_t events)
     uint64_t count;
 
     if (read(loop->wake.fd, &count, sizeof(count)) < 0) {
-        /* EAGAIN: there was nothing to it. */
+        /* EAGAIN: it was not set. */
     }
 }
 
@@ -69,7 +69,7 @@ void loop_wake(Loop *loop)
     uint64_t one = 1;
 
     if (write(loop->wake.fd, &one, sizeof(one)) < 0) {
-        /* EAGAIN: it is awake as it can be. */
+        /* EAGAIN: it is set already. */
     }
 }
 
@@ -117,7 +117,8 @@ static void *thread_main(void *opaque)
         n = loop_wait(loop, due);
         thread_hold(loop);
         if (loop->removals != removals) {
-            /* What was found may be gone; what is still there shows again. */
+            /* Watches were removed meanwhile: ask again; epoll is
+             * level-triggered. */
             n = loop_wait(loop, 0);
         }
         loop_visit(loop, n, thread_yield);
@@ -126,7 +127,7 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-/* Signals are the main thread's. */
+/* Signals are handled by the main thread. */
 static void thread_start(Loop *loop)
 {
     sigset_t all, before;
@@ -200,7 +201,7 @@ void loop_call_main(void (*func)(void *opaque), void *opaque)
     g_array_append_val(calls, call);
     pthread_mutex_unlock(&calls_mutex);
     if (write(calls_fd, &one, sizeof(one)) < 0) {
-        /* EAGAIN: it is awake as it can be. */
+        /* EAGAIN: it is set already. */
     }
 }
 

@@ -25,7 +25,7 @@ static void heap_put(Loop *loop, guint place, LoopTimer *timer)
     timer->place = place;
 }
 
-/* Moves @timer from the hole at @place to where it belongs. */
+/* Puts @timer into the heap, moving others to the hole at @place. */
 static void heap_settle(Loop *loop, guint place, LoopTimer *timer)
 {
     guint n = loop->timers->len, child;
@@ -65,7 +65,8 @@ uint64_t loop_timers_due(const Loop *loop)
     return loop->timers->len > 0 ? heap_at(loop, 1)->due : LOOP_NEVER;
 }
 
-/* What is set meanwhile counts from now, and comes in the next round. */
+/* Timers that are set by callbacks count from now, and run in the next
+ * round. */
 void loop_timers_run(Loop *loop, void (*yield)(Loop *loop))
 {
     uint64_t now = loop->timers->len > 0 ? loop_now() : 0;
@@ -87,7 +88,7 @@ void loop_timer_open(LoopTimer *timer, void (*func)(void *opaque), void *opaque)
         (LoopTimer){.loop = loop_current(), .func = func, .opaque = opaque};
 }
 
-/* Puts @timer, which is in no heap, or whose time changed, where it belongs. */
+/* Inserts @timer, or moves it after its time has changed. */
 static void timer_place(LoopTimer *timer)
 {
     Loop *loop = timer->loop;

@@ -125,7 +125,7 @@ void chardev_release(Chardev *chardev)
 
 ssize_t chardev_read(Chardev *chardev, void *buffer, size_t size)
 {
-    /* A read of nothing would look like the peer's end. */
+    /* A read of 0 bytes would look like the end of the stream. */
     g_assert(size > 0);
     return chardev->connected
                ? chardev_get_class(chardev)->read(chardev, buffer, size)
@@ -191,7 +191,7 @@ void chardev_set_connected(Chardev *chardev, bool connected)
     }
     chardev->connected = connected;
     chardev_update(chardev);
-    /* Either may delete the chardev: nothing may follow. */
+    /* Either may delete the chardev: these calls come last. */
     if (connected && handlers && handlers->opened) {
         handlers->opened(chardev->opaque);
     } else if (!connected && handlers && handlers->closed) {

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A regular file can't be polled: a turn of writing each so often. */
+/* A regular file can't be polled: writable() is called at this interval. */
 #define DESCRIPTORS_TURN_US 5000
 
 static bool descriptors_can_poll(int fd)
@@ -115,8 +115,8 @@ ssize_t descriptors_read(Chardev *chardev, void *buffer, size_t size)
         n = read(self->in_fd, buffer, size);
     } while (n < 0 && errno == EINTR);
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
-        /* The end of the input is not the end of the output: with its input
-         * from /dev/null a daemon still writes. */
+        /* The end of the input does not close the output: a daemon with its
+         * input from /dev/null still writes. */
         loop_watch_remove(&self->in);
         close(self->in_fd);
         self->in_fd = -1;
@@ -137,7 +137,8 @@ ssize_t descriptors_writev(Chardev *chardev, const struct iovec *iov, int n)
         written = writev(self->out_fd, iov, MIN(n, IOV_MAX));
     } while (written < 0 && errno == EINTR);
     if (written < 0 && errno == EPIPE) {
-        /* The frontend is told from the loop, not from within its call. */
+        /* The frontend is called from the loop, not from within its own
+         * call. */
         self->broken = true;
         descriptors_update(chardev);
         return -EPIPE;

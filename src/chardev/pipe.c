@@ -42,7 +42,7 @@ static bool pipe_open(Chardev *chardev, GError **errp)
         return tf_error_set_errno(errp, errno, "Could not open '%s'",
                                   self->path);
     }
-    /* A second descriptor, as each is watched for itself. */
+    /* A second descriptor, as each has a watch of its own. */
     descriptors_start(self, in_fd, fcntl(in_fd, F_DUPFD_CLOEXEC, 0));
     return true;
 }

@@ -108,7 +108,7 @@ static void ringbuf_turn(void *opaque)
     }
 }
 
-/* There is always room; the frontend is told so from the loop. */
+/* Always writable; writable() is called from the loop. */
 static void ringbuf_update(Chardev *chardev)
 {
     ChardevRingbuf *self = (ChardevRingbuf *)chardev;

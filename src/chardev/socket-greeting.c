@@ -7,7 +7,8 @@
 #include <sys/epoll.h>
 
 #define GREETING_TIMEOUT_US 10000000
-/* 10 KiB each; 200 KiB if a peer sends as much as GnuTLS takes. */
+/* Handshakes at a time: 10 KiB each, up to 200 KiB if the peer sends as much as
+ * GnuTLS accepts. */
 #define GREETING_MAX 32
 
 struct Greetings {
@@ -18,7 +19,7 @@ struct Greetings {
 
 typedef struct Greeting {
     Greetings *all;
-    Transport *transport; /* NULL: it has got another owner */
+    Transport *transport; /* NULL: passed on to the owner */
     LoopWatch watch;
     LoopTimer timer;
 } Greeting;
@@ -68,8 +69,8 @@ void greetings_clear(Greetings *self)
     g_ptr_array_set_size(self->list, 0);
 }
 
-/* The handshake of @transport, which is in the list no more, is over. The
- * owner may free everything in his handler. */
+/* The handshake of @transport, which was removed from the list, is over. The
+ * handler may free the list. */
 static void greetings_end(const Greetings *self, Transport *transport, int rc)
 {
     const char *failure;

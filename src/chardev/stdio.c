@@ -15,7 +15,8 @@ static bool stdio_open(Chardev *chardev, GError **errp)
                             "cannot use stdio by multiple character devices");
     }
     stdio_used = true;
-    /* Whoever started us shares the open files: they get their flags back. */
+    /* The open file descriptions are shared with our parent: restores their
+     * flags. */
     stdio_in_flags = fcntl(STDIN_FILENO, F_GETFL);
     stdio_out_flags = fcntl(STDOUT_FILENO, F_GETFL);
     fcntl(STDIN_FILENO, F_SETFL, stdio_in_flags | O_NONBLOCK);

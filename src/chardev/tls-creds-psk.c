@@ -85,8 +85,8 @@ static GHashTable *psk_read(const char *path, GError **errp)
     return keys;
 }
 
-/* GnuTLS asks for the key of the user that a client has named. 1: there is no
- * such user, which the client learns from a failing handshake alone. */
+/* Callback of GnuTLS: the key of the user that a client has named. 1: no such
+ * user; the client only sees a failed handshake. */
 static int psk_find_key(gnutls_session_t session, const char *username,
                         gnutls_datum_t *key)
 {
@@ -182,7 +182,7 @@ static int psk_equip(TlsCreds *creds, gnutls_session_t session)
     TlsCredsPsk *self = (TlsCredsPsk *)creds;
     bool server = creds->endpoint == TLS_ENDPOINT_SERVER;
 
-    /* There is no session cache, for which the pointer is meant. */
+    /* The pointer is meant for a session cache, which is not used. */
     gnutls_db_set_ptr(session, self);
     return gnutls_credentials_set(session, GNUTLS_CRD_PSK,
                                   server ? (void *)self->server

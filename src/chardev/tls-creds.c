@@ -6,8 +6,7 @@
 #include <stdarg.h>
 #include <unistd.h>
 
-/* What both ends have in any GnuTLS of these days; the property "priority"
- * sets another. */
+/* The default of the property "priority". */
 #define TLS_PRIORITY "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 static const char *const tls_endpoints[] = {"client", "server", NULL};
@@ -27,7 +26,7 @@ char *tls_creds_path(const TlsCreds *self, const char *name, bool required,
                      GError **errp)
 {
     g_autofree char *path = g_strdup_printf("%s/%s", self->dir, name);
-    /* access(2) would not count the capabilities of another user than root. */
+    /* access(2) would ignore the capabilities of a user other than root. */
     int fd = open(path, O_RDONLY | O_CLOEXEC);
 
     if (fd >= 0) {

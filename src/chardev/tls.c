@@ -5,10 +5,11 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* The most that a record holds (RFC 8446, 5.1). */
+/* Longest record (RFC 8446, 5.1). */
 #define TLS_RECORD_MAX 16384
-/* What may wait for the kernel: a record, a handshake's flight with a chain of
- * certificates, answers to a peer that does not take them. */
+/* Bytes that may wait for the kernel: a record, a handshake's flight with a
+ * chain of certificates, alerts and key updates for a peer that does not
+ * read. */
 #define TLS_OWED_MAX (256 * 1024)
 
 typedef struct Tls {
@@ -17,9 +18,9 @@ typedef struct Tls {
     char *hostname;
     GByteArray *owed;  /* records that the kernel has not taken, */
     size_t owed_start; /* from here on */
-    uint8_t *plain;    /* gathers a record; NULL: nothing written yet */
+    uint8_t *plain;    /* collects a record; NULL: nothing written yet */
     bool ready;        /* the handshake is over */
-    int end;           /* 1; once reading has ended, what it ended with */
+    int end;           /* 1; after the end of reading, its result */
     int io_error;      /* of the socket */
     char *failure;
 } Tls;
@@ -48,8 +49,8 @@ static void tls_flush(Transport *transport)
     g_byte_array_set_size(self->owed, 0);
 }
 
-/* Takes a record whole, so that GnuTLS never has to be called again with the
- * same bytes: who wrote them may have dropped them meanwhile. */
+/* Takes complete records, so that GnuTLS never has to be called again with the
+ * same bytes, which the caller may have freed meanwhile. */
 static ssize_t tls_push(gnutls_transport_ptr_t opaque, const void *data,
                         size_t size)
 {
@@ -92,7 +93,7 @@ static bool tls_would_block(ssize_t code)
            code != GNUTLS_E_REHANDSHAKE;
 }
 
-/* Keeps the reason for GnuTLS's @code, unless there is a better one. */
+/* Stores the reason for GnuTLS's @code, unless there is a more specific one. */
 static void tls_fail(Tls *self, int code)
 {
     if (self->failure) {
@@ -113,8 +114,8 @@ static void tls_fail(Tls *self, int code)
 
 /* The handshake */
 
-/* Called by GnuTLS when it has the peer's certificate, so that the peer hears
- * what is wrong with it. */
+/* Callback of GnuTLS with the peer's certificate, so that the peer gets an
+ * alert that says what is wrong with it. */
 static int tls_verify(gnutls_session_t session)
 {
     Tls *self = gnutls_session_get_ptr(session);
@@ -167,7 +168,7 @@ static ssize_t tls_read(Transport *transport, void *buffer, size_t size)
             self->end = 0;
         } else if (!tls_would_block(n)) {
             self->end = -ECONNRESET;
-            /* A peer that just went is no failure, with plain bytes neither. */
+            /* A closed connection is not a failure, as with plain sockets. */
             if (n != GNUTLS_E_PREMATURE_TERMINATION && !self->io_error) {
                 tls_fail(self, (int)n);
             }
@@ -179,7 +180,7 @@ static ssize_t tls_read(Transport *transport, void *buffer, size_t size)
     return self->end > 0 ? -EAGAIN : self->end;
 }
 
-/* Copies up to a record's worth from @skip on; returns how much. */
+/* Copies up to one record from @skip on; returns how many bytes. */
 static size_t tls_gather(Tls *self, const struct iovec *iov, int n, size_t skip)
 {
     size_t len = 0;
@@ -229,7 +230,7 @@ static ssize_t tls_writev(Transport *transport, const struct iovec *iov, int n)
         return -EAGAIN;
     }
     if (!self->io_error) {
-        tls_fail(self, (int)sent); /* else the kernel tells the loop */
+        tls_fail(self, (int)sent); /* otherwise epoll tells */
     }
     return -EPIPE;
 }

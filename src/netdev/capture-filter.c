@@ -25,7 +25,7 @@ void capture_filter_init(CaptureFilter *self, unsigned directions,
         BPF_STMT(BPF_RET | BPF_K, 0),
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
                  (uint32_t)(SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT)),
-        /* Without a program there is nothing behind it to go on with. */
+        /* Without @match the head is the whole program. */
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0, fits, 0),
         BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
     };

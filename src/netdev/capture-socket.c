@@ -19,7 +19,7 @@
 #define SLOTS 4096u
 #define BLOCK_SIZE (64u * 1024)
 #define RING_SIZE ((size_t)SLOT_SIZE * SLOTS)
-/* For frames that wait in a plain socket, or are larger than a slot. */
+/* Receive buffer: frames in a plain socket, and those larger than a slot. */
 #define WAITING_BYTES (32 * 1024 * 1024)
 #define VLAN_TAG_LEN 4
 /* In front of a frame in the buffer: for a VLAN tag and a wire header. */
@@ -80,7 +80,7 @@ int capture_socket_make_ring(CaptureSocket *self)
     return 0;
 }
 
-/* A group of its own has whatever number is free. */
+/* A new group has any free number. */
 static bool socket_join(const CaptureSocket *self, int group)
 {
     int own = (PACKET_FANOUT_CBPF | PACKET_FANOUT_FLAG_UNIQUEID) << 16;
@@ -93,12 +93,12 @@ int capture_socket_bind(const CaptureSocket *self, int ifindex, int group,
 {
     struct sockaddr_ll address = {
         .sll_family = AF_PACKET,
-        /* All protocols: others do not see what goes out. */
+        /* All protocols: other sockets do not see outgoing frames. */
         .sll_protocol = htons(ETH_P_ALL),
         .sll_ifindex = ifindex,
     };
 
-    /* Between the two it would see what another of the group sees. */
+    /* Bound but not in the group, it would get frames a second time. */
     if (!capture_filter_attach(NULL, self->fd) ||
         bind(self->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
         (!socket_join(self, group) && group != 0) ||
@@ -179,8 +179,8 @@ static Direction packet_direction(const struct sockaddr_ll *address)
                                                    : DIRECTION_RX;
 }
 
-/* Receives a frame whole into the buffer, which has room. False: there is
- * none, or none that makes sense. */
+/* Receives a whole frame into the buffer, which has room. False: there is none,
+ * or it is malformed. */
 static bool socket_receive(const CaptureSocket *self, CaptureBuffer *buffer,
                            Packet *packet, struct msghdr *message)
 {
@@ -210,7 +210,7 @@ static bool buffer_has_room(CaptureBuffer *buffer)
     return BUFFER_SIZE - buffer->used >= BUFFER_HEADROOM + PACKET_MAX_LEN;
 }
 
-/* What the kernel says beside a frame. */
+/* Control messages with a frame. */
 static void socket_read_control(CaptureSocket *self, struct msghdr *message,
                                 Packet *packet, bool *losing)
 {

@@ -7,10 +7,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-/* Datagrams a wakeup, so that the rest of the loop gets its turn. */
+/* Datagrams per wakeup, so that the rest of the loop is not starved. */
 #define PORT_RECEIVE_MAX 64
-/* A unix socket whose receiver is slow is writable all the while, as far as
- * poll can tell; so what waits is tried again after a time. */
+/* poll() reports a unix socket with a slow receiver as writable; so waiting
+ * frames are tried again after this time. */
 #define PORT_RETRY_US 500
 
 static void port_receive(void *opaque, uint32_t events)
@@ -98,7 +98,7 @@ static void port_send_plain(void *opaque, const Packet *packet)
 void dgram_port_send(DgramPort *self, const Packet *packet)
 {
     if (packet->len == 0) {
-        return; /* the receiver would take it for an end */
+        return; /* a receiver would take it for the end of the stream */
     }
     if (!packet_is_offloaded(packet)) {
         port_send_plain(self, packet);

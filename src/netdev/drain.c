@@ -13,9 +13,9 @@
 
 #include <linux/if_ether.h>
 
-/* Frames of a queue that are taken before others have their turn. */
+/* Frames of a queue per wakeup, so that others are not starved. */
 #define BUDGET 256
-/* Likewise where it is to be empty: what comes meanwhile must not keep us. */
+/* Frames of a queue per drain_run(): more may arrive while it reads. */
 #define RUN_MAX 65536
 
 typedef struct DrainQueue {
@@ -32,7 +32,7 @@ struct Drain {
     DrainQueue queues[];
 };
 
-/* Never waits, whatever the VMM has set on its descriptor. */
+/* Never blocks, whatever flags the VMM has set on its descriptor. */
 static ssize_t drain_read(int fd, uint8_t *buffer, size_t size)
 {
     struct iovec iov = {buffer, size};
@@ -44,11 +44,11 @@ static ssize_t drain_read(int fd, uint8_t *buffer, size_t size)
     return n;
 }
 
-/* Takes one frame; false if there is none. */
+/* Reads one frame; false if there is none. */
 static bool drain_take(DrainQueue *queue)
 {
     Drain *self = queue->drain;
-    /* It grows when the guest's features are loaded. */
+    /* It may have changed when the guest's features were set. */
     int vnet_len = tun_fd_vnet_hdr_len(queue->fd);
     ssize_t n = drain_read(queue->fd, self->buffer, sizeof(self->buffer));
     Packet packet;
@@ -64,7 +64,7 @@ static bool drain_take(DrainQueue *queue)
     return true;
 }
 
-/* @func may switch it off, but not free it. */
+/* @func may call drain_set_on(), but not drain_free(). */
 static void drain_readable(void *opaque, uint32_t events)
 {
     DrainQueue *queue = opaque;

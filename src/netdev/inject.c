@@ -15,11 +15,11 @@
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 
-/* An Xsk is opened after so many frames that came in large runs: its bind waits
- * for the kernel's RTNL lock, and a short backlog is through without it. */
+/* An Xsk is opened after XSK_AFTER frames in runs of at least XSK_RUN: its bind
+ * waits for the kernel's RTNL lock, and a short backlog does not need it. */
 #define XSK_RUN 32
 #define XSK_AFTER 4096
-/* If it could not be had, after so many more. */
+/* Frames until the next attempt, if that has failed. */
 #define XSK_AGAIN 1000000
 
 /* Does the interface take super-frames? */
@@ -29,11 +29,11 @@ struct Inject {
     int fd;
     int ifindex;
     Xsk *xsk;             /* NULL: there is none, or none yet */
-    uint32_t xsk_max;     /* bytes of a frame that may go that way, 0: none */
+    uint32_t xsk_max;     /* longest frame for it; 0: not used */
     uint32_t xsk_missing; /* frames until it is opened */
     InjectCounts counts;
     InjectGso gso;
-    unsigned segments_done; /* of the frame under way in segments */
+    unsigned segments_done; /* segments sent of the frame in progress */
     uint8_t *scratch;       /* for segmentation */
 };
 
@@ -81,7 +81,7 @@ bool inject_attach(Inject *self, const LinkState *link, GError **errp)
         return false;
     }
     self->ifindex = link->ifindex;
-    /* Of several queues a TAP chooses by the flow, an Xsk has one. */
+    /* A multi-queue TAP distributes flows; an Xsk has one queue. */
     self->xsk_max = link->kind == LINK_OTHER || link->multi_queue
                         ? 0
                         : MIN(ETH_HLEN + link->mtu, XSK_FRAME_MAX);
@@ -168,8 +168,8 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
             break;
         }
         done += (unsigned)sent;
-        /* A short count hides the reason: the next call tells it. But the
-         * kernel has tried the next one, and the TAP has counted that. */
+        /* A short count hides the error: the next call returns it. But the
+         * kernel has tried the next frame, and the TAP has counted that. */
         cut = done < n;
         self->counts.refused += cut;
     }
@@ -194,8 +194,8 @@ static void inject_want_xsk(Inject *self, unsigned run)
     }
 }
 
-/* Likewise, through the Xsk. Where that fails the packet socket is asked for
- * the reason. */
+/* Likewise, through the Xsk. If that fails, the packet socket goes on, and
+ * tells the reason. */
 static unsigned inject_send_xsk(Inject *self, const Packet *packets, unsigned n,
                                 InjectResult *result)
 {
@@ -232,9 +232,9 @@ static void inject_segment(void *opaque, const Packet *segment)
     }
 }
 
-/* Sends in segments a super-frame that found the queue full, or that the TAP
- * takes none of: one that goes in tells which. After FULL it goes on where it
- * was. */
+/* Sends a super-frame in segments: the queue was full, or the TAP takes no
+ * super-frames, which a segment that goes in shows. After INJECT_FULL it
+ * resumes at the next segment. */
 static InjectResult inject_segments(Inject *self, const Packet *packet)
 {
     InjectSegments state = {.inject = self};

@@ -14,7 +14,7 @@ static void query_close(void *socket)
     mnl_socket_close(socket);
 }
 
-/* Each thread's own, closed with it. */
+/* One per thread, closed when that ends. */
 static GPrivate query_socket = G_PRIVATE_INIT(query_close);
 
 static struct mnl_socket *query_open(void)
@@ -37,7 +37,7 @@ void link_query_end(void)
     g_private_replace(&query_socket, NULL);
 }
 
-/* Reads what the kernel answers; a dump is several messages and an end. */
+/* Reads the kernel's answer; that of a dump is several messages. */
 static bool query_answer(const struct mnl_socket *nl, unsigned sequence,
                          mnl_cb_t func, void *opaque)
 {
@@ -60,7 +60,7 @@ static bool query_answer(const struct mnl_socket *nl, unsigned sequence,
     return rc >= 0;
 }
 
-/* Sends @request and hands the answer's messages to @func. */
+/* Sends @request and passes the messages of the answer to @func. */
 static bool query_ask(struct nlmsghdr *request, mnl_cb_t func, void *opaque)
 {
     static _Thread_local uint32_t sequence;
@@ -158,7 +158,7 @@ bool link_parse(const struct nlmsghdr *nlh, LinkNews *news)
             news->state.kind = query_kind(attr);
         }
     }
-    /* Others have as many queues as there are processors. */
+    /* Other interfaces have a queue per processor. */
     news->state.multi_queue = several && news->state.kind == LINK_TUN;
     return news->ifname != NULL;
 }

@@ -12,13 +12,13 @@
 
 #include <linux/rtnetlink.h>
 
-/* Bytes of notifications that may wait: a thousand links or so that come and
- * go while nobody reads. */
+/* Receive buffer for notifications: of about a thousand links that come and
+ * go. */
 #define LINK_EVENTS_BYTES (4 * 1024 * 1024)
-/* Notifications read before others have their turn. */
+/* Notifications per wakeup, so that others are not starved. */
 #define LINK_EVENTS_MAX 64
 
-/* An interface's name, and who watches for it. */
+/* An interface's name and its watches. */
 typedef struct LinkName {
     char ifname[IFNAMSIZ];
     LinkState state;
@@ -98,7 +98,7 @@ static void link_found(void *opaque, const LinkNews *news)
     }
 }
 
-/* Notifications were lost: asks once for everything there is. */
+/* Notifications were lost: requests the state of all interfaces. */
 static void link_resync(void)
 {
     g_autoptr(GList) names = g_hash_table_get_values(link_names);
@@ -119,9 +119,9 @@ static void link_resync(void)
     }
 }
 
-/* When notifications were lost, the kernel drops all that come until the last
- * one that waits is read (NETLINK_S_CONGESTED in af_netlink.c), and those that
- * wait are old. So they are thrown away, and then it is asked. */
+/* After a loss the kernel drops all notifications until the queue is empty
+ * (NETLINK_S_CONGESTED in af_netlink.c), and those in the queue are old. So
+ * they are discarded first. */
 static void link_event_ready(void *opaque, uint32_t events)
 {
     char buffer[LINK_BUFFER];
@@ -214,7 +214,7 @@ bool link_watch_add(LinkWatch *watch, const char *ifname,
     }
     name = link_name_get(ifname);
     now = link_query_state(ifname);
-    link_set(name, &now); /* others of that name hear of it here */
+    link_set(name, &now); /* other watches of that name are called here */
     *watch = (LinkWatch){.state = now,
                          .loop = loop_current(),
                          .changed = changed,

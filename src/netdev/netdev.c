@@ -20,7 +20,7 @@ void netdev_receive(Netdev *netdev, Direction direction,
     }
 }
 
-/* Over to the peer, where nobody delivers them by himself. */
+/* To the peer, where no kernel delivers them. */
 static void netdev_cross(Netdev *netdev, const PacketBatch *batch)
 {
     PacketBatch copy;
@@ -75,7 +75,7 @@ void netdev_set_filtered(Netdev *netdev, bool filtered,
     netdev_update_observed(netdev);
 }
 
-/* The netdev whose property peer is @id, or NULL; at most one is. */
+/* The netdev whose property peer is @id, or NULL; there is at most one. */
 static Netdev *netdev_find_waiting(const char *id)
 {
     GPtrArray *netdevs = object_list(OBJECT_KIND_NETDEV);
@@ -90,7 +90,7 @@ static Netdev *netdev_find_waiting(const char *id)
     return NULL;
 }
 
-/* Sets @peer to the netdev that @self is to be wired to, or to NULL. */
+/* Sets *@peer to the netdev that @self is to be connected to, or to NULL. */
 static bool netdev_find_peer(const Netdev *self, Netdev **peer, GError **errp)
 {
     const char *id = self->object.id;

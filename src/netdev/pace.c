@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "netdev/pace.h"
 
-/* A look costs some ten microseconds. */
+/* A sample costs some ten microseconds. */
 #define RETRY_MIN_US 20
 #define RETRY_START_US 150
 #define RETRY_MAX_US 5000
@@ -11,7 +11,7 @@ void pace_init(Pace *pace)
     *pace = (Pace){.retry_us = RETRY_START_US};
 }
 
-/* @taken: frames that left since the last look. */
+/* @taken: frames that have left since the last sample. */
 static void pace_adapt(Pace *pace, uint64_t taken)
 {
     uint64_t retry = pace->retry_us;

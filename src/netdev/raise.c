@@ -7,8 +7,8 @@
 #include <string.h>
 
 #define NOTE "tapferry: txqueuelen was %u"
-/* A host on which it takes longer to read the length is too busy to change it:
- * the kernel would drop what comes for as long. */
+/* If reading the length takes longer than this, the host is too busy to change
+ * it: the kernel would drop frames for as long. */
 #define READ_MAX_US 500
 
 static void raise_note(char *alias, uint32_t usual)
@@ -106,7 +106,7 @@ bool raise_up(Raise *self, uint64_t *lost)
     }
     if (queue.length == 0 || queue.length >= RAISE_BY ||
         tap_is_multi_queue(self->tap)) {
-        self->failed = true; /* there is no need, or it takes too long */
+        self->failed = true; /* not needed, or it would take too long */
         return false;
     }
     usual = queue.length;
@@ -136,7 +136,7 @@ static char *raise_command(const char *ifname, uint32_t usual)
                            usual);
 }
 
-/* Makes the queue what it was. False: somebody else has set its length. */
+/* Undoes the change in @queue. False: another process has set the length. */
 static bool raise_undo(LinkQueue *queue, uint32_t usual)
 {
     bool ours = queue->length == usual + RAISE_BY;

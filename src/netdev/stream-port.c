@@ -44,7 +44,7 @@ static const FrameWriterHandlers port_writer_handlers = {
 
 void stream_port_send(StreamPort *self, const Packet *packet)
 {
-    /* A frame without a byte has no business on the wire. */
+    /* Empty frames are not sent. */
     if (packet->len > 0 &&
         frame_writer_append(self->writer, packet) != FRAME_APPEND_OK) {
         counter_add(&self->netdev->unsent, 1, packet->len);
@@ -75,7 +75,7 @@ static void port_closed(void *opaque)
 
     frame_reader_closed(self->reader);
     frame_writer_closed(self->writer);
-    /* What was meant for the peer that left is not for the next one. */
+    /* Frames for the peer that has left are not sent to the next one. */
     frame_writer_drop_waiting(self->writer);
     if (self->changed) {
         self->changed(self->netdev);

@@ -12,7 +12,7 @@ struct Tap {
     GPtrArray *captures;  /* Capture, freed by tap_remove_capture() */
     GPtrArray *injects;   /* Inject, likewise */
     GPtrArray *listeners; /* TapListener, borrowed */
-    Capture *observer;    /* for the chain; NULL: nobody looks */
+    Capture *observer;    /* for the chain; NULL: not observed */
     Injector *injector;   /* for frames that filters put into the chain */
 };
 
@@ -142,7 +142,7 @@ void tap_unlisten(Tap *self, TapListener *listener)
     g_ptr_array_remove(self->listeners, listener);
 }
 
-/* The interface under our name is another one now, or none. */
+/* The interface of this name is another one now, or gone. */
 static void tap_reattach(Tap *self)
 {
     int ifindex = self->link.state.ifindex;
@@ -250,7 +250,7 @@ static const InjectorHandlers tap_injector_handlers = {
     .refused = tap_chain_refused,
 };
 
-/* What filters put into the chain and may wait here for the guest. */
+/* Bytes that filters have put into the chain and that wait for the guest. */
 #define TAP_CHAIN_QUEUE_BYTES (16 * 1024 * 1024)
 
 static void tap_deliver(Netdev *netdev, Direction direction,
@@ -305,7 +305,7 @@ static bool tap_open(Netdev *netdev, GError **errp)
                             "or start tapferryd in its network namespace",
                             self->ifname);
     }
-    /* Without the right to do it better fail now than at the switchover. */
+    /* Fails now if the privileges are missing, not at the switchover. */
     probe = tap_add_inject(self, errp);
     tap_remove_inject(self, probe);
     return probe != NULL;

@@ -14,9 +14,9 @@
 #include <linux/if_tun.h>
 #include <linux/kcmp.h>
 
-/* Is descriptor @number of the process a queue of a TAP called @ifname, in
- * whichever network namespace? /proc/PID/fdinfo tells, and unlike /proc/PID/fd
- * it asks for nothing but ptrace rights (kernel 5.14). */
+/* Is descriptor @number of the process a queue of a TAP called @ifname, in any
+ * network namespace? By /proc/PID/fdinfo, which unlike /proc/PID/fd needs only
+ * ptrace access (kernel 5.14). */
 static bool tun_fd_has_name(const char *dir, const char *number,
                             const char *ifname)
 {
@@ -27,7 +27,7 @@ static bool tun_fd_has_name(const char *dir, const char *number,
     return g_file_get_contents(path, &text, NULL, NULL) && strstr(text, line);
 }
 
-/* Another network namespace may have a TAP of the same name. */
+/* Is the TAP in our network namespace? Another one may have the same name. */
 static bool tun_fd_is_here(int fd)
 {
     int ns = ioctl(fd, TUNGETDEVNETNS);
@@ -44,7 +44,7 @@ static bool tun_fd_is_here(int fd)
     return same;
 }
 
-/* A queue may be open under several numbers. */
+/* Is it a duplicate of one of @fds? */
 static bool tun_fd_is_known(int fd, const int *fds, int n)
 {
     pid_t self = getpid();

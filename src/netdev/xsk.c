@@ -11,12 +11,12 @@
 #include <glib.h>
 #include <linux/if_xdp.h>
 
-/* So many a call, as the kernel takes (net/xdp/xsk.c, TX_BATCH_SIZE). */
+/* Frames per call, as in the kernel (net/xdp/xsk.c, TX_BATCH_SIZE). */
 #define XSK_BATCH 32
-/* Of either ring, a power of 2. */
+/* Entries of each ring, a power of 2. */
 #define XSK_SLOTS 64
 #define XSK_AREA (XSK_BATCH * XSK_FRAME_MAX)
-/* Nowhere in the area: the kernel passes over it. */
+/* An address outside of the area: the kernel skips the descriptor. */
 #define XSK_NOWHERE UINT64_MAX
 
 typedef struct XskRing {
@@ -28,7 +28,7 @@ typedef struct XskRing {
 
 struct Xsk {
     int fd;
-    uint8_t *area; /* a place for each frame of a batch */
+    uint8_t *area; /* room for each frame of a batch */
     XskRing sent;  /* struct xdp_desc, ours */
     XskRing done;  /* uint64_t, the kernel's */
 };
@@ -63,7 +63,7 @@ static bool xsk_set_up(Xsk *self, int ifindex, uint32_t mark)
                                 .chunk_size = XSK_FRAME_MAX};
     struct xdp_mmap_offsets at;
     socklen_t len = sizeof(at);
-    int slots = XSK_SLOTS, none = 2; /* the least; nothing is received */
+    int slots = XSK_SLOTS, none = 2; /* the minimum; nothing is received */
 
     return !setsockopt(self->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) &&
            !setsockopt(self->fd, SOL_XDP, XDP_UMEM_REG, &area, sizeof(area)) &&
@@ -116,7 +116,8 @@ void xsk_close(Xsk *self)
         closer_close(self->fd);
     }
     if (self->area != MAP_FAILED) {
-        munmap(self->area, XSK_AREA); /* the kernel has its own hold on it */
+        munmap(self->area,
+               XSK_AREA); /* the kernel has a reference of its own */
     }
     g_free(self);
 }
@@ -126,8 +127,8 @@ static struct xdp_desc *xsk_slot(const Xsk *self, uint32_t position)
     return (struct xdp_desc *)self->sent.slots + position % XSK_SLOTS;
 }
 
-/* One call; returns its error, or 0, and adds to @completed what the interface
- * has taken or refused. */
+/* One system call; returns its error, or 0, and adds the completions to
+ * *@completed. */
 static int xsk_kick(Xsk *self, unsigned *completed)
 {
     uint32_t before = *self->done.consumer, now;
@@ -140,8 +141,8 @@ static int xsk_kick(Xsk *self, unsigned *completed)
     return error;
 }
 
-/* Takes the last @n frames back: the kernel passes over a descriptor that is
- * not valid, and some kernels over no more than one a call. */
+/* Takes the last @n frames back, by making their descriptors invalid: the
+ * kernel skips these, some kernels only one per call. */
 static void xsk_withdraw(Xsk *self, unsigned n)
 {
     uint32_t end = *self->sent.producer;
