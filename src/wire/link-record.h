@@ -48,39 +48,44 @@ typedef enum LinkType {
                            received at the source lately
                            (wire/link-delivered.h) */
     LINK_END = 6,       /* to the receiver: the sender does not come back */
-    LINK_VANISHED = 7,  /* to the sender: you follow one that did not say so */
-    LINK_FOUND = 8,     /* to the receiver: frames before next lay in the TAP's
-                           queue when I began; another sender may have sent
-                           them; place is that of the frame behind them */
-    LINK_PLACE = 9,     /* to the receiver: the last count frames begin with the
-                           one of that place */
-    LINK_MISSING = 10,  /* to the sender: so many frames were lost with those
-                           that you follow */
-    LINK_PIECES = 11,   /* to the receiver: the next count frames are one that
-                           the link has cut up */
+    LINK_VANISHED = 7,  /* to the sender: its predecessor ended without
+                           LINK_END */
+    LINK_FOUND = 8,     /* to the receiver: frames before next were found in the
+                           TAP's queue when the sender began; a predecessor may
+                           have sent them; place is that of the frame behind
+                           them */
+    LINK_PLACE = 9,     /* to the receiver: of the last count frames the first
+                           has this place */
+    LINK_MISSING = 10,  /* to the sender: so many frames were lost with its
+                           predecessors */
+    LINK_PIECES = 11,   /* to the receiver: the next count frames are segments
+                           of one */
 } LinkType;
 
-/* LinkRecord.flags: the queue was full at the stop; the link has cut up some of
- * the frames since the one with the place. */
+/* LinkRecord.flags of LINK_PLACE: the queue was full at the stop; the link has
+ * segmented some of the frames since the one with the place. */
 #define LINK_PLACE_FULL 1
 #define LINK_PLACE_CUT 2
 
-/* The fields of all types; a type has those that its comment names it for. */
+/* The fields of all types; each field's comment names the types that have it.
+ */
 typedef struct LinkRecord {
     LinkType type;
     uint64_t epoch;   /* state: drawn by each receiver when it is made */
     uint64_t session; /* state, session: drawn by the sender; 0: none yet, and
-                         frames count from the first of the last connection
-                         that began without a question */
-    uint64_t next; /* state, session, ack: number of the frame to come; found:
-                      of the first that is none of these */
-    uint64_t settled; /* state, ack: all before it have their place for good */
+                         numbers count from the first frame of the last
+                         connection that began without LINK_ASK */
+    uint64_t next;    /* state, session, ack: number of the next frame; found:
+                         of the first frame behind those meant */
+    uint64_t settled; /* state, ack: all frames before it are settled: injected
+                         or dropped for good */
     uint64_t digest;  /* state: of the last frames before next */
     uint64_t lost;    /* session: frames before next that can't be sent again;
                          missing */
     uint64_t place;   /* found, place: see switchover/shortfall.h */
-    uint64_t count;   /* place: captured frames; pieces: frames of the wire */
-    uint64_t again; /* found: how often the TAP has counted one of them anew */
+    uint64_t count;   /* place: frames as captured; pieces: on the wire */
+    uint64_t again;   /* found: how much the TAP's counters grew when they were
+                         taken out and put back */
     uint64_t taken; /* found, place: tx_packets when the first of these was the
                        next to be taken */
     uint64_t flags; /* place: LINK_PLACE_... */
