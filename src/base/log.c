@@ -88,10 +88,8 @@ bool log_limit_pass(LogLimit *limit)
     int64_t now = g_get_monotonic_time();
 
     if (now < limit->next_us) {
-        limit->suppressed++;
         return false;
     }
     limit->next_us = now + G_USEC_PER_SEC;
-    limit->suppressed = 0;
     return true;
 }

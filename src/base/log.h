@@ -38,10 +38,9 @@ void log_write(LogLevel level, const char *part, const char *format, ...)
 #define log_info(part, ...) log_write(LOG_LEVEL_INFO, part, __VA_ARGS__)
 #define log_debug(part, ...) log_write(LOG_LEVEL_DEBUG, part, __VA_ARGS__)
 
-/* One line a second at most; @suppressed counts those left out since. */
+/* One line per second at most; zeroed at first. */
 typedef struct LogLimit {
-    int64_t next_us;
-    uint64_t suppressed;
+    int64_t next_us; /* CLOCK_MONOTONIC */
 } LogLimit;
 
 /* True if the caller may log now. */
