@@ -11,7 +11,7 @@
 
 /* Room for many frames per read, and at least for the largest. */
 #define READ_BUFFER (256 * 1024)
-/* Reads a wakeup. */
+/* Reads per wakeup. */
 #define READS_MAX 8
 
 struct FrameReader {
@@ -21,9 +21,8 @@ struct FrameReader {
     bool shared; /* the frontend of the chardev is the owner */
     Framer framer;
     bool paused;
-    bool
-        broken; /* invalid framing: nothing more is read from this connection */
-    bool busy;  /* frames are being handed out */
+    bool broken; /* the framing was violated, until the next connection */
+    bool busy;   /* frames are being passed on */
     /* The first length word of a connection, and whether it is expected. */
     uint8_t word[4];
     unsigned word_len;
@@ -193,15 +192,10 @@ static void reader_closed(void *opaque)
     frame_reader_closed(opaque);
 }
 
-static void reader_writable(void *opaque)
-{
-}
-
 static const ChardevHandlers reader_chardev_handlers = {
     .opened = reader_opened,
     .closed = reader_closed,
     .readable = reader_readable,
-    .writable = reader_writable,
 };
 
 static FrameReader *reader_new(bool vnet, const FrameReaderHandlers *handlers,

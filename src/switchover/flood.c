@@ -37,10 +37,9 @@ struct Flood {
     uint64_t brought;      /* frames captured */
     uint64_t fresh; /* frames captured since the last look, and not yet known to
                        be accepted or dropped by the TAP */
-    int64_t looked_us; /* when that was */
-    int64_t
-        brought_us;   /* when the last frame was captured, or the VM resumed */
-    LoopTimer looker; /* set while there are fresh ones */
+    int64_t looked_us;  /* when that was */
+    int64_t brought_us; /* of the last frame captured, or the VM's resume */
+    LoopTimer looker;   /* set while there are fresh ones */
     TapListener listener;
     FloodFunc *func; /* flood_listen(), or NULL */
     void *opaque;

@@ -45,7 +45,6 @@ static void client_retry(QmpClient *self, const char *what, const char *why)
 
 static void client_close(QmpClient *self, const char *why)
 {
-    bool was_ready = self->ready;
     g_autoptr(GHashTable) calls = self->calls;
     GHashTableIter iter;
     gpointer value;
@@ -64,9 +63,6 @@ static void client_close(QmpClient *self, const char *why)
         QmpCall *call = value;
 
         call->func(call->opaque, NULL);
-    }
-    if (was_ready) {
-        self->handlers->lost(self->opaque);
     }
 }
 

@@ -21,7 +21,6 @@ typedef void QmpReplyFunc(void *opaque, json_t *result);
 
 typedef struct QmpClientHandlers {
     void (*ready)(void *opaque); /* negotiated: commands may be sent */
-    void (*lost)(void *opaque);  /* the connection ended */
     /* @data may be NULL; @time_us is the event's own time stamp. */
     void (*event)(void *opaque, const char *name, json_t *data,
                   int64_t time_us);

@@ -161,11 +161,6 @@ static void vm_qmp_ready(void *opaque)
                     vm_qmp_got_capabilities, self);
 }
 
-/* A monitor that went away says nothing about the VM; its process does. */
-static void vm_qmp_lost(void *opaque)
-{
-}
-
 static void vm_qmp_event(void *opaque, const char *name, json_t *data,
                          int64_t time_us)
 {
@@ -188,9 +183,9 @@ static void vm_qmp_event(void *opaque, const char *name, json_t *data,
     }
 }
 
+/* A lost connection says nothing about the VM; the end of its process does. */
 static const QmpClientHandlers vm_qmp_handlers = {
     .ready = vm_qmp_ready,
-    .lost = vm_qmp_lost,
     .event = vm_qmp_event,
 };
 
