@@ -30,7 +30,7 @@ struct Injector {
     Tap *tap;
     const InjectorHandlers *handlers;
     void *opaque;
-    Inject *inject;
+    InjectSocket *inject;
     Capture *live; /* counts live frames while we inject; or NULL */
     PacketQueue queue;
     PacketBatch offered; /* since the last injector_run() */
@@ -40,7 +40,7 @@ struct Injector {
     bool open;    /* the gate */
     bool running; /* injector_run() is in progress */
     Pace pace;
-    InjectCounts counts; /* the last inject_counts(), known to @pace */
+    InjectCounts counts; /* the last inject_socket_counts(), known to @pace */
     Raise raise;
     bool raise_wanted;
     uint64_t raised_accepted; /* counts.accepted when the queue was raised, or
@@ -250,7 +250,7 @@ Injector *injector_new(Tap *tap, const InjectorHandlers *handlers, void *opaque,
                        GError **errp)
 {
     Injector *self;
-    Inject *inject = tap_add_inject(tap, errp);
+    InjectSocket *inject = tap_add_inject(tap, errp);
 
     if (!inject) {
         return NULL;
@@ -353,7 +353,7 @@ static uint64_t injector_room(Injector *self, uint64_t need)
  */
 static void injector_count(Injector *self)
 {
-    InjectCounts now = inject_counts(self->inject);
+    InjectCounts now = inject_socket_counts(self->inject);
     uint64_t accepted = now.accepted - self->counts.accepted;
     uint64_t refused = now.refused - self->counts.refused;
 
@@ -379,14 +379,14 @@ static bool injector_batch(Injector *self, uint64_t *room)
            (record = packet_queue_at(&self->queue, &cursor))) {
         Packet packet = packet_record_view(record);
 
-        if (n > 0 && inject_entries(self->inject, &packet) > *room) {
+        if (n > 0 && inject_socket_entries(self->inject, &packet) > *room) {
             break;
         }
         packets[n++] = packet;
-        *room -= MIN(*room, inject_entries(self->inject, &packet));
+        *room -= MIN(*room, inject_socket_entries(self->inject, &packet));
         packet_cursor_advance(&cursor);
     }
-    result = inject_packets(self->inject, packets, n, &done);
+    result = inject_socket_send(self->inject, packets, n, &done);
     injector_count(self);
     for (unsigned i = 0; i < done; i++) {
         if (self->handlers->injected) {
@@ -416,12 +416,12 @@ static void injector_pass(Injector *self)
     }
     injector_room(self, self->offered.n);
     while (n < self->offered.n &&
-           inject_entries(self->inject, &packets[n]) <= self->room) {
-        self->room -= inject_entries(self->inject, &packets[n++]);
+           inject_socket_entries(self->inject, &packets[n]) <= self->room) {
+        self->room -= inject_socket_entries(self->inject, &packets[n++]);
     }
     self->running = true;
     if (n > 0) {
-        inject_packets(self->inject, packets, n, &done);
+        inject_socket_send(self->inject, packets, n, &done);
         injector_count(self);
         if (self->handlers->passed) {
             self->handlers->passed(self->opaque, packets, done);
@@ -482,7 +482,7 @@ unsigned injector_put(Injector *self, const Packet *packets, unsigned n)
     uint64_t accepted = self->counts.accepted;
     unsigned done;
 
-    inject_packets(self->inject, packets, n, &done);
+    inject_socket_send(self->inject, packets, n, &done);
     injector_count(self);
     self->raised_accepted += self->counts.accepted - accepted;
     return done;

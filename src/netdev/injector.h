@@ -68,7 +68,7 @@ void injector_run(Injector *injector);
  * waits, and even with the gate closed. Returns how many found room. */
 unsigned injector_put(Injector *injector, const Packet *packets, unsigned n);
 
-/* See inject_counts(). */
+/* See inject_socket_counts(). */
 InjectCounts injector_counts(const Injector *injector);
 
 /* Opens or closes the gate; opening it injects at once. */

@@ -10,7 +10,7 @@ struct Tap {
     LinkWatch link;
     uint64_t link_changes;
     GPtrArray *captures;  /* Capture, freed by tap_remove_capture() */
-    GPtrArray *injects;   /* Inject, likewise */
+    GPtrArray *injects;   /* InjectSocket, likewise */
     GPtrArray *listeners; /* TapListener, borrowed */
     Capture *observer;    /* for the chain; NULL: not observed */
     Injector *injector;   /* for frames that filters put into the chain */
@@ -112,23 +112,23 @@ void tap_remove_capture(Tap *self, Capture *capture)
     }
 }
 
-Inject *tap_add_inject(Tap *self, GError **errp)
+InjectSocket *tap_add_inject(Tap *self, GError **errp)
 {
-    Inject *inject = inject_new();
+    InjectSocket *inject = inject_socket_new();
 
     if (self->link.state.ifindex > 0 &&
-        !inject_attach(inject, &self->link.state, errp)) {
-        inject_free(inject);
+        !inject_socket_attach(inject, &self->link.state, errp)) {
+        inject_socket_free(inject);
         return NULL;
     }
     g_ptr_array_add(self->injects, inject);
     return inject;
 }
 
-void tap_remove_inject(Tap *self, Inject *inject)
+void tap_remove_inject(Tap *self, InjectSocket *inject)
 {
     if (inject && g_ptr_array_remove(self->injects, inject)) {
-        inject_free(inject);
+        inject_socket_free(inject);
     }
 }
 
@@ -160,9 +160,9 @@ static void tap_reattach(Tap *self)
     for (guint i = 0; i < self->injects->len; i++) {
         g_autoptr(GError) error = NULL;
 
-        inject_detach(self->injects->pdata[i]);
-        if (ifindex > 0 && !inject_attach(self->injects->pdata[i],
-                                          &self->link.state, &error)) {
+        inject_socket_detach(self->injects->pdata[i]);
+        if (ifindex > 0 && !inject_socket_attach(self->injects->pdata[i],
+                                                 &self->link.state, &error)) {
             log_error("tap", "%s: %s", self->ifname, error->message);
         }
     }
@@ -290,7 +290,7 @@ static void tap_flush(Netdev *netdev)
 static bool tap_open(Netdev *netdev, GError **errp)
 {
     Tap *self = (Tap *)netdev;
-    Inject *probe;
+    InjectSocket *probe;
 
     self->captures = g_ptr_array_new();
     self->injects = g_ptr_array_new();

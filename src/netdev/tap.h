@@ -11,7 +11,7 @@
 #define TF_NETDEV_TAP_H
 
 #include "netdev/capture.h"
-#include "netdev/inject.h"
+#include "netdev/inject-socket.h"
 #include "netdev/link.h"
 #include "netdev/netdev.h"
 
@@ -56,8 +56,8 @@ Capture *tap_add_queue_capture(Tap *tap, unsigned directions,
 void tap_remove_capture(Tap *tap, Capture *capture);
 
 /* Likewise for injection. */
-Inject *tap_add_inject(Tap *tap, GError **errp);
-void tap_remove_inject(Tap *tap, Inject *inject);
+InjectSocket *tap_add_inject(Tap *tap, GError **errp);
+void tap_remove_inject(Tap *tap, InjectSocket *inject);
 
 /* changed() is called after the interface went down or up, disappeared or
  * reappeared, or was closed or opened by its VMM. @renewed: it is another

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-#include "netdev/inject.h"
+#include "netdev/inject-socket.h"
 
 #include "base/closer.h"
 #include "base/error.h"
@@ -25,7 +25,7 @@
 /* Does the interface take super-frames? */
 typedef enum InjectGso { GSO_NOT_KNOWN, GSO_TAKEN, GSO_REFUSED } InjectGso;
 
-struct Inject {
+struct InjectSocket {
     int fd;
     int ifindex;
     Xsk *xsk;             /* NULL: there is none, or none yet */
@@ -37,24 +37,25 @@ struct Inject {
     uint8_t *scratch;       /* for segmentation */
 };
 
-Inject *inject_new(void)
+InjectSocket *inject_socket_new(void)
 {
-    Inject *self = g_new0(Inject, 1);
+    InjectSocket *self = g_new0(InjectSocket, 1);
 
     self->fd = -1;
     return self;
 }
 
-void inject_free(Inject *self)
+void inject_socket_free(InjectSocket *self)
 {
     if (self) {
-        inject_detach(self);
+        inject_socket_detach(self);
         g_free(self->scratch);
         g_free(self);
     }
 }
 
-bool inject_attach(Inject *self, const LinkState *link, GError **errp)
+bool inject_socket_attach(InjectSocket *self, const LinkState *link,
+                          GError **errp)
 {
     struct sockaddr_ll address = {
         .sll_family = AF_PACKET,
@@ -77,7 +78,7 @@ bool inject_attach(Inject *self, const LinkState *link, GError **errp)
         setsockopt(self->fd, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) ||
         bind(self->fd, (struct sockaddr *)&address, sizeof(address))) {
         tf_error_set_errno(errp, errno, "can not inject");
-        inject_detach(self);
+        inject_socket_detach(self);
         return false;
     }
     self->ifindex = link->ifindex;
@@ -91,14 +92,14 @@ bool inject_attach(Inject *self, const LinkState *link, GError **errp)
     return true;
 }
 
-static void inject_close_xsk(Inject *self, uint32_t missing)
+static void inject_close_xsk(InjectSocket *self, uint32_t missing)
 {
     xsk_close(self->xsk);
     self->xsk = NULL;
     self->xsk_missing = missing;
 }
 
-void inject_detach(Inject *self)
+void inject_socket_detach(InjectSocket *self)
 {
     inject_close_xsk(self, 0);
     if (self->fd >= 0) {
@@ -144,8 +145,8 @@ static void inject_fill(struct mmsghdr *message, struct iovec *iov,
 }
 
 /* Sends a run of packets as they are; returns how many went in. */
-static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
-                            InjectResult *result)
+static unsigned inject_send_run(InjectSocket *self, const Packet *packets,
+                                unsigned n, InjectResult *result)
 {
     struct mmsghdr messages[PACKET_BATCH_MAX];
     struct iovec iov[PACKET_BATCH_MAX][2];
@@ -182,7 +183,7 @@ static unsigned inject_send(Inject *self, const Packet *packets, unsigned n,
     return done;
 }
 
-static void inject_want_xsk(Inject *self, unsigned run)
+static void inject_want_xsk(InjectSocket *self, unsigned run)
 {
     if (self->xsk || self->xsk_max == 0 || run < XSK_RUN) {
         return;
@@ -196,8 +197,8 @@ static void inject_want_xsk(Inject *self, unsigned run)
 
 /* Likewise, through the Xsk. If that fails, the packet socket goes on, and
  * tells the reason. */
-static unsigned inject_send_xsk(Inject *self, const Packet *packets, unsigned n,
-                                InjectResult *result)
+static unsigned inject_send_xsk(InjectSocket *self, const Packet *packets,
+                                unsigned n, InjectResult *result)
 {
     int error;
     unsigned done = xsk_send(self->xsk, packets, n, &error);
@@ -216,7 +217,7 @@ static unsigned inject_send_xsk(Inject *self, const Packet *packets, unsigned n,
 }
 
 typedef struct InjectSegments {
-    Inject *inject;
+    InjectSocket *inject;
     unsigned seen;
     InjectResult result;
 } InjectSegments;
@@ -228,14 +229,14 @@ static void inject_segment(void *opaque, const Packet *segment)
     if (state->result == INJECT_OK &&
         state->seen++ == state->inject->segments_done) {
         state->inject->segments_done +=
-            inject_send(state->inject, segment, 1, &state->result);
+            inject_send_run(state->inject, segment, 1, &state->result);
     }
 }
 
 /* Sends a super-frame in segments: the queue was full, or the TAP takes no
  * super-frames, which a segment that goes in shows. After INJECT_FULL it
  * resumes at the next segment. */
-static InjectResult inject_segments(Inject *self, const Packet *packet)
+static InjectResult inject_segments(InjectSocket *self, const Packet *packet)
 {
     InjectSegments state = {.inject = self};
 
@@ -260,7 +261,7 @@ typedef enum InjectWay {
     INJECT_SEGMENTS,
 } InjectWay;
 
-static InjectWay inject_way(const Inject *self, const Packet *packet)
+static InjectWay inject_way(const InjectSocket *self, const Packet *packet)
 {
     if (packet_is_super_frame(packet)) {
         return self->gso == GSO_REFUSED ? INJECT_SEGMENTS : INJECT_PACKET;
@@ -271,8 +272,8 @@ static InjectWay inject_way(const Inject *self, const Packet *packet)
                : INJECT_PACKET;
 }
 
-InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
-                            unsigned *done)
+InjectResult inject_socket_send(InjectSocket *self, const Packet *packets,
+                                unsigned n, unsigned *done)
 {
     InjectResult result = INJECT_OK;
 
@@ -298,7 +299,7 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
             *done += inject_send_xsk(self, first, run, &result);
             break;
         case INJECT_PACKET:
-            *done += inject_send(self, first, run, &result);
+            *done += inject_send_run(self, first, run, &result);
             inject_want_xsk(self, run);
             if (first < &packets[*done] && packet_is_super_frame(first)) {
                 self->gso = GSO_TAKEN;
@@ -314,14 +315,14 @@ InjectResult inject_packets(Inject *self, const Packet *packets, unsigned n,
     return result;
 }
 
-unsigned inject_entries(const Inject *self, const Packet *packet)
+unsigned inject_socket_entries(const InjectSocket *self, const Packet *packet)
 {
     return !packet_is_super_frame(packet) || self->gso == GSO_TAKEN
                ? 1
                : packet->len / MAX(packet->vnet.gso_size, 1) + 1;
 }
 
-InjectCounts inject_counts(const Inject *self)
+InjectCounts inject_socket_counts(const InjectSocket *self)
 {
     return self->counts;
 }

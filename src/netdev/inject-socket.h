@@ -10,13 +10,13 @@
  *
  * In its loop only.
  */
-#ifndef TF_NETDEV_INJECT_H
-#define TF_NETDEV_INJECT_H
+#ifndef TF_NETDEV_INJECT_SOCKET_H
+#define TF_NETDEV_INJECT_SOCKET_H
 
 #include "netdev/link.h"
 #include "packet/packet.h"
 
-typedef struct Inject Inject;
+typedef struct InjectSocket InjectSocket;
 
 typedef enum InjectResult {
     INJECT_OK,
@@ -26,29 +26,31 @@ typedef enum InjectResult {
     INJECT_GONE,     /* the interface is down or gone: try when it is back */
 } InjectResult;
 
-Inject *inject_new(void);
-void inject_free(Inject *inject);
+InjectSocket *inject_socket_new(void);
+void inject_socket_free(InjectSocket *socket);
 
-bool inject_attach(Inject *inject, const LinkState *link, GError **errp);
-void inject_detach(Inject *inject);
+bool inject_socket_attach(InjectSocket *socket, const LinkState *link,
+                          GError **errp);
+void inject_socket_detach(InjectSocket *socket);
 
 /* Injects @n packets, in order. Sets *@done to how many went in; the result is
  * that of the first that did not, or INJECT_OK. After INJECT_FULL or
  * INJECT_GONE that packet has to be the first of the next call. */
-InjectResult inject_packets(Inject *inject, const Packet *packets, unsigned n,
-                            unsigned *done);
+InjectResult inject_socket_send(InjectSocket *socket, const Packet *packets,
+                                unsigned n, unsigned *done);
 
 /* Entries of the TAP's queue that @packet may take: several if it has to be
  * segmented. */
-unsigned inject_entries(const Inject *inject, const Packet *packet);
+unsigned inject_socket_entries(const InjectSocket *socket,
+                               const Packet *packet);
 
-/* Our part of what the TAP has counted since inject_new(); segments count one
- * by one. */
+/* Our part of what the TAP has counted since inject_socket_new(); segments
+ * count one by one. */
 typedef struct InjectCounts {
     uint64_t accepted; /* entered its queue */
     uint64_t refused;  /* found it full: each attempt is in its tx_dropped */
 } InjectCounts;
 
-InjectCounts inject_counts(const Inject *inject);
+InjectCounts inject_socket_counts(const InjectSocket *socket);
 
 #endif

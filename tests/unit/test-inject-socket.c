@@ -4,7 +4,7 @@
  * a network namespace of its own.
  */
 #include "base/closer.h"
-#include "netdev/inject.h"
+#include "netdev/inject-socket.h"
 #include "netdev/xsk.h"
 #include "tun-fixture.h"
 
@@ -196,7 +196,7 @@ static void test_one_only(void)
 
 /* Injects so many batches, the last @open frames of each with their checksums
  * left open, while they are read. */
-static void inject_flood(Bench *bench, Inject *inject, unsigned batches,
+static void inject_flood(Bench *bench, InjectSocket *inject, unsigned batches,
                          unsigned open)
 {
     Packet packets[PACKET_BATCH_MAX];
@@ -213,8 +213,8 @@ static void inject_flood(Bench *bench, Inject *inject, unsigned batches,
             packets[k].len = 64;
         }
         for (unsigned sent = 0; sent < PACKET_BATCH_MAX; sent += done) {
-            result = inject_packets(inject, packets + sent,
-                                    PACKET_BATCH_MAX - sent, &done);
+            result = inject_socket_send(inject, packets + sent,
+                                        PACKET_BATCH_MAX - sent, &done);
             bench->sent += done;
             g_assert_cmpint(result, ==,
                             sent + done < PACKET_BATCH_MAX ? INJECT_FULL
@@ -226,46 +226,48 @@ static void inject_flood(Bench *bench, Inject *inject, unsigned batches,
     }
     bench_read_all(bench);
     g_assert_cmpuint(bench->read, ==, bench->sent);
-    g_assert_cmpuint(inject_counts(inject).accepted, ==, bench->sent);
+    g_assert_cmpuint(inject_socket_counts(inject).accepted, ==, bench->sent);
 }
 
 static void test_flood(void)
 {
     Packet packet = {0};
     Bench bench;
-    Inject *inject;
+    InjectSocket *inject;
     uint64_t refused;
     unsigned done;
 
     if (!bench_open(&bench, 150, 0)) {
         return;
     }
-    inject = inject_new();
-    g_assert_true(inject_attach(inject, &bench.link, NULL));
+    inject = inject_socket_new();
+    g_assert_true(inject_socket_attach(inject, &bench.link, NULL));
     inject_flood(&bench, inject, 50, 1);
     g_assert_cmpint(count_xsk(), ==, 0);
     inject_flood(&bench, inject, 100, 1);
     g_assert_cmpint(count_xsk(), ==, 1);
-    refused = inject_counts(inject).refused;
+    refused = inject_socket_counts(inject).refused;
     g_assert_cmpuint(refused, >, 50);
 
     /* What is too large for the interface is so on either way. */
     bench_fill(&bench, &packet, 1);
     packet.len = ETH_HLEN + MTU + 1;
-    g_assert_cmpint(inject_packets(inject, &packet, 1, &done), ==,
+    g_assert_cmpint(inject_socket_send(inject, &packet, 1, &done), ==,
                     INJECT_OVERSIZE);
     bench_set_up(false);
     packet.len = 64;
-    g_assert_cmpint(inject_packets(inject, &packet, 1, &done), ==, INJECT_GONE);
+    g_assert_cmpint(inject_socket_send(inject, &packet, 1, &done), ==,
+                    INJECT_GONE);
     bench_set_up(true);
-    g_assert_cmpuint(inject_counts(inject).accepted, ==, bench.sent);
-    g_assert_cmpuint(inject_counts(inject).refused, ==, refused);
+    g_assert_cmpuint(inject_socket_counts(inject).accepted, ==, bench.sent);
+    g_assert_cmpuint(inject_socket_counts(inject).refused, ==, refused);
     inject_flood(&bench, inject, 1, 1);
 
     /* It goes away with the VMM, whoever has a socket bound to it. */
     close(bench.tun);
-    g_assert_cmpint(inject_packets(inject, &packet, 1, &done), ==, INJECT_GONE);
-    inject_free(inject);
+    g_assert_cmpint(inject_socket_send(inject, &packet, 1, &done), ==,
+                    INJECT_GONE);
+    inject_socket_free(inject);
     closer_finish();
 }
 
@@ -273,18 +275,18 @@ static void test_flood(void)
 static void test_opened_once(void)
 {
     Bench bench;
-    Inject *inject;
+    InjectSocket *inject;
 
     if (!bench_open(&bench, 150, 0)) {
         return;
     }
-    inject = inject_new();
-    g_assert_true(inject_attach(inject, &bench.link, NULL));
+    inject = inject_socket_new();
+    g_assert_true(inject_socket_attach(inject, &bench.link, NULL));
     inject_flood(&bench, inject, 150, 1);
     g_assert_cmpint(count_xsk(), ==, 1);
     inject_flood(&bench, inject, 1000000 / PACKET_BATCH_MAX + 2,
                  PACKET_BATCH_MAX);
-    inject_free(inject);
+    inject_socket_free(inject);
     closer_finish();
     g_assert_cmpint(count_xsk(), ==, 0);
     bench_close(&bench);
@@ -293,16 +295,16 @@ static void test_opened_once(void)
 static void test_several_queues(void)
 {
     Bench bench;
-    Inject *inject;
+    InjectSocket *inject;
 
     if (!bench_open(&bench, 150, IFF_MULTI_QUEUE)) {
         return;
     }
-    inject = inject_new();
-    g_assert_true(inject_attach(inject, &bench.link, NULL));
+    inject = inject_socket_new();
+    g_assert_true(inject_socket_attach(inject, &bench.link, NULL));
     inject_flood(&bench, inject, 150, 1);
     g_assert_cmpint(count_xsk(), ==, 0);
-    inject_free(inject);
+    inject_socket_free(inject);
     bench_close(&bench);
 }
 
