@@ -74,7 +74,8 @@ uint32_t raise_extra(const Raise *self)
                : 0;
 }
 
-/* Sets the queue. Returns how many frames the TAP has dropped meanwhile. */
+/* Sets the queue, and *@lost to how many frames the TAP has dropped meanwhile.
+ */
 static bool raise_set(Raise *self, const LinkQueue *queue, uint64_t *lost,
                       GError **errp)
 {
