@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "netdev/drain.h"
-#include "packet/segment.h"
+#include "switchover/found.h"
 #include "switchover/source-internal.h"
 
 /* So long it tries to do that with nothing coming in between, */
@@ -62,8 +62,9 @@ static uint64_t take_in_memory(const TakeIn *self)
     return bytes;
 }
 
-/* True: for a moment the queue was, and all that had come was captured. */
-static bool take_in_until_empty(TakeIn *self)
+/* True: for a moment the queues were, the counters were read then, and all that
+ * had come was captured. */
+static bool take_in_until_empty(TakeIn *self, LinkCounters *counters)
 {
     const PacketQueue *captured = source_queue(self->source);
     uint64_t drained, seen;
@@ -72,6 +73,9 @@ static bool take_in_until_empty(TakeIn *self)
         drained = take_in_count_drained(self);
         seen = captured->next;
         drain_run(self->drain);
+        if (!tap_read_counters(self->source->config.tap, counters)) {
+            return false;
+        }
         source_drain(self->source);
         if (take_in_count_drained(self) == drained && captured->next == seen) {
             return true;
@@ -90,8 +94,7 @@ static bool take_in_drain(TakeIn *self)
     for (unsigned i = 0; i < self->n_queues; i++) {
         packet_queue_clear(&self->drained[i]);
     }
-    if (!take_in_until_empty(self) ||
-        !tap_read_counters(self->source->config.tap, counters)) {
+    if (!take_in_until_empty(self, counters)) {
         return false;
     }
     left = counters->tx_packets - before;
@@ -159,167 +162,23 @@ static uint64_t take_in_undo(TakeIn *self)
     return put;
 }
 
-/* The records of @queue, in order. */
-static GPtrArray *take_in_list(const PacketQueue *queue)
-{
-    GPtrArray *list = g_ptr_array_sized_new((guint)packet_queue_count(queue));
-    PacketCursor cursor = packet_queue_head(queue);
-    PacketRecord *record;
-
-    while ((record = packet_queue_at(queue, &cursor))) {
-        g_ptr_array_add(list, record);
-        packet_cursor_advance(&cursor);
-    }
-    return list;
-}
-
-/* One that was missed may be any. */
-static bool is_same(const PacketRecord *captured, const PacketRecord *drained)
-{
-    return captured->len == 0 ||
-           (captured->len == drained->len &&
-            memcmp(captured->data, drained->data, drained->len) == 0);
-}
-
-/* How many frames that were drained from queue @i have been captured as well,
- * @most at the most? They are the last of them, in the same order; what was
- * captured and is not there found the queue full, or is in another one. */
-static uint64_t take_in_count_captured(const TakeIn *self, unsigned i,
-                                       const GPtrArray *captured, uint64_t most)
-{
-    g_autoptr(GPtrArray) drained = take_in_list(&self->drained[i]);
-    guint k = captured->len;
-    uint64_t n = 0;
-
-    while (n < MIN(most, drained->len)) {
-        const PacketRecord *last = drained->pdata[drained->len - 1 - n];
-
-        while (k > 0 && !is_same(captured->pdata[k - 1], last)) {
-            k--;
-        }
-        if (k-- == 0) {
-            break;
-        }
-        n++;
-    }
-    return n;
-}
-
 /* Sets how many of each queue's frames have not been captured; returns how many
  * these are. */
 static uint64_t take_in_count_found(const TakeIn *self, uint64_t *found)
 {
-    g_autoptr(GPtrArray) captured = take_in_list(source_queue(self->source));
+    const PacketQueue *captured = source_queue(self->source);
     uint64_t dropped =
         self->found.counters.tx_dropped - self->source->began.tx_dropped;
-    uint64_t most = captured->len - MIN(dropped, captured->len), n, sum = 0;
+    uint64_t most = packet_queue_count(captured), n, sum = 0;
 
+    most -= MIN(dropped, most);
     for (unsigned i = 0; i < self->n_queues; i++) {
-        n = take_in_count_captured(self, i, captured, most);
+        n = found_count_captured(&self->drained[i], captured, most);
         most -= n;
         found[i] = packet_queue_count(&self->drained[i]) - n;
         sum += found[i];
     }
     return sum;
-}
-
-/* What the link makes of a found frame. */
-static void take_in_piece(void *opaque, const Packet *piece)
-{
-    (void)piece;
-    ++*(uint64_t *)opaque;
-}
-
-static void take_in_count_wire(Source *self, const Packet *packet)
-{
-    g_autofree uint8_t *scratch = NULL;
-
-    if (self->config.vnet_len > 0 || !packet_is_super_frame(packet)) {
-        self->found.parts++;
-        return;
-    }
-    scratch = g_malloc(PACKET_MAX_LEN);
-    packet_segment(packet, scratch, take_in_piece, &self->found.parts);
-}
-
-/* Of several queues it is in one, and never comes in the others. */
-static void take_in_expect(Source *self, uint32_t len)
-{
-    for (unsigned i = 0; i < self->n_captures; i++) {
-        used_frames_captured(&self->used[i], len);
-    }
-}
-
-/* The first @n of those that were drained from @queue, as if they had been
- * captured when we began. */
-static void take_in_append_found(Source *self, const PacketQueue *queue,
-                                 uint64_t n)
-{
-    PacketCursor cursor = packet_queue_head(queue);
-    PacketRecord *record;
-
-    for (; n > 0 && (record = packet_queue_at(queue, &cursor)); n--) {
-        Packet packet = packet_record_view(record);
-
-        packet.time_ns = self->began_us * 1000;
-        frame_writer_append_always(self->writer, &packet);
-        counter_add(&self->account.in_netdev, 1, packet.len);
-        take_in_expect(self, packet.len);
-        take_in_count_wire(self, &packet);
-        packet_cursor_advance(&cursor);
-    }
-}
-
-/* What was captured before number @end, once more. */
-static void take_in_append_captured(Source *self, uint64_t end)
-{
-    const PacketQueue *queue = source_queue(self);
-    PacketCursor cursor = packet_queue_head(queue);
-    PacketRecord *record, *copy;
-
-    for (; cursor.number < end; packet_cursor_advance(&cursor)) {
-        Packet packet;
-
-        record = packet_queue_at(queue, &cursor);
-        packet = packet_record_view(record);
-        if (record->len > 0) {
-            copy = frame_writer_append_always(self->writer, &packet);
-            used_frames_captured(&self->used[record->queue], record->len);
-        } else {
-            copy = frame_writer_append_missing(self->writer);
-            used_frames_missed(&self->used[record->queue]);
-        }
-        copy->queue = record->queue;
-        copy->mark = record->mark;
-        copy->time_ns = record->time_ns;
-        copy->queued_us = record->queued_us;
-        ledger_captured(&self->ledger, copy->queue, 1);
-    }
-}
-
-/* What is remembered begins anew: with the first @found of those that were
- * drained from each queue, and behind them all that was captured. */
-static void take_in_rebuild(TakeIn *self, const uint64_t *found)
-{
-    Source *source = self->source;
-    const PacketQueue *queue = source_queue(source);
-    uint64_t first = queue->next;
-
-    ledger_begin_at(&source->ledger, queue->head.number);
-    source_unaccount(source, queue->head.number);
-    source_reset_ledger(source);
-    for (unsigned i = 0; i < source->n_captures; i++) {
-        used_frames_clear(&source->used[i]);
-    }
-    source->n_used = 0;
-    for (unsigned i = 0; i < self->n_queues; i++) {
-        take_in_append_found(source, &self->drained[i], found[i]);
-        source->found.ends[i] = source->found.parts;
-    }
-    ledger_captured(&source->ledger, 0, queue->next - first);
-    take_in_append_captured(source, first);
-    frame_writer_trim(source->writer, first);
-    source->accounted = packet_queue_head(queue);
 }
 
 /* The VMM has taken @n more. If these are many its VM runs, and has got them.
@@ -351,14 +210,20 @@ static void take_in_put(TakeIn *self)
 }
 
 /* Since the queue was empty some were put back, @refused tries to put more
- * found it full, and @captured came. What does it hold now, and has the VMM
- * taken? */
-static void take_in_count(TakeIn *self, uint64_t refused, uint64_t captured)
+ * found it full, and what was captured from number @seen on came. What does it
+ * hold now, and has the VMM taken? */
+static void take_in_count(TakeIn *self, uint64_t refused, uint64_t seen)
 {
     LinkCounters empty = self->found.counters;
-    uint64_t dropped, left;
+    const PacketQueue *queue = source_queue(self->source);
+    uint64_t captured, dropped, left;
+    unsigned looks = 0;
 
-    tap_read_counters(self->source->config.tap, &self->found.counters);
+    do {
+        captured = queue->next - seen;
+        tap_read_counters(self->source->config.tap, &self->found.counters);
+        source_drain(self->source);
+    } while (queue->next - seen != captured && ++looks < LOOKS_MAX);
     dropped = self->found.counters.tx_dropped - empty.tx_dropped;
     dropped -= MIN(refused, dropped);
     self->found.content += captured - MIN(dropped, captured);
@@ -391,7 +256,7 @@ static void take_in_settle(TakeIn *self)
         }
     } while (again);
     refused = injector_counts(source->injector).refused - refused;
-    take_in_count(self, refused, between);
+    take_in_count(self, refused, seen);
 }
 
 /* What was drained is all that the queues held, and @found of it have not been
@@ -427,7 +292,7 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
         return false;
     }
     taken = self->found.counters.tx_packets - take_in_count_drained(self);
-    take_in_rebuild(self, found);
+    source_rebuild(source, self->drained, found, self->n_queues);
     take_in_settle(self);
     counts = injector_counts(source->injector);
     source->found.known = true;

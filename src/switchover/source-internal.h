@@ -3,8 +3,8 @@
  * What the files of the source share: source.c (set-up, samples, events of the
  * VM), source-frames.c (frames in and out), source-account.c (counters),
  * source-return.c (giving frames back when the VM resumes here), source-found.c
- * (starting beside a VM that is stopped already), source-delivered.c and
- * source-place.c (records for the destination).
+ * and source-rebuild.c (starting beside a VM that is stopped already), source-
+ * delivered.c and source-place.c (records for the destination).
  */
 #ifndef TF_SWITCHOVER_SOURCE_INTERNAL_H
 #define TF_SWITCHOVER_SOURCE_INTERNAL_H
@@ -139,6 +139,13 @@ void source_reset_ledger(Source *self);
  * ship.
  */
 bool source_take_in(Source *self, uint64_t *number);
+
+/* source-rebuild.c */
+/* Numbers all records anew: first those of @n queues of the TAP, of each the
+ * first @found[i] frames of @drained[i], as if captured when we began; then all
+ * that were captured. Sets @found.parts and @found.ends. */
+void source_rebuild(Source *self, const PacketQueue *drained,
+                    const uint64_t *found, unsigned n);
 
 /* source-frames.c */
 extern const CaptureHandlers source_capture_handlers;
