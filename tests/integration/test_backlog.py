@@ -200,6 +200,9 @@ def test_shut_down(site: Site) -> None:
     end.daemon.wait_counters(held=0, discarded=40)
     assert end.vmm.count() == 0
     end.resume()
+    wait_until(lambda: end.daemon.execute("qom-get", path="/objects/vm0",
+                                          property="state") == "running",
+               "the daemon to hear of the machine")
     peer.send(numbered_range(40, 45))
     end.vmm.wait_count(5)
     assert end.vmm.numbers() == list(range(40, 45))
