@@ -108,6 +108,17 @@ static bool side_ask_connected(Side *self, bool *connected, GError **errp)
     return list != NULL;
 }
 
+/* The phase, for the events that came before we listened. */
+static bool side_ask_phase(Side *self, GError **errp)
+{
+    json_auto_t *list = side_ask(self, "query-switchover", NULL, errp);
+    const char *phase =
+        json_string_value(json_object_get(json_array_get(list, 0), "phase"));
+
+    g_strlcpy(self->state.phase, phase ? phase : "", sizeof(self->state.phase));
+    return list != NULL;
+}
+
 /* The state of the link, once that can matter. */
 static bool side_ask_link(Side *self, GError **errp)
 {
@@ -240,6 +251,9 @@ static bool side_take_events(Side *self, int timeout_ms, GError **errp)
 
 static bool side_follow(Side *self, Outcome *outcome, GError **errp)
 {
+    if (!side_ask_phase(self, errp)) {
+        return false;
+    }
     while (*outcome == OUTCOME_UNDER_WAY) {
         if (signals_caught()) {
             *outcome = OUTCOME_INTERRUPTED;

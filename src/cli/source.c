@@ -7,16 +7,21 @@
 /* The daemon's limit, in seconds. */
 #define KEEP_TAP_MAX 600
 
+/* One that has stopped in a migration, too: this may be the second command
+ * beside it, the first having been killed. */
 static bool source_check_vm(const char *vm, bool running, const char *status,
                             GError **errp)
 {
-    if (!running) {
+    bool moves =
+        !strcmp(status, "finish-migrate") || !strcmp(status, "postmigrate");
+
+    if (!running && !moves) {
         g_set_error(errp, CLIENT_ERROR, CLIENT_FAILED,
                     "the VM behind %s does not run (%s): start 'tapferry "
                     "source' beside the running VM, before it migrates",
                     vm, status);
     }
-    return running;
+    return running || moves;
 }
 
 static bool source_add_args(GPtrArray *args, const SideOptions *options,

@@ -19,6 +19,7 @@ from lib.relay import Relay
 from lib.site import Site
 from lib.switchover import (CALIBRATION_ROUNDS, DESTINATION_ADDRESS, PORT,
                             TAP, Destination, Source, join)
+from lib.waiting import wait_until
 from lib.wire import Peer
 
 ADDRESS = f"{DESTINATION_ADDRESS}:{PORT}"
@@ -539,6 +540,16 @@ def test_vm_in_the_wrong_state(world: World) -> None:
     world.destination.vmm.set_status("running")
     assert "runs already" in refusal(
         world, "destination", *vm_options(world, "destination"))
+
+
+@pytest.mark.parametrize("status", ["finish-migrate", "postmigrate"])
+def test_vm_has_stopped_in_a_migration(world: World, status: str) -> None:
+    """The command may be the second one: the first was killed."""
+    world.source.vmm.stop()
+    world.source.vmm.set_status(status)
+    command = world.start_source()
+    wait_until(lambda: "the VM has stopped" in command.errors,
+               lambda: command.errors)
 
 
 def test_monitor_is_busy(world: World) -> None:

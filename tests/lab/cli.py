@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
         help="the guest's")
     add("--quit-source", action="store_true",
         help="end the source's QEMU as soon as the guest has moved")
+    add("--kill-daemon", action="store_true",
+        help="within --pause-ms, kill -9 of the source's daemon, and another "
+             "one in its place")
     add("--broadcast", action="store_true",
         help="send to the network's broadcast address, so that each packet "
              "reaches both hosts")
@@ -86,7 +89,8 @@ def _scenario(options: argparse.Namespace) -> Scenario:
         bandwidth_mb=options.bandwidth_mb,
         downtime_limit_ms=options.downtime_limit, pause_ms=options.pause_ms,
         txqueuelen=options.txqueuelen,
-        quit_source=options.quit_source, announce=options.announce,
+        quit_source=options.quit_source,
+        kill_daemon=options.kill_daemon, announce=options.announce,
         broadcast=options.broadcast,
         source_properties=tuple(options.source_property),
         destination_properties=tuple(options.destination_property),

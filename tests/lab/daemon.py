@@ -4,6 +4,7 @@ account of it that its report gives."""
 
 import dataclasses
 import json
+import os
 import signal
 import time
 from pathlib import Path
@@ -103,6 +104,13 @@ class Daemon:
         children = Path(f"/proc/{self._child.pid}/task/{self._child.pid}"
                         "/children").read_text(encoding="ascii")
         return int(children.split()[0])
+
+    def kill(self) -> None:
+        """kill -9 of its tapferryd; the command ends with it."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._child.wait(END_TIMEOUT)
+        self.qmp.close()
+        self._socket.unlink(missing_ok=True)
 
     def check(self) -> None:
         """Complain if it has ended and was not content."""

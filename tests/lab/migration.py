@@ -148,15 +148,18 @@ class _Run:
             self._source.check()
         raise GuestError("the guest booted but does not answer")
 
+    def _start_daemon(self, side: str) -> None:
+        guest, properties = {
+            "source": (self._source, self._scenario.source_properties),
+            "destination": (self._destination,
+                            self._scenario.destination_properties)}[side]
+        self._daemons[side] = self._stack.enter_context(Daemon(
+            self._world, side, guest.monitor_path, self._paths, properties))
+
     def _start_daemons(self) -> None:
         scenario = self._scenario
-        for side, guest, properties in (
-                ("source", self._source, scenario.source_properties),
-                ("destination", self._destination,
-                 scenario.destination_properties)):
-            self._daemons[side] = self._stack.enter_context(Daemon(
-                self._world, side, guest.monitor_path, self._paths,
-                properties))
+        for side in ("source", "destination"):
+            self._start_daemon(side)
         for daemon in self._daemons.values():
             daemon.wait_ready()
         if scenario.announce:
@@ -198,7 +201,13 @@ class _Run:
 
     def _pause(self) -> None:
         self._wait_status("pre-switchover")
-        time.sleep(self._scenario.pause_ms / 1000)
+        pause_s = self._scenario.pause_ms / 1000
+        if self._scenario.kill_daemon:
+            time.sleep(pause_s / 3)
+            self._daemons["source"].kill()
+            self._start_daemon("source")
+            pause_s /= 3
+        time.sleep(pause_s)
 
     def _migrate(self) -> None:
         pause = self._scenario.pause_ms > 0

@@ -36,6 +36,7 @@ class Scenario:
     pause_ms: int = 0
     txqueuelen: Optional[int] = None
     quit_source: bool = False
+    kill_daemon: bool = False
     announce: bool = False
     broadcast: bool = False
     source_properties: Tuple[str, ...] = ()
