@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/closer.h"
 
+#include "base/thread.h"
+
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <unistd.h>
 
@@ -45,22 +46,12 @@ static void *closer_run(void *opaque)
     return NULL;
 }
 
-/* Starts a thread with all signals blocked. */
 static bool closer_start(void)
 {
-    pthread_attr_t attr;
     pthread_t thread;
-    sigset_t all, before;
-    int rc;
 
-    sigfillset(&all);
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attr, closer_run, NULL);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc == 0;
+    return thread_start(&thread, closer_run, NULL) == 0 &&
+           pthread_detach(thread) == 0;
 }
 
 void closer_close(int fd)

@@ -40,8 +40,9 @@ struct Loop {
 
 /* loop.c */
 
-/* Sets up a loop that nobody holds; its memory is zero. */
-void loop_init(Loop *loop);
+/* Sets up a loop that nobody holds; its memory is zero. False and errno: there
+ * is no descriptor for it. loop_clear() in either case. */
+bool loop_init(Loop *loop);
 void loop_clear(Loop *loop);
 /* An address that identifies the calling thread. */
 const void *loop_self(void);

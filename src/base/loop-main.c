@@ -18,8 +18,10 @@ static void control_ready(void *opaque, uint32_t events)
 
 static void main_init(Loop *loop)
 {
+    bool ok = loop_init(loop);
+
+    g_assert(ok);
     loop->holder = loop->runner = loop_self();
-    loop_init(loop);
 }
 
 static void main_begin(void)

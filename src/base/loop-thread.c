@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/loop-thread.h"
 
+#include "base/error.h"
 #include "base/loop-internal.h"
+#include "base/thread.h"
 
-#include <signal.h>
+#include <errno.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -73,20 +75,24 @@ void loop_wake(Loop *loop)
     }
 }
 
-static void thread_open_wake(Loop *loop)
+static bool thread_open_wake(Loop *loop)
 {
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
-    g_assert(fd >= 0);
-    loop_watch_add(&loop->wake, fd, EPOLLIN, thread_woken, loop);
+    if (fd >= 0) {
+        loop_watch_add(&loop->wake, fd, EPOLLIN, thread_woken, loop);
+    }
+    return fd >= 0;
 }
 
 static void thread_close_wake(Loop *loop)
 {
     int fd = loop->wake.fd;
 
-    loop_watch_remove(&loop->wake);
-    close(fd);
+    if (fd >= 0) {
+        loop_watch_remove(&loop->wake);
+        close(fd);
+    }
 }
 
 /* The thread */
@@ -127,23 +133,20 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-/* Signals are handled by the main thread. */
-static void thread_start(Loop *loop)
+static bool thread_run(Loop *loop, GError **errp)
 {
-    sigset_t all, before;
-    int rc;
+    int rc = thread_start(&loop->thread, thread_main, loop);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&loop->thread, NULL, thread_main, loop);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    g_assert(rc == 0);
+    if (rc) {
+        return tf_error_set_errno(errp, rc, "can not start a thread");
+    }
     loop->started = true;
     pthread_mutex_lock(&loop->mutex);
     while (!loop->tid) {
         pthread_cond_wait(&loop->turn, &loop->mutex);
     }
     pthread_mutex_unlock(&loop->mutex);
+    return true;
 }
 
 /* Calls to the main thread */
@@ -177,15 +180,22 @@ static void calls_run(void *opaque, uint32_t events)
     }
 }
 
-static void calls_begin(void)
+static bool calls_begin(void)
 {
-    Loop *before = loop_enter(loop_control());
+    Loop *before;
 
-    calls = g_array_new(FALSE, FALSE, sizeof(Call));
+    if (calls) {
+        return true;
+    }
     calls_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    g_assert(calls_fd >= 0);
+    if (calls_fd < 0) {
+        return false;
+    }
+    calls = g_array_new(FALSE, FALSE, sizeof(Call));
+    before = loop_enter(loop_control());
     loop_watch_add(&calls_watch, calls_fd, EPOLLIN, calls_run, NULL);
     loop_leave(before);
+    return true;
 }
 
 void loop_call_main(void (*func)(void *opaque), void *opaque)
@@ -207,29 +217,52 @@ void loop_call_main(void (*func)(void *opaque), void *opaque)
 
 /* All of them */
 
-Loop *loop_thread_new(const char *name)
+/* What it needs of the system; false and errno. The caller holds it. */
+static bool thread_open(Loop *loop)
 {
-    Loop *loop = g_new0(Loop, 1), *before;
+    Loop *before;
+    bool ok;
+
+    if (!loop_init(loop) || !calls_begin()) {
+        return false;
+    }
+    before = loop_enter(loop);
+    ok = thread_open_wake(loop);
+    loop_timer_open(&loop->end, thread_end, loop);
+    loop_leave(before);
+    return ok;
+}
+
+static void thread_free(Loop *loop)
+{
+    thread_close_wake(loop);
+    loop_clear(loop);
+    pthread_cond_destroy(&loop->turn);
+    pthread_mutex_destroy(&loop->mutex);
+    g_free(loop->name);
+    g_free(loop);
+}
+
+Loop *loop_thread_new(const char *name, GError **errp)
+{
+    Loop *loop = g_new0(Loop, 1);
+    bool ok;
 
     if (!threads) {
         threads = g_ptr_array_new();
     }
-    if (!calls) {
-        calls_begin();
-    }
     loop->name = g_strndup(name, 15); /* what the kernel keeps */
+    loop->wake = LOOP_WATCH_INIT;
     pthread_mutex_init(&loop->mutex, NULL);
     pthread_cond_init(&loop->turn, NULL);
     thread_hold(loop);
-    loop_init(loop);
-    before = loop_enter(loop);
-    thread_open_wake(loop);
-    loop_timer_open(&loop->end, thread_end, loop);
-    loop_leave(before);
-    g_ptr_array_add(threads, loop);
-    if (threads_run) {
-        thread_start(loop);
+    ok = thread_open(loop) ||
+         tf_error_set_errno(errp, errno, "can not make a thread");
+    if (!ok || (threads_run && !thread_run(loop, errp))) {
+        thread_free(loop);
+        return NULL;
     }
+    g_ptr_array_add(threads, loop);
     if (holds == 0) {
         thread_release(loop);
     }
@@ -248,12 +281,7 @@ void loop_thread_free(Loop *loop)
         pthread_join(loop->thread, NULL);
         thread_hold(loop);
     }
-    thread_close_wake(loop);
-    loop_clear(loop);
-    pthread_cond_destroy(&loop->turn);
-    pthread_mutex_destroy(&loop->mutex);
-    g_free(loop->name);
-    g_free(loop);
+    thread_free(loop);
 }
 
 pid_t loop_thread_id(const Loop *loop)
@@ -261,12 +289,15 @@ pid_t loop_thread_id(const Loop *loop)
     return loop->tid;
 }
 
-void loop_threads_start(void)
+bool loop_threads_start(GError **errp)
 {
     threads_run = true;
     for (guint i = 0; threads && i < threads->len; i++) {
-        thread_start(threads->pdata[i]);
+        if (!thread_run(threads->pdata[i], errp)) {
+            return false;
+        }
     }
+    return true;
 }
 
 void loop_threads_hold(void)

@@ -19,17 +19,20 @@
 
 #include <sys/types.h>
 
-/* Creates a loop whose thread, called @name, starts with loop_threads_start().
- * If the caller holds the threads, it holds this one, too. */
-Loop *loop_thread_new(const char *name);
+#include <glib.h>
+
+/* Creates a loop whose thread, called @name, starts with loop_threads_start();
+ * NULL and an error if there is no descriptor or thread for it. If the caller
+ * holds the threads, it holds this one, too. */
+Loop *loop_thread_new(const char *name, GError **errp);
 /* Ends the thread and frees the loop, on which nothing may be left. */
 void loop_thread_free(Loop *loop);
 /* The thread's id, as in gettid(2); 0 while it does not run. */
 pid_t loop_thread_id(const Loop *loop);
 
 /* Starts the threads, also those created later. They have the rights that the
- * process has now. */
-void loop_threads_start(void);
+ * process has now. False and an error if one of them can't be started. */
+bool loop_threads_start(GError **errp);
 
 /* Takes the loops of all threads. Calls nest. */
 void loop_threads_hold(void);

@@ -39,17 +39,19 @@ void loop_leave(Loop *before)
     current_loop = before;
 }
 
-void loop_init(Loop *loop)
+bool loop_init(Loop *loop)
 {
     loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    g_assert(loop->epoll_fd >= 0);
     loop->timers = g_ptr_array_new();
+    return loop->epoll_fd >= 0;
 }
 
 void loop_clear(Loop *loop)
 {
     g_ptr_array_unref(loop->timers);
-    close(loop->epoll_fd);
+    if (loop->epoll_fd >= 0) {
+        close(loop->epoll_fd);
+    }
 }
 
 int loop_wait(Loop *loop, uint64_t due)

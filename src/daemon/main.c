@@ -234,10 +234,10 @@ static int main_run(const Options *options)
     loop_threads_hold();
     ok = (!options->daemonize || process_daemonize(&error)) &&
          (!options->user || privileges_become(options->user, &error)) &&
-         main_setup(options, &error) && main_confine(options, &error);
+         main_setup(options, &error) && main_confine(options, &error) &&
+         loop_threads_start(&error);
 
     if (ok) {
-        loop_threads_start();
         process_ready();
         if (!run_state_shutdown_reason()) {
             loop_threads_release();

@@ -104,8 +104,8 @@ static bool iothread_complete(Object *obj, GError **errp)
         return false;
     }
     self->before = self->params;
-    self->loop = loop_thread_new(name);
-    return true;
+    self->loop = loop_thread_new(name, errp);
+    return self->loop != NULL;
 }
 
 static void iothread_finalize(Object *obj)

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <glib.h>
@@ -55,7 +56,7 @@ static void ticker_start(Ticker *ticker)
     Loop *before;
 
     loop_threads_hold();
-    ticker->loop = loop_thread_new("ticker");
+    ticker->loop = loop_thread_new("ticker", NULL);
     before = loop_enter(ticker->loop);
     ticker->fd = eventfd(1, EFD_CLOEXEC);
     ticker->memory = g_strdup("memory");
@@ -105,7 +106,7 @@ static void test_held(void)
     unsigned seen[THREADS], moved = 0;
 
     event_set_sink(took);
-    loop_threads_start();
+    g_assert_true(loop_threads_start(NULL));
     for (int i = 0; i < THREADS; i++) {
         ticker_start(&tickers[i]);
     }
@@ -169,7 +170,7 @@ static void test_moved(void)
     loop_timer_open(&mover.timer, mover_timed, &mover);
     loop_timer_set(&mover.timer, 20000);
     loop_threads_hold();
-    thread = loop_thread_new("mover");
+    thread = loop_thread_new("mover", NULL);
     before = loop_enter(thread);
     loop_watch_move(&mover.watch);
     loop_timer_move(&mover.timer);
@@ -195,9 +196,40 @@ static void test_moved(void)
     close(mover.fds[1]);
 }
 
+/* With one descriptor more each time, until there are enough. */
+static void test_refused(void)
+{
+    struct rlimit before, few;
+    unsigned refusals = 0;
+    Loop *loop = NULL;
+    int unused;
+
+    g_assert_nonnull(loop_control());
+    g_assert_cmpint(getrlimit(RLIMIT_NOFILE, &before), ==, 0);
+    unused = dup(STDERR_FILENO);
+    close(unused);
+    few = (struct rlimit){(rlim_t)unused, before.rlim_max};
+    while (!loop) {
+        g_autoptr(GError) error = NULL;
+
+        g_assert_cmpint(setrlimit(RLIMIT_NOFILE, &few), ==, 0);
+        loop = loop_thread_new("refused", &error);
+        g_assert_true(!loop == !!error);
+        if (error) {
+            refusals++;
+            g_assert_nonnull(strstr(error->message, "Too many open files"));
+        }
+        few.rlim_cur++;
+    }
+    g_assert_cmpuint(refusals, ==, 3);
+    setrlimit(RLIMIT_NOFILE, &before);
+    loop_thread_free(loop);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/loop-thread/refused", test_refused);
     g_test_add_func("/loop-thread/held", test_held);
     g_test_add_func("/loop-thread/moved", test_moved);
     return g_test_run();
