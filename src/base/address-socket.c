@@ -119,8 +119,8 @@ void address_remove_stale(const struct sockaddr_un *un, socklen_t len)
 }
 
 /* Resolves @address; NULL and an error if that fails. */
-static AddressInfo *address_resolve(const Address *address, int flags,
-                                    GError **errp)
+static AddressInfo *address_find(const Address *address, int flags,
+                                 GError **errp)
 {
     const char *host = address->host && *address->host ? address->host : NULL;
     AddressInfo hints = {.ai_flags = flags,
@@ -274,7 +274,7 @@ static int address_listen_unix(const Address *address, GError **errp)
 
 static int address_listen_inet(const Address *address, GError **errp)
 {
-    g_autoptr(AddressInfo) list = address_resolve(address, AI_PASSIVE, errp);
+    g_autoptr(AddressInfo) list = address_find(address, AI_PASSIVE, errp);
     int fd = -1;
 
     if (!list) {
@@ -371,19 +371,30 @@ static int address_try(const struct sockaddr *name, socklen_t len, bool wait)
     return fd;
 }
 
-static int address_connect_inet(const Address *address, unsigned turn,
-                                bool wait, GError **errp)
+bool address_is_name(const Address *address)
 {
-    g_autoptr(AddressInfo) list = address_resolve(address, 0, errp);
+    const AddressInfo hints = {.ai_flags = AI_NUMERICHOST};
+    g_autoptr(AddressInfo) list = NULL;
+
+    return address->type == ADDRESS_INET && address->host && *address->host &&
+           getaddrinfo(address->host, NULL, &hints, &list) != 0;
+}
+
+AddressInfo *address_resolve(const Address *address, GError **errp)
+{
+    return address_find(address, 0, errp);
+}
+
+static int address_connect_found(const Address *address,
+                                 const AddressInfo *found, unsigned turn,
+                                 bool wait, GError **errp)
+{
     g_autoptr(GPtrArray) infos = g_ptr_array_new();
     g_autofree char *name = address_name(address);
     int fd = -1;
 
-    if (!list) {
-        return -1;
-    }
-    for (AddressInfo *info = list; info; info = info->ai_next) {
-        g_ptr_array_add(infos, info);
+    for (; found; found = found->ai_next) {
+        g_ptr_array_add(infos, (gpointer)found);
     }
     for (guint i = 0; i < infos->len; i++) {
         const AddressInfo *info = infos->pdata[(turn + i) % infos->len];
@@ -395,6 +406,19 @@ static int address_connect_inet(const Address *address, unsigned turn,
     }
     tf_error_set_errno(errp, -fd, "Failed to connect to '%s'", name);
     return -1;
+}
+
+static int address_connect_inet(const Address *address,
+                                const AddressInfo *found, unsigned turn,
+                                bool wait, GError **errp)
+{
+    g_autoptr(AddressInfo) list = found ? NULL : address_resolve(address, errp);
+
+    if (!found && !list) {
+        return -1;
+    }
+    return address_connect_found(address, found ? found : list, turn, wait,
+                                 errp);
 }
 
 static int address_connect_unix(const Address *address, bool wait,
@@ -416,12 +440,12 @@ static int address_connect_unix(const Address *address, bool wait,
     return fd;
 }
 
-static int address_connect_any(const Address *address, unsigned turn, bool wait,
-                               GError **errp)
+static int address_connect_any(const Address *address, const AddressInfo *found,
+                               unsigned turn, bool wait, GError **errp)
 {
     switch (address->type) {
     case ADDRESS_INET:
-        return address_connect_inet(address, turn, wait, errp);
+        return address_connect_inet(address, found, turn, wait, errp);
     case ADDRESS_UNIX:
         return address_connect_unix(address, wait, errp);
     case ADDRESS_FD:
@@ -435,19 +459,15 @@ static int address_connect_any(const Address *address, unsigned turn, bool wait,
     return address_take_fd(address, errp);
 }
 
-int address_connect(const Address *address, GError **errp)
+int address_connect(const Address *address, const AddressInfo *found,
+                    unsigned turn, GError **errp)
 {
-    return address_connect_any(address, 0, false, errp);
-}
-
-int address_connect_turn(const Address *address, unsigned turn, GError **errp)
-{
-    return address_connect_any(address, turn, false, errp);
+    return address_connect_any(address, found, turn, false, errp);
 }
 
 int address_connect_sync(const Address *address, GError **errp)
 {
-    return address_connect_any(address, 0, true, errp);
+    return address_connect_any(address, NULL, 0, true, errp);
 }
 
 bool address_connect_done(const Address *address, int fd, GError **errp)

@@ -10,6 +10,8 @@
 
 #include <glib.h>
 
+struct addrinfo;
+
 typedef enum AddressType {
     ADDRESS_INET,
     ADDRESS_UNIX,
@@ -60,14 +62,20 @@ int address_listen(const Address *address, GError **errp);
 /* Closes what address_listen() made, and removes its unix socket file. */
 void address_listen_close(const Address *address, int fd);
 
-/* Starts to connect: a non-blocking, close-on-exec socket whose connection is
- * made when it gets writable and SO_ERROR is 0, or -1. Names are resolved at
- * once, which may block: give numbers where it matters. */
-int address_connect(const Address *address, GError **errp);
+/* True if resolving @address may take a DNS server. */
+bool address_is_name(const Address *address);
 
-/* Likewise, starting with address number @turn of those that the name resolves
- * to, modulo their number: a caller that counts its attempts tries each. */
-int address_connect_turn(const Address *address, unsigned turn, GError **errp);
+/* Resolves host and port of @address, for address_connect(); to be freed with
+ * freeaddrinfo(). May block (DNS); NULL and an error. */
+struct addrinfo *address_resolve(const Address *address, GError **errp);
+
+/* Starts to connect: a non-blocking, close-on-exec socket whose connection is
+ * made when it gets writable and SO_ERROR is 0, or -1. @found is what @address
+ * resolves to; NULL: resolves it now, which may block. Starts with address
+ * number @turn of those, modulo their number: a caller that counts its attempts
+ * tries each. */
+int address_connect(const Address *address, const struct addrinfo *found,
+                    unsigned turn, GError **errp);
 
 /* @fd has become writable: was the connection made? A TCP socket that has
  * connected to itself (simultaneous open on a port of the ephemeral range)

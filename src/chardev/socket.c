@@ -88,10 +88,6 @@ static void socket_close_connection(ChardevSocket *self)
     loop_watch_remove(&self->watch);
     loop_timer_cancel(&self->turn);
     g_clear_pointer(&self->transport, transport_free);
-    if (self->fd >= 0) {
-        close(self->fd);
-        self->fd = -1;
-    }
 }
 
 /* The connection is over. */
@@ -293,35 +289,16 @@ static void socket_greeting_failed(void *opaque, Transport *transport,
     }
 }
 
-static void socket_connect_event(void *opaque, uint32_t events)
+static void socket_connected(void *opaque, int fd, const char *why)
 {
     ChardevSocket *self = opaque;
-    g_autoptr(GError) error = NULL;
-    int fd = self->fd;
-
-    if (!address_connect_done(&self->address, fd, &error)) {
-        socket_close_connection(self);
-        socket_report(self, error->message);
-        socket_connect_later(self);
-        return;
-    }
-    loop_watch_remove(&self->watch);
-    self->fd = -1;
-    socket_greet(self, fd);
-}
-
-static void socket_connect(ChardevSocket *self)
-{
-    g_autoptr(GError) error = NULL;
-    int fd = address_connect_turn(&self->address, self->attempts++, &error);
 
     if (fd < 0) {
-        socket_report(self, error->message);
+        socket_report(self, why);
         socket_connect_later(self);
         return;
     }
-    self->fd = fd;
-    loop_watch_add(&self->watch, fd, EPOLLOUT, socket_connect_event, self);
+    socket_greet(self, fd);
 }
 
 static void socket_connect_later(ChardevSocket *self)
@@ -367,7 +344,7 @@ static void socket_again(void *opaque)
     if (self->server) {
         socket_listen_on(self);
     } else {
-        socket_connect(self);
+        connector_start(&self->connector);
     }
 }
 
@@ -410,7 +387,7 @@ static bool socket_open_client(ChardevSocket *self, GError **errp)
 
     if (self->reconnect_ms > 0 ||
         (self->background && self->address.type != ADDRESS_FD)) {
-        socket_connect(self);
+        connector_start(&self->connector);
         return true;
     }
     fd = address_connect_sync(&self->address, errp);
@@ -429,7 +406,7 @@ static const GreetingHandlers socket_greeting_handlers = {
 static void socket_init(ChardevSocket *self)
 {
     self->opened = true;
-    self->fd = -1;
+    connector_init(&self->connector, &self->address, socket_connected, self);
     self->listen_fd = -1;
     self->greetings = greetings_new(&socket_greeting_handlers, self);
     self->watch = LOOP_WATCH_INIT;
@@ -461,6 +438,7 @@ static void socket_close(Chardev *chardev)
     }
     loop_timer_close(&self->timer);
     socket_close_connection(self);
+    connector_stop(&self->connector);
     g_clear_pointer(&self->greetings, greetings_free);
     loop_watch_remove(&self->listen_watch);
     if (self->listen_fd >= 0) {
@@ -477,6 +455,7 @@ static void socket_move(Chardev *chardev)
 {
     ChardevSocket *self = (ChardevSocket *)chardev;
 
+    connector_move(&self->connector);
     loop_watch_move(&self->watch);
     loop_watch_move(&self->listen_watch);
     loop_timer_move(&self->turn);

@@ -7,6 +7,7 @@
 #define TF_CHARDEV_SOCKET_H
 
 #include "base/address.h"
+#include "base/connector.h"
 #include "base/log.h"
 #include "base/loop.h"
 #include "chardev/chardev.h"
@@ -37,17 +38,16 @@ typedef struct ChardevSocket {
     LoopWatch listen_watch; /* while there is no peer */
     TlsCreds *creds;        /* NULL: plain bytes */
     Greetings *greetings;   /* connections in their TLS handshake */
-    int fd;                 /* the attempt to reach the peer, or -1 */
+    Connector connector;    /* a client's attempt to connect */
     Transport *transport;   /* the peer, or NULL */
-    LoopWatch watch;        /* of either */
+    LoopWatch watch;        /* of the transport */
     LoopTimer turn;         /* the transport has buffered bytes to read */
     LoopTimer timer;        /* to the next attempt to connect or to accept */
     bool eof;               /* a read has seen the peer's end */
     bool impatient;         /* with this peer: see "renewable" */
     bool write_first;       /* readable() had its turn */
     bool failed;            /* the last attempt */
-    unsigned attempts;
-    char *failure; /* already said */
+    char *failure;          /* already said */
     LogLimit failure_limit;
     LogLimit peer_limit; /* of what peers do wrong */
 } ChardevSocket;

@@ -6,6 +6,7 @@
 #include "daemon/sandbox.h"
 
 #include "base/closer.h"
+#include "base/connector.h"
 #include "base/error.h"
 #include "base/event.h"
 #include "base/log.h"
@@ -202,7 +203,11 @@ static bool main_setup(const Options *options, GError **errp)
 /* From now on the daemon can do what it has to and no more. */
 static bool main_confine(const Options *options, GError **errp)
 {
-    closer_finish(); /* its threads may do what they could when they began */
+    /* Threads may do what they could when they began. */
+    closer_finish();
+    if (options->user || options->sandbox) {
+        connector_wait_lookups();
+    }
     if (options->user) {
         if (!privileges_reduce(errp)) {
             return false;

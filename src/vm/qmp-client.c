@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "vm/qmp-client.h"
 
+#include "base/connector.h"
 #include "base/log.h"
 
 #include <errno.h>
@@ -22,8 +23,8 @@ struct QmpClient {
     const char *name;
     const QmpClientHandlers *handlers;
     void *opaque;
+    Connector connector;
     int fd;
-    bool connecting;
     bool ready;
     bool complained; /* the present outage was logged */
     LoopWatch watch;
@@ -53,7 +54,6 @@ static void client_close(QmpClient *self, const char *why)
     close(self->fd);
     self->fd = -1;
     self->ready = false;
-    self->connecting = false;
     json_framer_reset(&self->framer);
     g_byte_array_set_size(self->output, 0);
     self->calls = g_hash_table_new_full(NULL, NULL, NULL, g_free);
@@ -70,7 +70,7 @@ static void client_update(QmpClient *self)
 {
     uint32_t events = EPOLLIN;
 
-    if (self->connecting || self->output->len > 0) {
+    if (self->output->len > 0) {
         events |= EPOLLOUT;
     }
     loop_watch_modify(&self->watch, events);
@@ -78,7 +78,7 @@ static void client_update(QmpClient *self)
 
 static void client_flush(QmpClient *self)
 {
-    while (self->fd >= 0 && !self->connecting && self->output->len > 0) {
+    while (self->fd >= 0 && self->output->len > 0) {
         ssize_t n = send(self->fd, self->output->data, self->output->len,
                          MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -179,18 +179,8 @@ static void client_io(void *opaque, uint32_t events)
 {
     QmpClient *self = opaque;
     char buffer[16384];
-    int error = 0;
-    socklen_t length = sizeof(error);
     ssize_t n;
 
-    if (self->connecting) {
-        getsockopt(self->fd, SOL_SOCKET, SO_ERROR, &error, &length);
-        if (error) {
-            client_close(self, g_strerror(error));
-            return;
-        }
-        self->connecting = false;
-    }
     if (events & EPOLLOUT) {
         client_flush(self);
     }
@@ -208,18 +198,22 @@ static void client_io(void *opaque, uint32_t events)
     }
 }
 
-static void client_connect(void *opaque)
+static void client_connected(void *opaque, int fd, const char *why)
 {
     QmpClient *self = opaque;
-    g_autoptr(GError) error = NULL;
 
-    self->fd = address_connect(&self->address, &error);
-    if (self->fd < 0) {
-        client_retry(self, "no monitor there yet", error->message);
+    self->fd = fd;
+    if (fd < 0) {
+        client_retry(self, "no monitor there yet", why);
         return;
     }
-    self->connecting = true;
-    loop_watch_add(&self->watch, self->fd, EPOLLIN | EPOLLOUT, client_io, self);
+    loop_watch_add(&self->watch, fd, EPOLLIN, client_io, self);
+    client_update(self);
+}
+
+static void client_connect(void *opaque)
+{
+    connector_start(&((QmpClient *)opaque)->connector);
 }
 
 QmpClient *qmp_client_new(Address *address, const char *name,
@@ -237,6 +231,7 @@ QmpClient *qmp_client_new(Address *address, const char *name,
     json_framer_init(&self->framer, MAX_MESSAGE);
     self->output = g_byte_array_new();
     self->calls = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    connector_init(&self->connector, &self->address, client_connected, self);
     loop_timer_open(&self->reconnect, client_connect, self);
     client_connect(self);
     return self;
@@ -248,6 +243,7 @@ void qmp_client_free(QmpClient *self)
         return;
     }
     loop_timer_close(&self->reconnect);
+    connector_stop(&self->connector);
     if (self->fd >= 0) {
         loop_watch_remove(&self->watch);
         close(self->fd);

@@ -42,7 +42,7 @@ void address_check_round_trip(const Address *address)
     g_assert_true(address_of_socket(listener, false, &bound));
     for (int round = 0; round < 2; round++) {
         client = round ? address_connect_sync(&bound, &error)
-                       : address_connect(&bound, &error);
+                       : address_connect(&bound, NULL, 0, &error);
         g_assert_no_error(error);
         g_assert_true(address_is_nonblocking(client));
         address_wait_for(client, POLLOUT);

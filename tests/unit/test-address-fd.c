@@ -15,7 +15,7 @@ static void assert_fd_error(int fd, bool listens, const char *format)
     Address address = {.type = ADDRESS_FD, .fd = fd};
 
     g_assert_cmpint(listens ? address_listen(&address, &error)
-                            : address_connect(&address, &error),
+                            : address_connect(&address, NULL, 0, &error),
                     ==, -1);
     address_assert_error(&error, text);
 }
@@ -35,7 +35,7 @@ static void test_fd(void)
     close(datagram);
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), ==, 0);
     address.fd = pair[0];
-    g_assert_cmpint(address_connect(&address, &error), ==, pair[0]);
+    g_assert_cmpint(address_connect(&address, NULL, 0, &error), ==, pair[0]);
     g_assert_true(address_is_nonblocking(pair[0]));
     /* One that is taken can't be taken again. */
     assert_fd_error(pair[0], false, "is in use");

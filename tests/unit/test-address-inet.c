@@ -51,7 +51,7 @@ static void test_refused(void)
 
     g_assert_cmpint(address_connect_sync(&address, &error), ==, -1);
     address_assert_error(&error, text);
-    fd = address_connect(&address, &error);
+    fd = address_connect(&address, NULL, 0, &error);
     g_assert_no_error(error);
     address_wait_for(fd, POLLOUT);
     g_assert_false(address_connect_done(&address, fd, &error));
@@ -98,7 +98,7 @@ static void test_several_addresses(void)
     g_assert_no_error(error);
     close(fd);
     for (unsigned turn = 0; turn < 2; turn++) {
-        fd = address_connect_turn(&bound, turn, &error);
+        fd = address_connect(&bound, NULL, turn, &error);
         g_assert_no_error(error);
         address_wait_for(fd, POLLOUT);
         made += address_connect_done(&bound, fd, NULL);

@@ -87,7 +87,7 @@ static void test_unix_errors(void)
 
     g_assert_cmpint(address_listen(&address, &error), ==, -1);
     address_assert_error(&error, text);
-    g_assert_cmpint(address_connect(&address, &error), ==, -1);
+    g_assert_cmpint(address_connect(&address, NULL, 0, &error), ==, -1);
     address_assert_error(&error, text);
     address.path = (char *)"";
     g_assert_cmpint(address_listen(&address, &error), ==, -1);
@@ -97,7 +97,7 @@ static void test_unix_errors(void)
     address_assert_error(&error,
                          "Failed to bind socket to /nonexistent/x: No such "
                          "file or directory");
-    g_assert_cmpint(address_connect(&address, &error), ==, -1);
+    g_assert_cmpint(address_connect(&address, NULL, 0, &error), ==, -1);
     address_assert_error(&error,
                          "Failed to connect to '/nonexistent/x': No such file "
                          "or directory");

@@ -79,7 +79,8 @@ static void test_client_reconnects(void)
     ((ChardevSocket *)front.chardev)->failure_limit.next_us = 0;
     socket_settle();
     g_assert_cmpuint(front.opened, ==, 0);
-    g_assert_cmpuint(((ChardevSocket *)front.chardev)->attempts, >, 2);
+    g_assert_cmpuint(((ChardevSocket *)front.chardev)->connector.attempts, >,
+                     2);
     g_assert_true(g_file_get_contents(log, &lines, NULL, NULL));
     said = g_strsplit(lines,
                       "Unable to connect character device c: Failed to "
@@ -126,7 +127,7 @@ static void test_client_reconnects_tcp(void)
     socket = (ChardevSocket *)object_new(OBJECT_KIND_CHARDEV, "socket", "c",
                                          props, PROP_SYNTAX_TEXT, &error);
     g_assert_no_error(error);
-    LOOP_UNTIL(socket->attempts > 3);
+    LOOP_UNTIL(socket->connector.attempts > 3);
     g_assert_false(socket->chardev.connected);
     listener = address_listen(&address, &error);
     g_assert_no_error(error);
