@@ -38,4 +38,7 @@ char **cli_parse(Cli *cli, int argc, char **argv, const char *usage,
                  const char *summary, const GOptionEntry *entries,
                  GError **errp);
 
+/* What was printed is out. False and an error. */
+bool cli_flush(GError **errp);
+
 #endif

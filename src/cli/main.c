@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "base/error.h"
+#include "base/stdio.h"
 #include "base/version.h"
 #include "cli/client.h"
 
@@ -54,6 +55,16 @@ static bool cli_fail_unknown(const char *name, GError **errp)
     g_set_error(errp, CLIENT_ERROR, 0,
                 "there is no command '%s' (tapferry help lists them)", name);
     return false;
+}
+
+bool cli_flush(GError **errp)
+{
+    bool ok = stdio_flush();
+
+    if (!ok) {
+        g_set_error(errp, CLIENT_ERROR, 0, "can not write the output");
+    }
+    return ok;
 }
 
 char **cli_parse(Cli *cli, int argc, char **argv, const char *usage,
@@ -192,8 +203,9 @@ int main(int argc, char **argv)
     Cli cli = {.socket = g_strdup(CLI_DEFAULT_SOCKET)};
     bool ok;
 
+    stdio_reserve();
     setlocale(LC_ALL, "");
-    ok = cli_run(&cli, argc, argv, &error);
+    ok = cli_run(&cli, argc, argv, &error) && cli_flush(&error);
     if (!ok && error->domain == TF_ERROR) {
         fprintf(stderr, "tapferry: %s: %s\n", tf_error_class(error),
                 error->message);

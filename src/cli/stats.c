@@ -179,8 +179,7 @@ static bool stats_run(Client *client, json_t *args, StatsPrint *print,
             printf("\033[H\033[J");
         }
         print(stats);
-        if (fflush(stdout) != 0) {
-            g_set_error(errp, CLIENT_ERROR, 0, "can not write the output");
+        if (!cli_flush(errp)) {
             return false;
         }
         if (interval <= 0) {

@@ -11,6 +11,7 @@
 #include "base/event.h"
 #include "base/log.h"
 #include "base/loop-thread.h"
+#include "base/stdio.h"
 #include "filter/filter.h"
 #include "monitor/command.h"
 #include "monitor/run-state.h"
@@ -262,6 +263,7 @@ int main(int argc, char **argv)
     Options options;
     int status = 0;
 
+    stdio_reserve();
     if (g_getenv("TAPFERRY_DEBUG")) {
         log_set_level(LOG_LEVEL_DEBUG);
     }
@@ -272,6 +274,10 @@ int main(int argc, char **argv)
         status = 1;
     } else if (options.print) {
         fputs(options.print, stdout);
+        if (!stdio_flush()) {
+            process_fail("can not write the output");
+            status = 1;
+        }
     } else {
         status = main_run(&options);
     }

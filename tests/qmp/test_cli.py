@@ -71,6 +71,22 @@ def test_errors(run: Any, words: Any, part: str) -> None:
     assert part in done.stderr
 
 
+@pytest.mark.parametrize("words", [
+    ["stats"], ["stats", "--format=json"], ["qmp", "query-qmp-schema"],
+    ["--version"], ["help"]])
+@pytest.mark.parametrize("closed", [False, True])
+def test_output_is_lost(tool: Tool, words: Any, closed: bool) -> None:
+    """That is an error, with standard output on a full disk or closed."""
+    command = [*tool("--version").args[:-1], *words]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, check=False, stdout=full,
+                              stderr=subprocess.PIPE, text=True, timeout=30,
+                              preexec_fn=(lambda: os.close(1))
+                              if closed else None)
+    assert done.stderr == "tapferry: can not write the output\n"
+    assert done.returncode == 1
+
+
 def test_stats_json(tool: Tool) -> None:
     """What QMP says."""
     entries = json.loads(tool("stats", "--format", "json").stdout)

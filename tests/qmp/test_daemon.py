@@ -181,6 +181,32 @@ def test_signal_while_waiting(tmp_path: Path) -> None:
         process.kill()
 
 
+@pytest.mark.parametrize("closed", [(2,), (0, 1, 2)])
+def test_closed_descriptors(tmp_path: Path, closed: Any) -> None:
+    """No file gets the number of standard error, nor log lines with it."""
+    path = tmp_path / "qmp"
+    argv = [str(tapferryd()), "-qmp", f"unix:{path},server=on,wait=off",
+            "-pidfile", "pid", "-object", "vm-qmp,id=vm0,addr=unix:nosuch"]
+    # pylint: disable-next=consider-using-with
+    child = subprocess.Popen(argv, cwd=tmp_path,
+                             preexec_fn=lambda: [*map(os.close, closed)])
+    with Client(path) as client:
+        client.command("query-status")
+        assert (tmp_path / "pid").read_text() == f"{child.pid}\n"
+        client.command("quit")
+    assert child.wait(30) == 0
+
+
+def test_schema_is_lost() -> None:
+    """What can't be printed is an error."""
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([tapferryd(), "-dump-schema"], check=False,
+                              stdout=full, stderr=subprocess.PIPE, text=True,
+                              timeout=30)
+    assert done.stderr == "tapferryd: can not write the output\n"
+    assert done.returncode == 1
+
+
 def test_reopen_log(tmp_path: Path) -> None:
     """SIGHUP: the log file goes on under its name."""
     log = tmp_path / "log"
