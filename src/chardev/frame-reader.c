@@ -40,21 +40,34 @@ static void reader_flush(FrameReader *self)
     }
 }
 
+/* What can't be disconnected (a pipe) is left alone, for good: where a frame
+ * begins in what still comes is not known any more. */
+static void reader_want(FrameReader *self)
+{
+    bool lost = self->broken && self->chardev->connected;
+
+    chardev_want_read(self->chardev, !lost && (!self->paused || self->opening));
+}
+
 static void reader_break(FrameReader *self, FramerResult result,
                          const FramerFrame *frame)
 {
-    if (log_limit_pass(&self->limit)) {
-        log_warning("chardev",
-                    "%s: the peer announced a frame of %u bytes with a header "
-                    "of %u, which can not be%s; closing the connection",
-                    self->chardev->object.id, frame->len, frame->vnet_hdr_len,
-                    result == FRAMER_OVERSIZE
-                        ? ""
-                        : "; is vnet_hdr_support the same on both ends?");
-    }
     self->handlers->malformed(self->opaque, frame->len);
     self->broken = true;
     chardev_disconnect(self->chardev);
+    reader_want(self);
+    if (log_limit_pass(&self->limit)) {
+        log_warning("chardev",
+                    "%s: the peer announced a frame of %u bytes with a header "
+                    "of %u, which can not be%s; %s",
+                    self->chardev->object.id, frame->len, frame->vnet_hdr_len,
+                    result == FRAMER_OVERSIZE
+                        ? ""
+                        : "; is vnet_hdr_support the same on both ends?",
+                    self->chardev->connected
+                        ? "reading no more until the filter is made anew"
+                        : "closed the connection");
+    }
 }
 
 /* Passes on the frames in the buffer, until a handler pauses us. */
@@ -110,7 +123,7 @@ static bool reader_open(FrameReader *self)
     if (self->framer.records) {
         self->word_len = 0; /* an empty frame: the peer supports records */
     }
-    chardev_want_read(self->chardev, !self->paused);
+    reader_want(self);
     return true;
 }
 
@@ -264,7 +277,7 @@ void frame_reader_pause(FrameReader *self, bool paused)
         return;
     }
     self->paused = paused;
-    chardev_want_read(self->chardev, !paused || self->opening);
+    reader_want(self);
     if (!paused && !self->busy) {
         /* Frames read before the pause are passed on first. */
         self->busy = true;

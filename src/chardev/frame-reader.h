@@ -2,7 +2,8 @@
 /*
  * The receiving end of a link: frames in QEMU's framing from a chardev,
  * passed on in batches. The parser is reset with every connection; a peer that
- * violates the framing is disconnected.
+ * violates the framing is disconnected; a chardev without connections (pipe) is
+ * not read any more.
  *
  * Pausing is back-pressure: bytes stay in the socket buffers and then at the
  * sender. In its loop only.
