@@ -45,7 +45,7 @@ static void socket_start(void *opaque, Transport *transport)
     g_clear_pointer(&self->failure, g_free);
     self->failed = false;
     self->transport = transport;
-    self->eof = self->impatient = false;
+    self->eof = self->deaf = self->impatient = false;
     log_debug("chardev", "%s: peer connected", self->chardev.object.id);
     chardev_set_connected(&self->chardev, true);
 }
@@ -114,6 +114,14 @@ static void socket_disconnect(Chardev *chardev)
     socket_stop((ChardevSocket *)chardev);
 }
 
+static bool socket_has_unread(const ChardevSocket *self)
+{
+    char byte;
+
+    return transport_pending(self->transport) ||
+           recv(self->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 /* The peer has closed its end (EPOLLRDHUP: at least its sending half), and the
  * frontend is not reading. Bytes still unread have to reach the frontend first:
  * until it wants to read, only events that can still happen are watched; then a
@@ -123,10 +131,7 @@ static void socket_peer_ended(ChardevSocket *self, uint32_t events)
     const Chardev *chardev = &self->chardev;
     bool broken = events & (EPOLLHUP | EPOLLERR);
     bool never_reads = chardev->handlers && !chardev->handlers->readable;
-    char byte;
-    bool unread =
-        transport_pending(self->transport) ||
-        recv(self->transport->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    bool unread = socket_has_unread(self);
     /* A peer that has sent everything may still wait for replies. */
     bool writing = chardev->want_write || transport_owes(self->transport);
     bool answering = writing && !broken;
@@ -175,14 +180,24 @@ static void socket_event(void *opaque, uint32_t events)
     }
 }
 
+/* Is there something to send to a peer that has closed its receiving half? */
+static bool socket_is_cut(const ChardevSocket *self)
+{
+    return self->deaf && self->chardev.want_write;
+}
+
 static void socket_turn(void *opaque)
 {
     ChardevSocket *self = opaque;
     Chardev *chardev = &self->chardev;
+    bool cut = socket_is_cut(self);
 
-    if (self->eof) {
+    if (self->eof ||
+        (cut && !(chardev->want_read && socket_has_unread(self)))) {
         socket_stop(self);
-    } else if (chardev->want_read && transport_pending(self->transport)) {
+    } else if (chardev->want_read &&
+               (cut || transport_pending(self->transport))) {
+        socket_update(chardev); /* another turn, until all is read */
         chardev->handlers->readable(chardev->opaque);
     }
 }
@@ -210,14 +225,16 @@ static void socket_update(Chardev *chardev)
     socket_set_patience(self);
     events |= chardev->want_read ? EPOLLIN : 0;
     events |=
-        chardev->want_write || transport_owes(self->transport) ? EPOLLOUT : 0;
+        (chardev->want_write && !self->deaf) || transport_owes(self->transport)
+            ? EPOLLOUT
+            : 0;
     if (self->watch.fd < 0) {
         loop_watch_add(&self->watch, self->transport->fd, events, socket_event,
                        self);
     } else {
         loop_watch_modify(&self->watch, events);
     }
-    if (self->eof ||
+    if (self->eof || socket_is_cut(self) ||
         (chardev->want_read && transport_pending(self->transport))) {
         loop_timer_set(&self->turn, 0);
     }
@@ -244,8 +261,9 @@ static ssize_t socket_writev(Chardev *chardev, const struct iovec *iov, int n)
     ssize_t written = transport_writev(self->transport, iov, n);
     bool failed = written < 0 && transport_failure(self->transport);
 
-    if (failed || transport_owes(self->transport)) {
+    if (failed || written == -EPIPE || transport_owes(self->transport)) {
         self->eof = self->eof || failed;
+        self->deaf = self->deaf || written == -EPIPE;
         socket_update(chardev);
     }
     return written;

@@ -44,6 +44,7 @@ typedef struct ChardevSocket {
     LoopTimer turn;         /* the transport has buffered bytes to read */
     LoopTimer timer;        /* to the next attempt to connect or to accept */
     bool eof;               /* a read has seen the peer's end */
+    bool deaf;              /* the peer has closed its receiving half */
     bool impatient;         /* with this peer: see "renewable" */
     bool write_first;       /* readable() had its turn */
     bool failed;            /* the last attempt */

@@ -5,6 +5,7 @@
  */
 #include "socket-fixture.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -115,6 +116,34 @@ static void test_nobody_reads(gconstpointer data)
     }
     shutdown(peer, SHUT_WR);
     LOOP_UNTIL(front.closed == 2);
+    close(peer);
+    front_finish(&front);
+}
+
+/* A peer that listens no more is gone as soon as there is something to say to
+ * it, and what it has said itself is read. */
+static void test_deaf(gconstpointer data)
+{
+    bool says = GPOINTER_TO_INT(data);
+    Frontend front = front_with_server();
+    int peer = peer_connect();
+
+    front_claim(&front, &front_handlers);
+    LOOP_UNTIL(front.opened == 1);
+    shutdown(peer, SHUT_RD);
+    if (says) {
+        peer_send(peer, "words");
+    }
+    socket_settle();
+    g_assert_cmpuint(front.closed, ==, 0);
+    g_assert_cmpint(
+        chardev_writev(front.chardev, &(struct iovec){(char *)"x", 1}, 1), ==,
+        -EPIPE);
+    chardev_want_read(front.chardev, true);
+    chardev_want_write(front.chardev, true);
+    LOOP_UNTIL(front.closed == 1);
+    g_assert_cmpuint(front.writable, ==, 0);
+    g_assert_cmpstr(front.data->str, ==, says ? "words" : "");
     close(peer);
     front_finish(&front);
 }
@@ -305,6 +334,10 @@ static void add_tests(void)
                          GINT_TO_POINTER(false), test_nobody_reads);
     g_test_add_data_func("/chardev-socket/nobody-reads/talking",
                          GINT_TO_POINTER(true), test_nobody_reads);
+    g_test_add_data_func("/chardev-socket/deaf/silent", GINT_TO_POINTER(false),
+                         test_deaf);
+    g_test_add_data_func("/chardev-socket/deaf/talking", GINT_TO_POINTER(true),
+                         test_deaf);
     g_test_add_data_func("/chardev-socket/half-closed/silent",
                          GINT_TO_POINTER(false), test_half_closed);
     g_test_add_data_func("/chardev-socket/half-closed/talking",
