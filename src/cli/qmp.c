@@ -10,13 +10,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* JSON if it reads as JSON, else a string. */
+/* JSON if it reads as JSON, else a string; so is the chardev's type null, while
+ * there is no argument that JSON's null would do for. */
 static json_t *qmp_parse_value(const char *text)
 {
     json_t *value =
         json_loads(text, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, NULL);
 
-    return value ? value : json_string(text);
+    if (value && !json_is_null(value)) {
+        return value;
+    }
+    json_decref(value);
+    return json_string(text);
 }
 
 /* Puts @value (taken) under a dotted key: a.b=1 is {"a": {"b": 1}}. */
@@ -72,12 +77,12 @@ bool qmp_parse_args(json_t *args, char **words, GError **errp)
 
 bool cli_qmp(Cli *cli, int argc, char **argv, GError **errp)
 {
-    g_auto(GStrv) words =
-        cli_parse(cli, argc, argv, "COMMAND [KEY=VALUE...]",
-                  "Executes a QMP command and prints what it returns. A value "
-                  "is JSON if it\nreads as JSON, else a string; dotted keys "
-                  "make nested objects.",
-                  NULL, errp);
+    g_auto(GStrv) words = cli_parse(
+        cli, argc, argv, "COMMAND [KEY=VALUE...]",
+        "Executes a QMP command and prints what it returns. A value "
+        "is JSON if it\nreads as JSON (but null), else a string; dotted keys "
+        "make nested objects.",
+        NULL, errp);
     g_autoptr(Client) client = NULL;
     json_auto_t *args = json_object();
     json_auto_t *result = NULL;

@@ -9,7 +9,7 @@
 #include <jansson.h>
 
 /* Adds KEY=VALUE words to @args. A value is JSON if it reads as JSON, else a
- * string; dotted keys make nested objects. */
+ * string, null alone excepted; dotted keys make nested objects. */
 bool qmp_parse_args(json_t *args, char **words, GError **errp);
 
 #endif

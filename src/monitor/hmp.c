@@ -294,8 +294,8 @@ static bool hmp_split(const HmpCommand *row, const char *args, GString *out,
     return false;
 }
 
-/* @prefix stands in front of the row's name in a hint. */
-static void hmp_run(const HmpCommand *row, const char *prefix, const char *args,
+/* @typed is what names the command, as it was typed. */
+static void hmp_run(const HmpCommand *row, const char *typed, const char *args,
                     GString *out)
 {
     char *words[HMP_MAX_WORDS + 1] = {NULL};
@@ -303,43 +303,48 @@ static void hmp_run(const HmpCommand *row, const char *prefix, const char *args,
     if (hmp_split(row, args, out, words)) {
         row->run(out, words);
     } else {
-        g_autofree char *name = g_strndup(row->name, strcspn(row->name, "|"));
-
-        g_string_append_printf(out, "Try \"help %s%s\" for more information\n",
-                               prefix, name);
+        g_string_append_printf(out, "Try \"help %s\" for more information\n",
+                               typed);
     }
     for (unsigned i = 0; words[i]; i++) {
         g_free(words[i]);
     }
 }
 
+static const char *hmp_skip_word(const char *p)
+{
+    return p + strcspn(p, " \t\r\n\v\f");
+}
+
 /* Looks the command up and runs it. */
 static void hmp_dispatch(const char *line, GString *out)
 {
-    const char *p = hmp_skip_spaces(line);
-    const HmpCommand *row;
-    g_autofree char *word = g_strndup(p, strcspn(p, " \t\r\n\v\f"));
-    g_autofree char *sub = NULL;
+    const char *start = hmp_skip_spaces(line);
+    const char *end = hmp_skip_word(start);
+    g_autofree char *word = g_strndup(start, (gsize)(end - start));
+    g_autofree char *typed = NULL;
+    const HmpCommand *row = hmp_find(hmp_commands, word);
 
-    p = hmp_skip_spaces(p + strlen(word));
-    row = hmp_find(hmp_commands, word);
     if (!*word) {
         return;
     }
     if (row && strcmp(row->name, "info") == 0) {
-        if (!*p) {
+        const char *sub = hmp_skip_spaces(end);
+
+        if (!*sub) {
             hmp_help_info(out);
             return;
         }
-        sub = g_strndup(p, strcspn(p, " \t\r\n\v\f"));
-        row = hmp_find(hmp_info_commands, sub);
-        p += strlen(sub);
+        end = hmp_skip_word(sub);
+        g_free(word);
+        word = g_strndup(sub, (gsize)(end - sub));
+        row = hmp_find(hmp_info_commands, word);
     }
+    typed = g_strndup(start, (gsize)(end - start));
     if (row) {
-        hmp_run(row, sub ? "info " : "", p, out);
+        hmp_run(row, typed, end, out);
     } else {
-        g_string_append_printf(out, "unknown command: '%s%s%s'\n", word,
-                               sub ? " " : "", sub ? sub : "");
+        g_string_append_printf(out, "unknown command: '%s'\n", typed);
     }
 }
 

@@ -162,6 +162,9 @@ def test_qmp(tool: Tool) -> None:
                 "backend.data.server=true", "backend.data.wait=false")
     assert done.returncode == 1
     assert "/nosuch/c5" in done.stderr
+    # Of all that reads as JSON, null is a word: a chardev's type.
+    assert tool("qmp", "chardev-add", "id=c5", "backend.type=null",
+                "backend.data={}").stdout == "{}\n"
     assert json.loads(tool("qmp", "qom-get", "path=r0",
                            "property=netdev").stdout) == "n0"
     assert tool("qmp", "qom-set", "path=r0", "property=status",
