@@ -38,6 +38,19 @@ bool tf_error_set(GError **errp, const char *format, ...)
     return false;
 }
 
+/* What to do about it, where the system's words do not tell. */
+static const char *error_advice(int errnum)
+{
+    switch (errnum) {
+    case EMFILE:
+        return "; raise the hard limit (ulimit -Hn, LimitNOFILE=) of tapferryd";
+    case ENXIO:
+        return "; if it is a FIFO, somebody has to read it first";
+    default:
+        return "";
+    }
+}
+
 bool tf_error_set_errno(GError **errp, int errnum, const char *format, ...)
 {
     g_autofree char *message = NULL;
@@ -47,8 +60,5 @@ bool tf_error_set_errno(GError **errp, int errnum, const char *format, ...)
     message = g_strdup_vprintf(format, ap);
     va_end(ap);
     return tf_error_set(errp, "%s: %s%s", message, g_strerror(errnum),
-                        errnum == EMFILE
-                            ? "; raise the hard limit (ulimit -Hn, "
-                              "LimitNOFILE=) of tapferryd"
-                            : "");
+                        error_advice(errnum));
 }

@@ -197,6 +197,19 @@ def test_refused(kind: str, data: Dict[str, Any], text: str) -> None:
         assert daemon.execute("query-chardev") == []
 
 
+def test_fifo_without_a_reader(tmp_path: Path) -> None:
+    """Neither waits for one: that is an error, which tells what to do."""
+    path = str(tmp_path / "fifo")
+    os.mkfifo(path)
+    daemon, _wire = start()
+    with daemon:
+        with pytest.raises(QmpFailure, match="somebody has to read it first"):
+            add(daemon, "file", out=path)
+        with pytest.raises(QmpFailure, match="somebody has to read it first"):
+            daemon.execute("object-add", qom_type="filter-dump", id="d",
+                           netdev="b", file=path)
+
+
 def test_stdio_once() -> None:
     """For one chardev at a time."""
     done = subprocess.run(
