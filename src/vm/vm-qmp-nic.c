@@ -48,6 +48,7 @@ typedef struct NicLookup {
     bool busy;        /* a question is under way */
     LoopTimer retry;
     uint64_t retry_us;
+    char *told; /* why it is not known, as the log has it */
     GuestMemory memory;
     unsigned n_queues; /* receive queues that it has */
     unsigned n_found;  /* of those, the first ones */
@@ -67,8 +68,14 @@ static void nic_retry(void *opaque)
 
 static void nic_failed(NicLookup *self, const char *why)
 {
-    log_debug("vm-qmp", "%s: NIC of %s: %s", self->vm->vm.object.id,
-              self->nic->ifname, why);
+    if (g_strcmp0(self->told, why) != 0) {
+        log_info("vm-qmp",
+                 "%s: can not read what the guest got on %s from guest memory, "
+                 "and counts instead: %s",
+                 self->vm->vm.object.id, self->nic->ifname, why);
+        g_free(self->told);
+        self->told = g_strdup(why);
+    }
     self->busy = false;
     if (!self->retry.armed) {
         self->retry_us =
@@ -117,6 +124,7 @@ static void nic_found(NicLookup *self)
         return;
     }
     self->n_known = self->n_found;
+    g_clear_pointer(&self->told, g_free);
     log_info("vm-qmp",
              "%s: reads what the guest got on %s from guest memory "
              "of process %d, %u of %u queues",
@@ -403,6 +411,7 @@ void vm_qmp_nic_removed(Vm *vm, VmNic *nic)
     g_ptr_array_unref(lookup->paths);
     g_free(lookup->netdev);
     g_free(lookup->path);
+    g_free(lookup->told);
     g_ptr_array_remove(self->nics, lookup);
     g_free(lookup);
 }

@@ -277,6 +277,24 @@ def test_one_machine_with_two_nics(site: Site) -> None:
             daemon.execute("query-switchover")} == {"used-index"}
 
 
+def test_nic_that_is_not_there(site: Site) -> None:
+    """A device of another name is no reason to be silent: the log says once
+    why it counts."""
+    host = site.host()
+    guest = site.guest(host, "tap0")
+    guest.serve(site.directory / "vm")
+    daemon = site.daemon(
+        host, "source", "-object",
+        f"vm-qmp,id=vm0,addr=unix:{site.path('vm')},device=nosuch",
+        "-netdev", "tap,id=n0,ifname=tap0,vm=vm0", "-chardev", "null,id=c0",
+        "-object", "filter-redirector,id=rd0,netdev=n0,in_netdev=n0,"
+        "outdev=c0,capture=undelivered")
+    daemon.wait_log("no virtio-net device has it for its netdev")
+    guest.stop()
+    daemon.wait_phase("shipping")
+    assert daemon.log.count("counts instead") == 1
+
+
 def test_refuses_what_is_no_address(site: Site) -> None:
     """An address that can't be one."""
     done = run_daemon(site.host(), "-object", "vm-qmp,id=vm0,addr=nonsense")
