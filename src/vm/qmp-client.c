@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #define RECONNECT_US 200000
+/* A monitor greets at once, unless somebody else is its client. */
+#define ANSWER_US 2000000
 #define MAX_MESSAGE (16 * 1024 * 1024)
 
 typedef struct QmpCall {
@@ -26,22 +28,33 @@ struct QmpClient {
     Connector connector;
     int fd;
     bool ready;
-    bool complained; /* the present outage was logged */
+    bool answered;         /* it was once */
+    const char *complaint; /* about the present outage, as the log has it */
     LoopWatch watch;
-    LoopTimer reconnect;
+    LoopTimer timer; /* to the next attempt, or to the end of our patience */
     JsonFramer framer;
     GByteArray *output;
     GHashTable *calls; /* id -> QmpCall */
     gint next_id;
 };
 
+/* @what lasts for ever. */
+static void client_complain(QmpClient *self, const char *what, const char *why)
+{
+    if (g_strcmp0(self->complaint, what) != 0) {
+        log_warning("vm-qmp", "%s: %s: %s%s", self->name, what, why,
+                    self->answered ? "; trying on"
+                                   : "; until it answers, the VM counts as "
+                                     "running for a source and as stopped for "
+                                     "a destination");
+        self->complaint = what;
+    }
+}
+
 static void client_retry(QmpClient *self, const char *what, const char *why)
 {
-    if (!self->complained) {
-        log_warning("vm-qmp", "%s: %s: %s; trying on", self->name, what, why);
-        self->complained = true;
-    }
-    loop_timer_set(&self->reconnect, RECONNECT_US);
+    client_complain(self, what, why);
+    loop_timer_set(&self->timer, RECONNECT_US);
 }
 
 static void client_close(QmpClient *self, const char *why)
@@ -132,8 +145,9 @@ static void client_negotiated(void *opaque, json_t *result)
     QmpClient *self = opaque;
 
     if (result) {
-        self->ready = true;
-        self->complained = false;
+        self->ready = self->answered = true;
+        self->complaint = NULL;
+        loop_timer_cancel(&self->timer);
         self->handlers->ready(self->opaque);
     }
 }
@@ -209,11 +223,20 @@ static void client_connected(void *opaque, int fd, const char *why)
     }
     loop_watch_add(&self->watch, fd, EPOLLIN, client_io, self);
     client_update(self);
+    loop_timer_set(&self->timer, ANSWER_US);
 }
 
-static void client_connect(void *opaque)
+static void client_timeout(void *opaque)
 {
-    connector_start(&((QmpClient *)opaque)->connector);
+    QmpClient *self = opaque;
+
+    if (self->fd < 0) {
+        connector_start(&self->connector);
+    } else {
+        client_complain(self, "the monitor does not answer",
+                        "it has one client at a time, so give the VM one more "
+                        "for us");
+    }
 }
 
 QmpClient *qmp_client_new(Address *address, const char *name,
@@ -232,8 +255,8 @@ QmpClient *qmp_client_new(Address *address, const char *name,
     self->output = g_byte_array_new();
     self->calls = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     connector_init(&self->connector, &self->address, client_connected, self);
-    loop_timer_open(&self->reconnect, client_connect, self);
-    client_connect(self);
+    loop_timer_open(&self->timer, client_timeout, self);
+    connector_start(&self->connector);
     return self;
 }
 
@@ -242,7 +265,7 @@ void qmp_client_free(QmpClient *self)
     if (!self) {
         return;
     }
-    loop_timer_close(&self->reconnect);
+    loop_timer_close(&self->timer);
     connector_stop(&self->connector);
     if (self->fd >= 0) {
         loop_watch_remove(&self->watch);

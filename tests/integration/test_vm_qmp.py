@@ -2,6 +2,7 @@
 """vm-qmp follows a virtual machine whose monitor comes late, goes away,
 and comes back."""
 
+import socket
 from typing import Tuple
 
 from lib.daemon import run_daemon
@@ -51,6 +52,27 @@ def test_source_without_a_monitor(site: Site) -> None:
     source.vmm.swallow(1)
     source.vmm.stop()
     assert peer.receive(10) == numbered_range(first, first + 10)
+
+
+def test_monitor_with_another_client(site: Site) -> None:
+    """One that takes the connection and says nothing, as QEMU's does while it
+    has a client: the log tells."""
+    path = site.path("vm")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        host = site.host()
+        host.add_tap("tap0")
+        daemon = site.daemon(host, "source", "-object",
+                             f"vm-qmp,id=vm0,addr=unix:{path}")
+        connection, _address = listener.accept()
+        with connection:
+            daemon.wait_log("the monitor does not answer: it has one client")
+            daemon.wait_log("the VM counts as running for a source")
+            connection.sendall(b'{"QMP": {}}\r\n{"return": {}, "id": 1}\r\n'
+                               b'{"return": {"running": true, "status": '
+                               b'"running"}, "id": 2}\r\n')
+            daemon.wait_log("the VM is running")
 
 
 def test_source_that_stands_still(site: Site) -> None:
