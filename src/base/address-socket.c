@@ -347,22 +347,42 @@ static int address_connect_error(int fd)
     return error;
 }
 
-/* A socket that is connected (@wait) or connects to @name, or -errno. */
-static int address_try(const struct sockaddr *name, socklen_t len, bool wait)
+/* Connects @fd, blocking, for at most @timeout_ms; 0 or an errno. */
+static int address_connect_blocking(int fd, const struct sockaddr *name,
+                                    socklen_t len, unsigned timeout_ms)
 {
-    int fd = socket(name->sa_family,
-                    SOCK_STREAM | SOCK_CLOEXEC | (wait ? 0 : SOCK_NONBLOCK), 0);
+    const struct timeval limit = {timeout_ms / 1000,
+                                  (suseconds_t)(timeout_ms % 1000) * 1000};
+    int error = 0;
+
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
+    if (connect(fd, name, len) < 0) {
+        /* The timeout is EINPROGRESS of TCP, EAGAIN of a unix socket. */
+        error = errno == EINPROGRESS || errno == EAGAIN ? ETIMEDOUT : errno;
+    } else {
+        error = address_connect_error(fd);
+    }
+    address_set_nonblocking(fd);
+    return error;
+}
+
+/* A socket that is connected (@timeout_ms > 0) or connects to @name, or
+ * -errno. */
+static int address_try(const struct sockaddr *name, socklen_t len,
+                       unsigned timeout_ms)
+{
+    int flags = SOCK_STREAM | SOCK_CLOEXEC | (timeout_ms ? 0 : SOCK_NONBLOCK);
+    int fd = socket(name->sa_family, flags, 0);
     int error = 0;
 
     if (fd < 0) {
         return -errno;
     }
     address_tune(fd);
-    if (connect(fd, name, len) < 0 && errno != EINPROGRESS) {
+    if (timeout_ms > 0) {
+        error = address_connect_blocking(fd, name, len, timeout_ms);
+    } else if (connect(fd, name, len) < 0 && errno != EINPROGRESS) {
         error = errno;
-    } else if (wait) {
-        error = address_connect_error(fd);
-        address_set_nonblocking(fd);
     }
     if (error) {
         close(fd);
@@ -387,7 +407,7 @@ AddressInfo *address_resolve(const Address *address, GError **errp)
 
 static int address_connect_found(const Address *address,
                                  const AddressInfo *found, unsigned turn,
-                                 bool wait, GError **errp)
+                                 unsigned timeout_ms, GError **errp)
 {
     g_autoptr(GPtrArray) infos = g_ptr_array_new();
     g_autofree char *name = address_name(address);
@@ -399,7 +419,7 @@ static int address_connect_found(const Address *address,
     for (guint i = 0; i < infos->len; i++) {
         const AddressInfo *info = infos->pdata[(turn + i) % infos->len];
 
-        fd = address_try(info->ai_addr, info->ai_addrlen, wait);
+        fd = address_try(info->ai_addr, info->ai_addrlen, timeout_ms);
         if (fd >= 0) {
             return fd;
         }
@@ -410,18 +430,18 @@ static int address_connect_found(const Address *address,
 
 static int address_connect_inet(const Address *address,
                                 const AddressInfo *found, unsigned turn,
-                                bool wait, GError **errp)
+                                unsigned timeout_ms, GError **errp)
 {
     g_autoptr(AddressInfo) list = found ? NULL : address_resolve(address, errp);
 
     if (!found && !list) {
         return -1;
     }
-    return address_connect_found(address, found ? found : list, turn, wait,
-                                 errp);
+    return address_connect_found(address, found ? found : list, turn,
+                                 timeout_ms, errp);
 }
 
-static int address_connect_unix(const Address *address, bool wait,
+static int address_connect_unix(const Address *address, unsigned timeout_ms,
                                 GError **errp)
 {
     struct sockaddr_un un;
@@ -431,7 +451,7 @@ static int address_connect_unix(const Address *address, bool wait,
     if (!address_fill_unix(address, &un, &len, errp)) {
         return -1;
     }
-    fd = address_try((struct sockaddr *)&un, len, wait);
+    fd = address_try((struct sockaddr *)&un, len, timeout_ms);
     if (fd < 0) {
         tf_error_set_errno(errp, -fd, "Failed to connect to '%s'",
                            address->path);
@@ -441,13 +461,14 @@ static int address_connect_unix(const Address *address, bool wait,
 }
 
 static int address_connect_any(const Address *address, const AddressInfo *found,
-                               unsigned turn, bool wait, GError **errp)
+                               unsigned turn, unsigned timeout_ms,
+                               GError **errp)
 {
     switch (address->type) {
     case ADDRESS_INET:
-        return address_connect_inet(address, found, turn, wait, errp);
+        return address_connect_inet(address, found, turn, timeout_ms, errp);
     case ADDRESS_UNIX:
-        return address_connect_unix(address, wait, errp);
+        return address_connect_unix(address, timeout_ms, errp);
     case ADDRESS_FD:
         break;
     }
@@ -462,12 +483,13 @@ static int address_connect_any(const Address *address, const AddressInfo *found,
 int address_connect(const Address *address, const AddressInfo *found,
                     unsigned turn, GError **errp)
 {
-    return address_connect_any(address, found, turn, false, errp);
+    return address_connect_any(address, found, turn, 0, errp);
 }
 
-int address_connect_sync(const Address *address, GError **errp)
+int address_connect_sync(const Address *address, unsigned timeout_ms,
+                         GError **errp)
 {
-    return address_connect_any(address, NULL, 0, true, errp);
+    return address_connect_any(address, NULL, 0, timeout_ms, errp);
 }
 
 bool address_connect_done(const Address *address, int fd, GError **errp)

@@ -82,9 +82,14 @@ int address_connect(const Address *address, const struct addrinfo *found,
  * counts as refused. */
 bool address_connect_done(const Address *address, int fd, GError **errp);
 
-/* Connects, blocking, and tries all addresses that the name resolves to. The
- * socket is non-blocking; -1 and an error. */
-int address_connect_sync(const Address *address, GError **errp);
+/* Connects, blocking, and tries all addresses that the name resolves to, for
+ * @timeout_ms (> 0) each: a unix server whose backlog is full would block for
+ * ever. The socket is non-blocking; -1 and an error. */
+int address_connect_sync(const Address *address, unsigned timeout_ms,
+                         GError **errp);
+
+/* Of what a daemon connects to, with all that is on its loops waiting. */
+#define ADDRESS_CONNECT_TIMEOUT_MS 10000
 
 /* Accepts a connection: non-blocking, close-on-exec, with TCP_NODELAY; or -1
  * and errno. */

@@ -408,7 +408,7 @@ static bool socket_open_client(ChardevSocket *self, GError **errp)
         connector_start(&self->connector);
         return true;
     }
-    fd = address_connect_sync(&self->address, errp);
+    fd = address_connect_sync(&self->address, ADDRESS_CONNECT_TIMEOUT_MS, errp);
     if (fd < 0) {
         return false;
     }

@@ -203,7 +203,8 @@ json_t *client_execute(Client *client, const char *command, json_t *args,
     }
 }
 
-static int client_connect(const char *socket, GError **errp)
+static int client_connect(const char *socket, unsigned timeout_ms,
+                          GError **errp)
 {
     g_autofree char *text = strchr(socket, ':')
                                 ? g_strdup(socket)
@@ -213,7 +214,7 @@ static int client_connect(const char *socket, GError **errp)
     int fd = -1;
 
     if (address_parse(text, &address, &error)) {
-        fd = address_connect_sync(&address, &error);
+        fd = address_connect_sync(&address, timeout_ms, &error);
     }
     if (fd < 0) {
         g_set_error(errp, CLIENT_ERROR, CLIENT_ABSENT,
@@ -246,7 +247,7 @@ Client *client_open(const char *socket, GError **errp)
 
 Client *client_open_within(const char *socket, int timeout_ms, GError **errp)
 {
-    int fd = client_connect(socket, errp);
+    int fd = client_connect(socket, (unsigned)timeout_ms, errp);
     Client *client;
 
     if (fd < 0) {

@@ -150,7 +150,7 @@ static bool server_listen(Address *address, MonitorMode mode, bool wait,
 static bool server_connect(const Address *address, MonitorMode mode,
                            GError **errp)
 {
-    int fd = address_connect_sync(address, errp);
+    int fd = address_connect_sync(address, ADDRESS_CONNECT_TIMEOUT_MS, errp);
 
     if (fd >= 0) {
         connection_open_socket(fd, mode);

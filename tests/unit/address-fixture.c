@@ -41,7 +41,7 @@ void address_check_round_trip(const Address *address)
     g_assert_cmpint(errno, ==, EAGAIN);
     g_assert_true(address_of_socket(listener, false, &bound));
     for (int round = 0; round < 2; round++) {
-        client = round ? address_connect_sync(&bound, &error)
+        client = round ? address_connect_sync(&bound, 10000, &error)
                        : address_connect(&bound, NULL, 0, &error);
         g_assert_no_error(error);
         g_assert_true(address_is_nonblocking(client));
@@ -58,7 +58,7 @@ void address_check_round_trip(const Address *address)
         close(server);
     }
     address_listen_close(&bound, listener);
-    client = address_connect_sync(&bound, &error);
+    client = address_connect_sync(&bound, 10000, &error);
     g_assert_cmpint(client, ==, -1);
     g_assert_nonnull(error);
 }

@@ -173,7 +173,7 @@ int peer_connect(void)
 {
     g_autoptr(GError) error = NULL;
     Address address = {.type = ADDRESS_UNIX, .path = socket_path};
-    int fd = address_connect_sync(&address, &error);
+    int fd = address_connect_sync(&address, 10000, &error);
 
     g_assert_no_error(error);
     return fd;

@@ -49,7 +49,7 @@ static void test_refused(void)
         "Failed to connect to '127.0.0.1:%s': Connection refused", port);
     int fd;
 
-    g_assert_cmpint(address_connect_sync(&address, &error), ==, -1);
+    g_assert_cmpint(address_connect_sync(&address, 10000, &error), ==, -1);
     address_assert_error(&error, text);
     fd = address_connect(&address, NULL, 0, &error);
     g_assert_no_error(error);
@@ -94,7 +94,7 @@ static void test_several_addresses(void)
     g_assert_true(address_of_socket(listener, false, &bound));
     g_free(bound.host);
     bound.host = g_strdup("localhost");
-    fd = address_connect_sync(&bound, &error);
+    fd = address_connect_sync(&bound, 10000, &error);
     g_assert_no_error(error);
     close(fd);
     for (unsigned turn = 0; turn < 2; turn++) {
@@ -150,7 +150,7 @@ static void test_options(void)
     int fds[2];
 
     g_assert_true(address_of_socket(listener, false, &bound));
-    fds[0] = address_connect_sync(&bound, &error);
+    fds[0] = address_connect_sync(&bound, 10000, &error);
     fds[1] = address_accept(listener);
     for (int i = 0; i < 2; i++) {
         int value = 0;

@@ -103,6 +103,30 @@ static void test_unix_errors(void)
                          "or directory");
 }
 
+/* A server that accepts nobody: the backlog is full at some point, and
+ * connect() blocks. */
+static void test_unix_full(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *path = tmp_path("full");
+    g_autofree char *text = g_strdup_printf(
+        "Failed to connect to '%s': Connection timed out", path);
+    Address address = {.type = ADDRESS_UNIX, .path = path};
+    g_autoptr(GArray) clients = g_array_new(FALSE, FALSE, sizeof(int));
+    int listener = address_listen(&address, &error);
+    int fd;
+
+    g_assert_no_error(error);
+    while ((fd = address_connect_sync(&address, 50, &error)) >= 0) {
+        g_array_append_val(clients, fd);
+    }
+    address_assert_error(&error, text);
+    for (guint i = 0; i < clients->len; i++) {
+        close(g_array_index(clients, int, i));
+    }
+    address_listen_close(&address, listener);
+}
+
 int main(int argc, char **argv)
 {
     int status;
@@ -114,6 +138,7 @@ int main(int argc, char **argv)
     g_test_add_func("/address/unix/stale", test_unix_stale);
     g_test_add_func("/address/unix/file", test_unix_file);
     g_test_add_func("/address/unix/errors", test_unix_errors);
+    g_test_add_func("/address/unix/full", test_unix_full);
     status = g_test_run();
     g_rmdir(tmp_dir);
     g_free(tmp_dir);

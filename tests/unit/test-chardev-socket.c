@@ -141,7 +141,7 @@ static void test_nodelay(void)
         int peer;
 
         g_assert_true(address_of_socket(socket->listen_fd, false, &address));
-        peer = address_connect_sync(&address, &error);
+        peer = address_connect_sync(&address, 10000, &error);
         LOOP_UNTIL(socket->chardev.connected);
         getsockopt(socket->transport->fd, 6 /* TCP */, 1 /* NODELAY */, &value,
                    &len);
