@@ -8,11 +8,11 @@
 
 #include "packet/queue.h"
 
-/* How many frames of @drained, which is all that one queue of the TAP held, are
- * in @captured, where those of all queues are: @most at the most. They are the
- * last of @drained, in the same order. What was captured and is not among them
- * was dropped by the full queue, or is in another one; one that was missed may
- * be any. */
+/* @drained is all that one queue of the TAP held, @captured all that was
+ * captured on the way into any of its queues. How many frames are in both,
+ * @most at most? They are the last ones of @drained, in the same order: other
+ * captured frames were dropped by the full queue, or are in another one. A
+ * record without bytes may be any frame. */
 uint64_t found_count_captured(const PacketQueue *drained,
                               const PacketQueue *captured, uint64_t most);
 

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How many frames are missing between two sources of which the second followed
- * the first without a word from that? A state machine without I/O, of the
- * destination; in its loop only.
+ * How many frames were lost with a source's daemon that was killed, when
+ * another one has followed it? A state machine without I/O, of the destination;
+ * in its loop only.
  *
- * A frame's *place* is how many the source's TAP had counted (tx_packets,
- * tx_dropped) or held when it came. The first source tells the place of the
- * first frame that it ships, and the next one the place of the first that it
- * has captured itself; what came between these, came over the link, or is
- * missing.
+ * The *place* of a frame is the number of frames that the source's TAP had
+ * counted (tx_packets, tx_dropped) or held when the frame arrived there. The
+ * first source tells the place of the first frame that it ships, and the next
+ * one that of the first frame that it has captured. The frames between these
+ * two have been received over the link, or are missing.
  *
- * If the queue was full at the stop, vhost has destroyed some frames, and the
- * TAP has counted them nowhere: of those that came over the link in front of
- * the first that the next source has found, the ones that the VMM did not take.
+ * If the queue was full at the stop, vhost may have destroyed frames of it that
+ * the TAP counts nowhere. They are among those received in front of the first
+ * one that the next source has found in the queue: the ones that the VMM has
+ * not taken out.
  */
 #ifndef TF_SWITCHOVER_SHORTFALL_H
 #define TF_SWITCHOVER_SHORTFALL_H
@@ -20,44 +21,46 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What a source tells of the first frame that it ships. */
+/* What a source tells of the first frame that it ships (LINK_PLACE). */
 typedef struct ShortfallPlace {
-    uint64_t place; /* of it */
-    uint64_t taken; /* tx_packets when the VMM took it, or was to take it next
-                     */
-    bool full;      /* the queue was: some from it on may be destroyed */
-    bool cut;       /* the link has cut some up that came since */
+    uint64_t place;
+    uint64_t taken; /* tx_packets when it was the next to be taken */
+    bool full;      /* the queue was, at the stop */
+    bool cut;       /* frames since then were sent as segments */
 } ShortfallPlace;
 
-/* What a source tells that has found frames in its TAP's queue. */
+/* What a source tells of the frames that it found in its TAP's queue
+ * (LINK_FOUND), and how they relate to those received before. */
 typedef struct ShortfallFound {
     uint64_t place; /* of the first frame behind them */
-    uint64_t taken; /* tx_packets when the first of them was the next */
-    bool aligned;   /* it is known that */
-    uint64_t front; /* so many came over the link, from the first frame with a
-                       place on, in front of the first of them */
-    uint64_t again; /* by so many the TAP's count grew when they were taken out
-                       and put back */
+    uint64_t taken; /* tx_packets when the first of them was the next to be
+                       taken */
+    uint64_t again; /* growth of the TAP's counters by draining and injecting
+                       them */
+    uint64_t front; /* frames received from the first one with a place on, in
+                       front of the first of them; valid if @aligned */
+    bool aligned;
 } ShortfallFound;
 
 typedef struct Shortfall {
-    bool known;   /* the place is */
-    bool follows; /* another source goes on, and has not told where */
-    bool told;    /* one did, so that @missing is known */
-    /* All frames before it came, or count as missing. */
+    bool known;   /* @from is */
+    bool follows; /* a new source has not told yet what it found */
+    bool told;    /* one has: @missing is known */
+    /* All frames before it were received, or are in @missing. */
     ShortfallPlace from;
-    uint64_t came;   /* frames from there on, each once */
-    uint64_t pieces; /* so many of those to come are one */
+    uint64_t came;   /* frames received from there on, each once */
+    uint64_t pieces; /* so many of the next ones are segments of one */
     uint64_t missing;
 } Shortfall;
 
-/* Another VM is waited for, or what came is void. What is missing stays. */
+/* Forgets what was received: it is void, or was for another VM. @missing
+ * stays. */
 void shortfall_clear(Shortfall *self);
 
-/* The next @n frames of the link are one of the source's. */
+/* The next @n frames of the link are segments of one frame (LINK_PIECES). */
 void shortfall_pieces(Shortfall *self, uint64_t n);
 
-/* A frame came over the link; @new: neither it nor its like had come before. */
+/* A frame was received; @new: not one that an earlier source has shipped. */
 static inline void shortfall_came(Shortfall *self, bool new)
 {
     if (self->pieces > 1) {
@@ -68,16 +71,16 @@ static inline void shortfall_came(Shortfall *self, bool new)
     }
 }
 
-/* By its source's word the frame of @place was the first of the last @came.
- * Ignored from a source that follows another one and has not told what it
- * found. */
+/* The source tells that the last @came frames received begin with the one at
+ * @place. Ignored from a source that has not told yet what it found. */
 void shortfall_begin(Shortfall *self, const ShortfallPlace *place,
                      uint64_t came);
 
-/* Another source goes on. */
+/* A new source replaces the last one. */
 void shortfall_follow(Shortfall *self);
 
-/* All that it found has come. True if it is known now how many are missing. */
+/* All frames that it found have been received. True if that makes known how
+ * many are missing. */
 bool shortfall_found(Shortfall *self, const ShortfallFound *found);
 
 #endif

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The source: begins beside a VM that stands still. Another daemon may have
- * been there when it stopped: what that had captured it took along, and what
- * came since nobody has seen; but the TAP's queue holds as much of it as there
- * was room for. So that is taken out and put back at once, in order, and what
- * came before we began to capture is shipped as if it had been captured.
+ * The source: starts beside a VM that is stopped already, perhaps in the place
+ * of a daemon that was killed. What that one had captured is gone, and nobody
+ * has seen the frames since; but the TAP's queues hold as many of both as there
+ * was room for. So these are drained, in order, and injected again at once, and
+ * the ones from before our capture are shipped as if it had captured them: they
+ * were found. The TAP does not tell which of its queues a descriptor of the VMM
+ * belongs to, nor which one an injected frame enters.
  */
 #include "base/error.h"
 #include "base/log.h"
@@ -12,33 +14,33 @@
 #include "switchover/found.h"
 #include "switchover/source-internal.h"
 
-/* So long it tries to do that with nothing coming in between, */
+/* It is repeated for so long until no frame arrives meanwhile, and only if at
+ * most so many did. */
 #define ROUNDS_US 10000
-/* and only if so few did. */
 #define BETWEEN_MAX 64
-/* So often it looks whether the queue is empty: frames go on coming. */
+/* Frames go on arriving: so often the queues are drained until they are empty.
+ */
 #define LOOKS_MAX 256
-/* The VMM of a VM that stands still takes no more. */
+/* The VMM of a stopped VM takes at most so many frames out of each queue. */
 #define TAKEN_MAX 2
 
 typedef struct TakeIn {
     Source *source;
     Drain *drain;
     unsigned n_queues;
-    PacketQueue drained[LEDGER_QUEUES_MAX]; /* of each, in this round */
-    uint64_t took;     /* of the queues' oldest, by the VMM, in this round */
-    LedgerFound found; /* what is known so far; its counters are those of when
-                          all was drained */
-    bool runs;         /* the VM does, for all that is known */
-    int64_t end_us;    /* of the rounds */
+    PacketQueue drained[LEDGER_QUEUES_MAX]; /* of each queue, in this round */
+    uint64_t took;     /* frames that the VMM has taken in this round */
+    LedgerFound found; /* so far; its counters were read when the queues were
+                          empty */
+    bool runs;         /* the VMM takes frames as that of a running VM does */
+    int64_t end_us;    /* of the rounds, monotonic */
 } TakeIn;
 
 static void take_in_frame(void *opaque, const Packet *packet)
 {
     TakeIn *self = opaque;
 
-    /* That is a number of the drain's own: which of the TAP's queues it is, is
-     * not known. */
+    /* Its queue is the index of a descriptor, not the TAP's. */
     packet_queue_append(&self->drained[packet->queue], packet)->queue = 0;
 }
 
@@ -62,8 +64,8 @@ static uint64_t take_in_memory(const TakeIn *self)
     return bytes;
 }
 
-/* True: for a moment the queues were, the counters were read then, and all that
- * had come was captured. */
+/* Drains until the queues are empty at a moment when @counters are read and all
+ * frames that have arrived are captured. False: not within LOOKS_MAX. */
 static bool take_in_until_empty(TakeIn *self, LinkCounters *counters)
 {
     const PacketQueue *captured = source_queue(self->source);
@@ -84,8 +86,8 @@ static bool take_in_until_empty(TakeIn *self, LinkCounters *counters)
     return false;
 }
 
-/* Takes out all that the queue holds; false: that is not known to be all. What
- * left it besides since the counters were last taken, the VMM has taken. */
+/* Starts a round: drains all queues. Frames that have left them otherwise since
+ * the counters were last read, the VMM has taken. False: frames may be left. */
 static bool take_in_drain(TakeIn *self)
 {
     LinkCounters *counters = &self->found.counters;
@@ -118,9 +120,9 @@ static unsigned take_in_batch(const PacketQueue *queue, PacketCursor cursor,
     return n;
 }
 
-/* Puts the frames of @queue back, from @number on, until one finds no room; of
- * several queues another one may have some. Returns how many did; *@full is the
- * number of the first that did not. */
+/* Injects the frames of @queue from @number on, until one finds the TAP's queue
+ * full; with several queues all of them, since others may have room. Returns
+ * how many were accepted; *@full is the number of the first that was not. */
 static uint64_t take_in_put_back(TakeIn *self, const PacketQueue *queue,
                                  uint64_t number, uint64_t *full)
 {
@@ -151,7 +153,7 @@ static uint64_t take_in_put_back(TakeIn *self, const PacketQueue *queue,
     return put;
 }
 
-/* Puts back what was drained, as it was; returns how many found room. */
+/* Injects what was drained in this round; returns how many were accepted. */
 static uint64_t take_in_undo(TakeIn *self)
 {
     uint64_t put = 0, full;
@@ -162,8 +164,7 @@ static uint64_t take_in_undo(TakeIn *self)
     return put;
 }
 
-/* Sets how many of each queue's frames have not been captured; returns how many
- * these are. */
+/* Sets how many frames of each queue were found; returns their sum. */
 static uint64_t take_in_count_found(const TakeIn *self, uint64_t *found)
 {
     const PacketQueue *captured = source_queue(self->source);
@@ -181,8 +182,8 @@ static uint64_t take_in_count_found(const TakeIn *self, uint64_t *found)
     return sum;
 }
 
-/* The VMM has taken @n more. If these are many its VM runs, and has got them.
- */
+/* The VMM has taken @n more frames: if these are many the VM runs, and has
+ * received them. */
 static void take_in_taken(TakeIn *self, uint64_t n)
 {
     self->runs |= n > (uint64_t)TAKEN_MAX * self->n_queues;
@@ -191,9 +192,9 @@ static void take_in_taken(TakeIn *self, uint64_t n)
     self->found.idle = self->runs || (self->found.idle && n == 0);
 }
 
-/* Puts back what is remembered and the VMM has not taken; or what was drained,
- * as it was, if it has taken some more meanwhile, of what others came between
- * or of one of several queues: it is not known which. */
+/* Injects all records that the VMM has not taken; or just what was drained,
+ * where it is not known which ones those are: it took some in this round, while
+ * others arrived, or some of one of several queues. */
 static void take_in_put(TakeIn *self)
 {
     const PacketQueue *queue = source_queue(self->source);
@@ -209,9 +210,9 @@ static void take_in_put(TakeIn *self)
     }
 }
 
-/* Since the queue was empty some were put back, @refused tries to put more
- * found it full, and what was captured from number @seen on came. What does it
- * hold now, and has the VMM taken? */
+/* Since the queues were empty some frames were injected, @refused were refused,
+ * and the records from number @seen on were captured. Updates what the queues
+ * hold, and what the VMM has taken. */
 static void take_in_count(TakeIn *self, uint64_t refused, uint64_t seen)
 {
     LinkCounters empty = self->found.counters;
@@ -233,8 +234,8 @@ static void take_in_count(TakeIn *self, uint64_t refused, uint64_t seen)
     take_in_taken(self, left);
 }
 
-/* All of what is remembered but what the VMM has taken is to be in the queue,
- * as far as there is room. */
+/* Fills the queues again, in rounds, until they hold all records in order that
+ * the VMM has not taken, as far as there is room. */
 static void take_in_settle(TakeIn *self)
 {
     Source *source = self->source;
@@ -259,9 +260,9 @@ static void take_in_settle(TakeIn *self)
     take_in_count(self, refused, seen);
 }
 
-/* What was drained is all that the queues held, and @found of it have not been
- * captured. Is it known how many frames the VMM has taken in front of those? If
- * it has taken many it runs, or did so since we began. Sets what it can. */
+/* All queues are drained, and @found of the frames were found. True if it is
+ * known how many frames the VMM has taken before those: not if these are many,
+ * so that the VM runs, or did since our capture began. Sets @found. */
 static bool take_in_is_known(TakeIn *self, uint64_t found)
 {
     const Source *source = self->source;
@@ -282,12 +283,16 @@ static bool take_in_is_known(TakeIn *self, uint64_t found)
 static bool take_in_run(TakeIn *self, uint64_t *number)
 {
     Source *source = self->source;
-    uint64_t found[LEDGER_QUEUES_MAX] = {0}, sum, taken;
+    uint64_t found[LEDGER_QUEUES_MAX] = {0}, sum = 0, taken;
     InjectCounts counts;
+    bool drained =
+        tap_read_counters(source->config.tap, &self->found.counters) &&
+        take_in_drain(self);
 
-    if (!tap_read_counters(source->config.tap, &self->found.counters) ||
-        !take_in_drain(self) ||
-        !take_in_is_known(self, sum = take_in_count_found(self, found))) {
+    if (drained) {
+        sum = take_in_count_found(self, found);
+    }
+    if (!drained || !take_in_is_known(self, sum)) {
         take_in_undo(self);
         return false;
     }
@@ -308,7 +313,7 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
     return true;
 }
 
-/* Is it one that stood before we began, and that somebody has left? */
+/* True if the VM was stopped before we started, and is not an incoming one. */
 static bool take_in_is_needed(const Source *self)
 {
     return !self->ran && !self->vm->running && !self->vm->incoming &&

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source: tells its peer where its frames stand in what the TAP has
- * counted, so that it is known what was lost with it if another one has to
- * follow. */
+/* The source: tells the destination the place of its frames (shortfall.h), so
+ * that it is known how many are lost with it if another one has to follow. */
 #include "switchover/source-internal.h"
 #include "wire/link-record.h"
 
-/* How many frames from @number on are not shipped, since the guest had received
- * them at the stop: those of other queues. */
+/* How many frames from @number on are not shipped: those of other queues, which
+ * the guest had received at the stop. */
 static uint64_t source_count_had(const Source *self, uint64_t number)
 {
     PacketCursor cursor = packet_queue_head(source_queue(self));
@@ -40,7 +39,7 @@ void source_count_placed(Source *self)
     }
 }
 
-/* How many of these go out once more, since the connection broke. */
+/* How many of these are sent again on this connection, and are not out yet. */
 static uint64_t source_placed_again(const Source *self)
 {
     PacketCursor cursor = frame_writer_next(self->writer);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The source: what was found in the TAP's queues goes in front of what has been
- * captured, and both are numbered anew. */
+/* The source: puts the frames that were found in the TAP's queues in front of
+ * those captured, and numbers all of them anew. */
 #include "packet/segment.h"
 #include "switchover/source-internal.h"
 
-/* What the link makes of a found frame. */
 static void rebuild_piece(void *opaque, const Packet *piece)
 {
     (void)piece;
@@ -23,7 +22,7 @@ static void rebuild_count_wire(Source *self, const Packet *packet)
     packet_segment(packet, scratch, rebuild_piece, &self->found.parts);
 }
 
-/* Of several queues it is in one, and never comes in the others. */
+/* Which queue it is in is not known: it never appears in the others. */
 static void rebuild_expect(Source *self, uint32_t len)
 {
     for (unsigned i = 0; i < self->n_captures; i++) {
@@ -31,8 +30,7 @@ static void rebuild_expect(Source *self, uint32_t len)
     }
 }
 
-/* The first @n of those that were drained from @queue, as if they had been
- * captured when we began. */
+/* Appends the first @n frames of @queue, as if captured when we started. */
 static void rebuild_append_found(Source *self, const PacketQueue *queue,
                                  uint64_t n)
 {
@@ -51,7 +49,7 @@ static void rebuild_append_found(Source *self, const PacketQueue *queue,
     }
 }
 
-/* What was captured before number @end, once more. */
+/* Appends copies of all records before number @end. */
 static void rebuild_append_captured(Source *self, uint64_t end)
 {
     const PacketQueue *queue = source_queue(self);
