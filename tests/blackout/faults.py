@@ -96,6 +96,9 @@ REPEATS_TOGETHER: Dict[FrozenSet[str], Tuple[int, bool]] = {
     # which frames it has turned away, and they are given back if the VM
     # resumes here.
     **{frozenset({"full-stop", name}): (40, False) for name in ABORTED},
+    # One that overflowed turns live frames away until the VMM makes room, some
+    # time between two samples: all that come between these are given back.
+    **{frozenset({"overflow", name}): (40, False) for name in ABORTED},
     # A guest that takes a backlog of super-frames uses a whole ring of buffers
     # before anybody can look, and then it is not known whether it got what the
     # VMM had taken around the stop; nor, of several queues, which of them.
