@@ -150,14 +150,24 @@ class Relay:
                     len(self._waiting[peer]) < _ROOM:
                 data = end.recv(_ROOM)
                 if not data:
-                    peer.send(self._waiting[peer])  # its last words
-                    self._forget(end)
+                    self._leave(end)
                     return
                 self._waiting[peer] += data
         except BlockingIOError:
             pass
         except OSError:
-            self._forget(end)
+            self._leave(end)
+
+    def _leave(self, end: socket.socket) -> None:
+        """It has closed, perhaps with something unread: its last words still
+        go to its peer."""
+        peer = self._peers[end]
+        with contextlib.suppress(OSError):
+            while data := end.recv(_ROOM):
+                self._waiting[peer] += data
+        with contextlib.suppress(OSError):
+            peer.send(self._waiting[peer])
+        self._forget(end)
 
     def _watch(self, end: socket.socket) -> None:
         """Choose what is waited for, after every change."""
