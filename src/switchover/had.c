@@ -12,8 +12,7 @@ struct Had {
     uint64_t found;   /* frames that were to be taken */
     uint64_t ends[HAD_QUEUES_MAX]; /* so many of those end a queue's */
     unsigned n_ends;
-    uint64_t row[HAD_ROW]; /* the first that were to be taken, */
-    unsigned n_row;        /* and how many these are */
+    uint64_t row[HAD_ROW]; /* the first of @found */
     unsigned place;        /* of had_place() */
     bool placed;
 };
@@ -56,7 +55,7 @@ void had_note(Had *self, uint64_t digest)
 void had_follow(Had *self)
 {
     self->others = self->digests->len;
-    self->matched = self->n_row = self->n_ends = 0;
+    self->matched = self->n_ends = 0;
     self->found = 0;
 }
 
@@ -80,8 +79,8 @@ void had_end_queue(Had *self, uint64_t n)
 
 bool had_take(Had *self, uint64_t digest)
 {
-    if (self->n_row < HAD_ROW) {
-        self->row[self->n_row++] = digest;
+    if (self->found < HAD_ROW) {
+        self->row[self->found] = digest;
     }
     if (had_ends_queue(self, self->found++)) {
         self->matched = 0;
@@ -115,5 +114,5 @@ bool had_in_front(const Had *self, uint64_t *n)
             times++;
         }
     }
-    return self->placed && self->n_row == HAD_ROW && times == 1;
+    return self->placed && self->found >= HAD_ROW && times == 1;
 }

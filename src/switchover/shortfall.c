@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "switchover/shortfall.h"
 
-#include <glib.h>
+#include "switchover/ledger.h"
 
-/* What vhost-net holds apart of the queue (VHOST_NET_BATCH, drivers/vhost/
- * net.c), less one: it puts that back at a stop, as far as there is room. */
-#define DESTROYED_MAX 63
+#include <glib.h>
 
 void shortfall_clear(Shortfall *self)
 {
@@ -48,7 +46,7 @@ static bool shortfall_destroyed(const Shortfall *self,
         *n = found->front - MIN(taken, found->front);
     }
     return !self->from.full ||
-           (!self->from.cut && found->aligned && *n <= DESTROYED_MAX);
+           (!self->from.cut && found->aligned && *n <= LEDGER_DESTROYED_MAX);
 }
 
 bool shortfall_found(Shortfall *self, const ShortfallFound *found)

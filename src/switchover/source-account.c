@@ -25,6 +25,15 @@ void source_count_given(Source *self, PacketRecord *record)
     }
 }
 
+void source_expect_injected(Source *self, uint32_t len)
+{
+    for (unsigned i = 0; i < self->n_captures; i++) {
+        /* With several queues it is only in one of these, and never comes in
+         * the others. */
+        used_frames_captured(&self->used[i], len);
+    }
+}
+
 void source_uncount_given(Source *self, PacketRecord *record)
 {
     if (record->mark & RECORD_GIVEN) {

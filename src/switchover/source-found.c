@@ -302,7 +302,6 @@ static bool take_in_run(TakeIn *self, uint64_t *number)
     counts = injector_counts(source->injector);
     source->found.known = true;
     source->found.count = sum;
-    source->found.n_ends = self->n_queues;
     source->found.taken = taken;
     source->found.again = counts.accepted + counts.refused;
     *number = ledger_found(&source->ledger, &self->found);

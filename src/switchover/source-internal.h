@@ -54,7 +54,6 @@ typedef struct SourcePlace {
     LedgerPlace at;
     uint64_t next;    /* its number on the wire */
     uint64_t shipped; /* records since then */
-    unsigned pieces;  /* segments of the next record, for LINK_PIECES */
 } SourcePlace;
 
 struct Source {
@@ -143,7 +142,7 @@ bool source_take_in(Source *self, uint64_t *number);
 /* source-rebuild.c */
 /* Numbers all records anew: first those of @n queues of the TAP, of each the
  * first @found[i] frames of @drained[i], as if captured when we began; then all
- * that were captured. Sets @found.parts and @found.ends. */
+ * that were captured. Sets @found.parts, ends and n_ends. */
 void source_rebuild(Source *self, const PacketQueue *drained,
                     const uint64_t *found, unsigned n);
 
@@ -187,6 +186,9 @@ void source_forget(Source *self);
 /* Counts @record as received by the guest; and undoes that. */
 void source_count_given(Source *self, PacketRecord *record);
 void source_uncount_given(Source *self, PacketRecord *record);
+/* A frame of @len bytes that we have injected is on its way to the guest, in
+ * any of the queues. */
+void source_expect_injected(Source *self, uint32_t len);
 /* Undoes the accounting of frames from @number on: the guest did not receive
  * them after all. */
 void source_unaccount(Source *self, uint64_t number);

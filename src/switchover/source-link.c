@@ -252,24 +252,23 @@ bool source_link_said(SourceLink *self, const uint8_t *bytes, size_t n)
 
 /* What the VM does */
 
-static void source_link_tell(SourceLink *self, LinkType type)
+void source_link_tell(SourceLink *self, const LinkRecord *record)
 {
-    const LinkRecord record = {.type = type};
     uint8_t bytes[LINK_RECORD_MAX];
 
     if (self->sender.phase == LINK_ACKED) {
-        frame_writer_tell(self->writer, bytes, link_record_put(bytes, &record));
+        frame_writer_tell(self->writer, bytes, link_record_put(bytes, record));
     }
 }
 
 void source_link_end(SourceLink *self)
 {
-    source_link_tell(self, LINK_END);
+    source_link_tell(self, &(LinkRecord){.type = LINK_END});
 }
 
 void source_link_cancel(SourceLink *self)
 {
-    source_link_tell(self, LINK_CANCELLED);
+    source_link_tell(self, &(LinkRecord){.type = LINK_CANCELLED});
     link_sender_cancel(&self->sender, frame_writer_sent(self->writer));
 }
 

@@ -8,6 +8,7 @@
 #define TF_SWITCHOVER_SOURCE_LINK_H
 
 #include "chardev/frame-writer.h"
+#include "wire/link-record.h"
 
 #include <jansson.h>
 
@@ -49,6 +50,8 @@ bool source_link_said(SourceLink *link, const uint8_t *bytes, size_t n);
  */
 void source_link_cancel(SourceLink *link);
 
+/* Sends @record, if the connection is acknowledged. */
+void source_link_tell(SourceLink *link, const LinkRecord *record);
 /* Sends the records that @append appends, if the connection is acknowledged. */
 void source_link_say(SourceLink *link, SourceLinkRecords *append);
 

@@ -92,18 +92,10 @@ void source_say_place(void *opaque, GByteArray *records)
     }
 }
 
-static void source_append_cut(void *opaque, GByteArray *records)
-{
-    const Source *self = opaque;
-
-    source_append_record(records, &(LinkRecord){.type = LINK_PIECES,
-                                                .count = self->place.pieces});
-}
-
 void source_say_cut(Source *self, unsigned n)
 {
     if (self->place.known) {
-        self->place.pieces = n;
-        source_link_say(self->link, source_append_cut);
+        source_link_tell(self->link,
+                         &(LinkRecord){.type = LINK_PIECES, .count = n});
     }
 }

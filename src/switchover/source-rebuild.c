@@ -22,14 +22,6 @@ static void rebuild_count_wire(Source *self, const Packet *packet)
     packet_segment(packet, scratch, rebuild_piece, &self->found.parts);
 }
 
-/* Which queue it is in is not known: it never appears in the others. */
-static void rebuild_expect(Source *self, uint32_t len)
-{
-    for (unsigned i = 0; i < self->n_captures; i++) {
-        used_frames_captured(&self->used[i], len);
-    }
-}
-
 /* Appends the first @n frames of @queue, as if captured when we started. */
 static void rebuild_append_found(Source *self, const PacketQueue *queue,
                                  uint64_t n)
@@ -43,7 +35,7 @@ static void rebuild_append_found(Source *self, const PacketQueue *queue,
         packet.time_ns = self->began_us * 1000;
         frame_writer_append_always(self->writer, &packet);
         counter_add(&self->account.in_netdev, 1, packet.len);
-        rebuild_expect(self, packet.len);
+        source_expect_injected(self, packet.len);
         rebuild_count_wire(self, &packet);
         packet_cursor_advance(&cursor);
     }
@@ -93,6 +85,7 @@ void source_rebuild(Source *self, const PacketQueue *drained,
         rebuild_append_found(self, &drained[i], found[i]);
         self->found.ends[i] = self->found.parts;
     }
+    self->found.n_ends = n;
     ledger_captured(&self->ledger, 0, queue->next - first);
     rebuild_append_captured(self, first);
     frame_writer_trim(self->writer, first);

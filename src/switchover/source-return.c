@@ -51,11 +51,7 @@ static void source_injected(void *opaque, const PacketRecord *record)
     Source *self = opaque;
 
     source_count_given(self, copy_get_original(record));
-    for (unsigned i = 0; i < self->n_captures; i++) {
-        /* With several queues it is only in one of these, and never comes in
-         * the others. */
-        used_frames_captured(&self->used[i], record->len);
-    }
+    source_expect_injected(self, record->len);
 }
 
 static void source_refused(void *opaque, const PacketRecord *record,

@@ -5,10 +5,9 @@
 #include "chardev/frame-writer.h"
 
 #include "shaped-frame.h"
+#include "wire-fixture.h"
 #include "wire/framer.h"
 #include "wire/link-record.h"
-
-#include <errno.h>
 
 #include <glib.h>
 
@@ -26,16 +25,8 @@ typedef struct Wire {
 static ssize_t wire_writev(Chardev *chardev, const struct iovec *iov, int n)
 {
     Wire *wire = (Wire *)chardev;
-    ssize_t taken = 0;
 
-    for (int i = 0; i < n && wire->room > 0; i++) {
-        size_t part = MIN(iov[i].iov_len, wire->room);
-
-        g_byte_array_append(wire->bytes, iov[i].iov_base, (guint)part);
-        wire->room -= part;
-        taken += (ssize_t)part;
-    }
-    return taken > 0 ? taken : -EAGAIN;
+    return wire_take(wire->bytes, &wire->room, iov, n);
 }
 
 static const ChardevClass wire_class = {.writev = wire_writev};

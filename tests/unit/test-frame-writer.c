@@ -5,9 +5,9 @@
 #include "chardev/frame-writer.h"
 
 #include "packet/vnet.h"
+#include "wire-fixture.h"
 #include "wire/framer.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <glib.h>
@@ -32,17 +32,9 @@ typedef struct Wire {
 static ssize_t wire_writev(Chardev *chardev, const struct iovec *iov, int n)
 {
     Wire *wire = (Wire *)chardev;
-    ssize_t taken = 0;
 
     wire->writes++;
-    for (int i = 0; i < n && wire->room > 0; i++) {
-        size_t part = MIN(iov[i].iov_len, wire->room);
-
-        g_byte_array_append(wire->bytes, iov[i].iov_base, (guint)part);
-        wire->room -= part;
-        taken += (ssize_t)part;
-    }
-    return taken > 0 ? taken : -EAGAIN;
+    return wire_take(wire->bytes, &wire->room, iov, n);
 }
 
 static const ChardevClass wire_class = {.writev = wire_writev};
